@@ -1,0 +1,154 @@
+"""A wrong recipe must be refused before anything is read, with all that is wrong at once."""
+
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ConfigDict, model_validator
+from pydantic.dataclasses import dataclass
+
+from tsfm.config import build, build_sections, dump, load_recipe, parse_overrides, recipe_names
+from tsfm.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class Training:
+    steps: int
+    rate: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class Window:
+    context_length: int = 96
+    patch_length: int = 16
+
+    @model_validator(mode="after")
+    def _divides(self) -> "Window":
+        if self.context_length % self.patch_length:
+            raise ValueError("context_length must be a multiple of patch_length")
+        return self
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    file = tmp_path / "mine.toml"
+    file.write_text('[run]\nname = "first"\n[training]\nsteps = 10\n')
+    return file
+
+
+def test_a_recipe_is_read_from_a_path(recipe_file: Path) -> None:
+    recipe = load_recipe(recipe_file)
+    assert recipe.name == "mine"
+    assert recipe.source == recipe_file
+    assert recipe.sections["training"] == {"steps": 10}
+
+
+def test_every_recipe_of_the_package_is_read_by_its_name() -> None:
+    assert recipe_names()
+    for name in recipe_names():
+        assert load_recipe(name).name == name
+
+
+def test_an_unknown_recipe_names_those_that_are_close() -> None:
+    with pytest.raises(ConfigError, match=r"got 'zero_shoot'; did you mean zero_shot\?"):
+        load_recipe("zero_shoot")
+
+
+def test_broken_toml_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "broken.toml").write_text("[run\n")
+    with pytest.raises(ConfigError, match=r"broken\.toml: a recipe must be valid TOML.*line 1"):
+        load_recipe(tmp_path / "broken.toml")
+
+
+def test_overrides_replace_and_add_values(recipe_file: Path) -> None:
+    recipe = load_recipe(recipe_file, ["training.steps=5", "model.config.d_model=64"])
+    assert recipe.sections["training"] == {"steps": 5}
+    assert recipe.sections["model"] == {"config": {"d_model": 64}}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("3", 3), ("2e-3", 0.002), ("true", True), ("[1, 2]", [1, 2]), ('"3"', "3"), ("cpu", "cpu")],
+)
+def test_the_value_of_an_override_is_toml_or_else_text(text: str, value: Any) -> None:
+    assert parse_overrides([f"section.key={text}"]) == [(("section", "key"), value)]
+
+
+@pytest.mark.parametrize("override", ["steps=1", "training.steps", ".steps=1", "training.=1"])
+def test_a_malformed_override_is_refused(override: str) -> None:
+    with pytest.raises(ConfigError, match=r"override must read section\.key=value, got"):
+        parse_overrides([override])
+
+
+def test_an_override_cannot_reach_into_a_value(recipe_file: Path) -> None:
+    with pytest.raises(ConfigError, match=r"training\.steps must be a section to set .*, got 10"):
+        load_recipe(recipe_file, ["training.steps.most=5"])
+
+
+def test_build_returns_the_dataclass() -> None:
+    assert build(Training, {"steps": 3}, section="training", source="f") == Training(steps=3)
+
+
+def test_build_reports_all_problems_together() -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(Training, {"rate": [1], "stepz": 3}, section="training", source="f.toml")
+    assert sorted(str(caught.value).splitlines()) == [
+        "f.toml: training.rate: input should be a valid number, got [1]",
+        "f.toml: training.steps: must be given, got nothing",
+        "f.toml: training.stepz: there is no such key, got 3; remove it or correct its name",
+    ]
+
+
+def test_a_rule_between_fields_is_reported_with_the_section() -> None:
+    with pytest.raises(ConfigError, match="window: context_length must be a multiple of patch_l"):
+        build(Window, {"context_length": 97}, section="window", source="f.toml")
+
+
+def test_a_value_in_place_of_a_section_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "flat.toml").write_text("training = 3\n")
+    recipe = load_recipe(tmp_path / "flat.toml")
+    with pytest.raises(ConfigError, match=r"training: must be a section \[training\], got 3"):
+        build_sections(recipe, {"training": Training})
+
+
+def test_sections_that_are_absent_take_their_defaults(recipe_file: Path) -> None:
+    recipe = load_recipe(recipe_file, ["run.window.context_length=32"])
+    built = build_sections(recipe, {"run": dict, "training": Training, "run.window": Window})
+    assert built["training"] == Training(steps=10)
+    assert built["run.window"] == Window(context_length=32)
+
+
+def test_problems_of_all_sections_come_together(recipe_file: Path) -> None:
+    recipe = load_recipe(recipe_file, ["training.steps=x", "windov.a=1", "window.b=2"])
+    with pytest.raises(ConfigError) as caught:
+        build_sections(recipe, {"run": dict, "training": Training, "window": Window})
+    text = str(caught.value)
+    assert "windov: the section must be one of ['run', 'training', 'window']; did you" in text
+    assert "training.steps: input should be a valid integer" in text
+    assert "window.b: there is no such key" in text
+
+
+VALUES = st.one_of(
+    st.booleans(),
+    st.integers(-(2**60), 2**60),
+    st.floats(allow_nan=False),
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.dates(date(1, 1, 1)),
+    st.lists(st.integers(0, 9)),
+)
+
+
+@given(st.dictionaries(st.text("aB.-é \"'", min_size=1), st.dictionaries(st.text("k_1="), VALUES)))
+def test_what_is_dumped_reads_back_equal(sections: dict[str, dict[str, Any]]) -> None:
+    assert tomllib.loads(dump(sections)) == sections
+
+
+def test_dump_leaves_out_none_and_writes_nested_tables() -> None:
+    sections = {"model": {"name": "timer", "none": None, "config": {"d_model": 8, "deep": {}}}}
+    assert tomllib.loads(dump(sections)) == {
+        "model": {"name": "timer", "config": {"d_model": 8, "deep": {}}}
+    }

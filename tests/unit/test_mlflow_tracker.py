@@ -1,0 +1,126 @@
+"""What a run did must be found again in the store, and a store in trouble must not end a run."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tsfm.errors import ConfigError
+from tsfm.mlflow_tracker import (
+    MlflowTracker,
+    TrackingConfig,
+    TrackingWarning,
+    flat,
+    import_mlflow,
+    make_tracker,
+)
+from tsfm.tracking import NoTracker
+
+
+def test_parameters_metrics_data_and_files_are_found_again(
+    tracking_uri: str, tmp_path: Path
+) -> None:
+    tracker = MlflowTracker(experiment="whole")
+    tracker.start(
+        "first",
+        {
+            "training": {"steps": 3, "note": "x" * 9000},
+            "many": dict.fromkeys((f"key{number}" for number in range(150)), 1),
+        },
+    )
+    for step in range(2500):
+        tracker.log(step, {"train/loss": 1 / (step + 1)})
+    tracker.log_input("el_nino", "abc", source="data/el_nino", context="training")
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "config.json").write_text("{}")
+    (tmp_path / "report.json").write_text("{}")
+    tracker.artifact(tmp_path / "checkpoint")
+    tracker.artifact(tmp_path / "report.json")
+    tracker.finish("FINISHED")
+
+    client = import_mlflow().MlflowClient(tracking_uri)
+    run = client.get_run(tracker.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "first"
+    assert run.data.params["training.steps"] == "3"
+    assert len(run.data.params) == 152
+    assert len(run.data.params["training.note"]) == 6000
+    history = client.get_metric_history(tracker.run_id, "train/loss")
+    assert sorted(metric.step for metric in history) == list(range(2500))
+    assert run.data.metrics["system/cpu_percent"] > 0
+    assert run.data.tags["version.torch"]
+    (data,) = run.inputs.dataset_inputs
+    assert (data.dataset.name, data.dataset.digest) == ("el_nino", "abc")
+    assert data.tags[0].value == "training"
+    names = {entry.path for entry in client.list_artifacts(tracker.run_id)}
+    assert names == {"checkpoint", "report.json"}
+
+
+def test_a_run_that_was_stopped_goes_on_in_the_store(tracking_uri: str) -> None:
+    first = MlflowTracker(experiment="resumed")
+    first.start("run", {"steps": 2})
+    first.log(1, {"train/loss": 1.0})
+    first.finish("KILLED")
+    second = MlflowTracker(experiment="resumed", run_id=first.run_id)
+    second.start("run", {"steps": 2})
+    second.log(2, {"train/loss": 0.5})
+    second.finish("FINISHED")
+    client = import_mlflow().MlflowClient(tracking_uri)
+    assert client.get_run(first.run_id).info.status == "FINISHED"
+    assert len(client.get_metric_history(first.run_id, "train/loss")) == 2
+
+
+def test_a_server_that_is_down_at_the_start_is_an_error_at_once() -> None:
+    tracker = MlflowTracker(tracking_uri="http://127.0.0.1:9")
+    with pytest.raises(ConfigError, match=r"127\.0\.0\.1:9.*nothing listens there; start the s"):
+        tracker.start("run", {})
+
+
+def test_a_store_of_plain_folders_is_refused(tmp_path: Path) -> None:
+    tracker = MlflowTracker(tracking_uri=str(tmp_path / "folder"))
+    with pytest.raises(ConfigError, match="tracking_uri must be a store that can be opened"):
+        tracker.start("run", {})
+
+
+def test_a_store_that_fails_later_warns_once_and_keeps_the_metrics(tracking_uri: str) -> None:
+    tracker = MlflowTracker(experiment="broken")
+    tracker.start("run", {})
+    tracker.uri = "http://127.0.0.1:9"
+    with pytest.warns(TrackingWarning, match="must take what is recorded.*the run goes on"):
+        tracker.artifact(Path("a"))
+    tracker.artifact(Path("b"))  # silent, or the warning would be an error
+    tracker.uri = tracking_uri
+    tracker.log(1, {"train/loss": 1.0})
+    tracker.finish("FINISHED")
+    run = import_mlflow().MlflowClient(tracking_uri).get_run(tracker.run_id)
+    assert run.data.metrics["train/loss"] == 1.0
+
+
+def test_a_tracker_that_was_not_started_says_so() -> None:
+    with pytest.raises(ConfigError, match="must be started before it records"):
+        MlflowTracker().artifact(Path("a"))
+
+
+def test_the_environment_gives_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")
+    assert MlflowTracker().uri == "sqlite:///other.db"
+    assert MlflowTracker(tracking_uri="sqlite:///own.db").uri == "sqlite:///own.db"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert MlflowTracker().uri == "sqlite:///mlflow.db"
+
+
+def test_tracking_can_be_switched_off() -> None:
+    assert isinstance(make_tracker(TrackingConfig(enabled=False)), NoTracker)
+    tracker = make_tracker(TrackingConfig(tracking_uri="sqlite:///a.db"), run_id="7")
+    assert isinstance(tracker, MlflowTracker)
+    assert (tracker.uri, tracker.run_id) == ("sqlite:///a.db", "7")
+
+
+def test_mlflow_reports_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY")
+    import_mlflow()
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_nested_values_become_dotted_names() -> None:
+    assert flat({"a": {"b": {"c": 1}}, "d": [1, 2]}) == {"a.b.c": "1", "d": "[1, 2]"}

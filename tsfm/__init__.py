@@ -1,0 +1,77 @@
+"""Time-series foundation models: forecasts for any frame, offline, on a CPU.
+
+Public names are imported when they are first used, so that ``import tsfm`` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from tsfm.errors import (
+        CheckpointError,
+        ConfigError,
+        DataError,
+        NonFiniteLossError,
+        NotCalibratedError,
+        TsfmError,
+        UnsupportedError,
+    )
+    from tsfm.models.model import TimeSeriesModel
+    from tsfm.series.cards import load_dataset
+    from tsfm.series.frame import SeriesFrame
+    from tsfm.series.pool import SingleSeriesPool
+    from tsfm.series.reshape import to_long
+    from tsfm.tasks.cross_validation import cross_validation
+    from tsfm.tasks.forecast import Forecaster, forecast
+
+_HOMES = {
+    "CheckpointError": "tsfm.errors",
+    "ConfigError": "tsfm.errors",
+    "DataError": "tsfm.errors",
+    "Forecaster": "tsfm.tasks.forecast",
+    "NonFiniteLossError": "tsfm.errors",
+    "NotCalibratedError": "tsfm.errors",
+    "SeriesFrame": "tsfm.series.frame",
+    "SingleSeriesPool": "tsfm.series.pool",
+    "TimeSeriesModel": "tsfm.models.model",
+    "TsfmError": "tsfm.errors",
+    "UnsupportedError": "tsfm.errors",
+    "cross_validation": "tsfm.tasks.cross_validation",
+    "forecast": "tsfm.tasks.forecast",
+    "load_dataset": "tsfm.series.cards",
+    "to_long": "tsfm.series.reshape",
+}
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "Forecaster",
+    "NonFiniteLossError",
+    "NotCalibratedError",
+    "SeriesFrame",
+    "SingleSeriesPool",
+    "TimeSeriesModel",
+    "TsfmError",
+    "UnsupportedError",
+    "__version__",
+    "cross_validation",
+    "forecast",
+    "load_dataset",
+    "to_long",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the home of a public name and keep the name."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,253 @@
+"""Recipes: TOML read into frozen dataclasses, with every problem of a file reported at once.
+
+A config lives beside the code that it configures; here they are only found, overridden, checked
+and written back.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, time
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from tsfm.errors import ConfigError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe with its overrides applied.
+
+    Parameters
+    ----------
+    name
+        Stem of the file.
+    source
+        The file, for messages and for the record.
+    sections
+        Section name -> raw values.
+    """
+
+    name: str
+    source: Path
+    sections: Mapping[str, Any]
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Return the names of the recipes inside this package.
+
+    Examples
+    --------
+    >>> all(name.isidentifier() for name in recipe_names())
+    True
+    """
+    folder = files("tsfm") / "recipes"
+    if not folder.is_dir():
+        return ()
+    names = (Path(entry.name) for entry in folder.iterdir())
+    return tuple(sorted(name.stem for name in names if name.suffix == ".toml"))
+
+
+def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply overrides.
+
+    Parameters
+    ----------
+    name
+        Name of a recipe of this package, or path of a TOML file.
+    overrides
+        Assignments ``section.key=value``; later ones win.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such recipe, it is no TOML, or an override is malformed.
+    """
+    source = _find(name)
+    try:
+        sections = tomllib.loads(source.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{source}: a recipe must be valid TOML: {error}") from error
+    for path, value in parse_overrides(overrides):
+        _assign(sections, path, value)
+    return Recipe(source.stem, source, sections)
+
+
+def parse_overrides(overrides: Sequence[str]) -> list[tuple[tuple[str, ...], Any]]:
+    """Split assignments into path and value; a value is TOML, or else the text as it stands.
+
+    Examples
+    --------
+    >>> parse_overrides(["training.steps=100", "run.device=cpu"])
+    [(('training', 'steps'), 100), (('run', 'device'), 'cpu')]
+    """
+    assignments = []
+    for override in overrides:
+        key, sign, text = override.partition("=")
+        path = tuple(part.strip() for part in key.split("."))
+        if not sign or len(path) < 2 or not all(path):
+            raise ConfigError(
+                f"an override must read section.key=value, got {override!r}; "
+                "for instance training.steps=100"
+            )
+        assignments.append((path, _value(text.strip())))
+    return assignments
+
+
+def build(cls: type[T], values: Mapping[str, Any], *, section: str, source: str | Path) -> T:
+    """Turn one section into its dataclass.
+
+    Raises
+    ------
+    ConfigError
+        With one line per problem: ``file: section.key: what is wrong, got value``.
+    """
+    built, problems = _checked(cls, values, section, source)
+    if problems or built is None:
+        raise ConfigError("\n".join(problems))
+    return built
+
+
+def build_sections(recipe: Recipe, classes: Mapping[str, type[Any]]) -> dict[str, Any]:
+    """Turn every section of a recipe into its dataclass; absent sections take their defaults.
+
+    Parameters
+    ----------
+    classes
+        Section name -> dataclass. A dotted name such as ``model.config`` is a section within
+        one, for which the outer dataclass has a field of any type.
+
+    Raises
+    ------
+    ConfigError
+        With the problems of all sections together, unknown sections included.
+    """
+    known = {name.split(".")[0] for name in classes}
+    problems = [
+        f"{recipe.source}: {name}: the section must be one of {sorted(known)}"
+        f"{_suggestion(name, known)}"
+        for name in recipe.sections
+        if name not in known
+    ]
+    built = {}
+    for name, cls in classes.items():
+        values: Any = recipe.sections
+        for part in name.split("."):
+            values = values.get(part, {}) if isinstance(values, Mapping) else {}
+        built[name], found = _checked(cls, values, name, recipe.source)
+        problems += found
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return built
+
+
+def dump(sections: Mapping[str, Any]) -> str:
+    """Write sections as TOML; what `tomllib` reads back is equal, None values left out.
+
+    Examples
+    --------
+    >>> print(dump({"run": {"seed": 1, "name": "first"}}), end="")
+    [run]
+    seed = 1
+    name = "first"
+    """
+    return "\n".join(_tables((), sections))
+
+
+def _checked(
+    cls: type[T], values: Any, section: str, source: str | Path
+) -> tuple[T | None, list[str]]:
+    if not isinstance(values, Mapping):
+        return None, [f"{source}: {section}: must be a section [{section}], got {values!r}"]
+    try:
+        return TypeAdapter(cls).validate_python(dict(values)), []
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+    return None, [f"{source}: {_place(section, problem)}: {_words(problem)}" for problem in found]
+
+
+def _place(section: str, problem: Any) -> str:
+    return ".".join([section, *(str(part) for part in problem["loc"])])
+
+
+def _words(problem: Any) -> str:
+    if problem["type"] == "missing":
+        return "must be given, got nothing"
+    if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"there is no such key, got {problem['input']!r}; remove it or correct its name"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{message[0].lower()}{message[1:]}, got {problem['input']!r}"
+
+
+def _find(name: str | Path) -> Path:
+    text = str(name)
+    names = recipe_names()
+    if text in names:
+        return Path(str(files("tsfm") / "recipes" / f"{text}.toml"))
+    if Path(text).is_file():
+        return Path(text)
+    raise ConfigError(
+        f"recipe must be one of {list(names)} or the path of a TOML file, got {text!r}"
+        f"{_suggestion(text, names)}"
+    )
+
+
+def _suggestion(name: str, names: Sequence[str] | set[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(names), n=3)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _assign(sections: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    place = sections
+    for depth, part in enumerate(path[:-1], 1):
+        place = place.setdefault(part, {})
+        if not isinstance(place, dict):
+            raise ConfigError(
+                f"{'.'.join(path[:depth])} must be a section to set {'.'.join(path)}, got {place!r}"
+            )
+    place[path[-1]] = value
+
+
+def _tables(path: tuple[str, ...], values: Mapping[str, Any]) -> list[str]:
+    """Lines of one table and of those within it, with an empty line between tables."""
+    plain = {k: v for k, v in values.items() if not isinstance(v, Mapping) and v is not None}
+    lines = [f"[{'.'.join(map(_key, path))}]"] if path and (plain or not values) else []
+    lines += [f"{_key(key)} = {_literal(value)}" for key, value in plain.items()]
+    text = ["\n".join(lines) + "\n"] if lines else []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            text += _tables((*path, key), value)
+    return text
+
+
+def _key(key: str) -> str:
+    is_bare = key.isascii() and key.replace("-", "").replace("_", "").isalnum()
+    return key if is_bare else _literal(key)
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, date | time):  # a datetime is a date
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_literal(part) for part in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(k)} = {_literal(v)}" for k, v in value.items()) + "}"
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in escaped) + '"'

@@ -1,0 +1,29 @@
+"""Every error of this package is a `TsfmError`, and also the built-in a caller would expect."""
+
+
+class TsfmError(Exception):
+    """Base of all errors raised on purpose by this package."""
+
+
+class ConfigError(TsfmError, ValueError):
+    """Raised when a recipe, an option or an argument is wrong."""
+
+
+class DataError(TsfmError, ValueError):
+    """Raised when a frame or a file breaks a rule; names file, item, column, stamp and remedy."""
+
+
+class CheckpointError(TsfmError, RuntimeError):
+    """Raised when a checkpoint cannot be found, read or matched to the code."""
+
+
+class NotCalibratedError(TsfmError, RuntimeError):
+    """Raised when quantiles are asked of a point model that was never calibrated."""
+
+
+class UnsupportedError(TsfmError, NotImplementedError):
+    """Raised when a model or an optional package cannot do what was asked."""
+
+
+class NonFiniteLossError(TsfmError, RuntimeError):
+    """Raised when a training loss is not finite; names the step, the items and the last finite loss."""

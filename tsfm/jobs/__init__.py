@@ -1,0 +1,1 @@
+"""Jobs: one file per verb; a config in, a report out."""

@@ -1,0 +1,120 @@
+"""Benchmark sets as arrays: every series up to its last horizon, and that horizon."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from tsfm.errors import ConfigError, DataError
+from tsfm.series.cards import DatasetCard, load_card, load_dataset
+from tsfm.shapes import Float64, Int, ndarray
+
+Missing = Literal["keep", "zero", "weekday_median"]
+"""What stands for missing values, as the published form of the set has it.
+
+``"keep"``: they stay missing. ``"zero"``: zero in the context; missing targets are not scored
+(Monash's car parts). ``"weekday_median"``: the median of the same weekday, context and target
+alike (Taieb et al. 2012, for NN5).
+"""
+DAYS_PER_WEEK = 7
+
+
+@dataclass(frozen=True)
+class BenchmarkSet:
+    """One window of every series: the context, and the last horizon as the target.
+
+    Parameters
+    ----------
+    published_name
+        The set's name in published tables; None when they do not have it.
+    contexts
+        All contexts, one after the other; NaN where missing. Channels are items of their own.
+    targets
+        NaN where missing.
+    """
+
+    name: str
+    published_name: str | None
+    seasonality: int
+    contexts: Float64[ndarray, "total_time one"]
+    offsets: Int[ndarray, " item_and_end"]
+    targets: Float64[ndarray, "item horizon one"]
+
+    @property
+    def prediction_length(self) -> int:
+        """Steps of the target."""
+        return self.targets.shape[1]
+
+    def __len__(self) -> int:
+        return self.targets.shape[0]
+
+
+def read_benchmark_set(name: str, *, missing: Missing = "keep") -> BenchmarkSet:
+    """Cut the last horizon off every series of the set `name`, as its card says.
+
+    Raises
+    ------
+    ConfigError
+        When the card has no ``[zero_shot]`` section.
+    DataError
+        When a series is not longer than the horizon.
+    """
+    card = load_card(name)
+    if card.zero_shot is None:
+        raise ConfigError(
+            f"datasets must have a [zero_shot] section in their card, got {name!r}; add "
+            "prediction_length and seasonality there"
+        )
+    horizon = card.zero_shot.prediction_length
+    contexts, targets = [], []
+    for item, series in read_series(card):
+        if len(series) <= horizon:
+            raise DataError(
+                f"item {item!r} of {name} must be longer than prediction_length={horizon}, got "
+                f"{len(series)} rows; leave it out or shorten the horizon"
+            )
+        filled = filled_series(series, horizon, missing)
+        contexts.append(filled[:-horizon])
+        targets.append(filled[-horizon:])
+    return BenchmarkSet(
+        name=name,
+        published_name=card.zero_shot.published_name,
+        seasonality=card.zero_shot.seasonality,
+        contexts=np.concatenate(contexts)[:, None],
+        offsets=np.concatenate([[0], np.cumsum([len(context) for context in contexts])]),
+        targets=np.stack(targets)[:, :, None],
+    )
+
+
+def read_series(card: DatasetCard) -> list[tuple[str, Float64[ndarray, " time"]]]:
+    """Return the name and the values of every channel of every item; NaN where missing.
+
+    Rows are taken as they are, in order of time: steps without a row are not filled in.
+    """
+    keys = [card.item_id, card.timestamp]
+    frame = load_dataset(card.name).sort(keys).collect()
+    series = []
+    for (item,), part in frame.group_by(card.item_id, maintain_order=True):
+        for channel in card.channels:
+            values = part[channel].cast(pl.Float64).to_numpy()
+            name = str(item) if len(card.channels) == 1 else f"{item}/{channel}"
+            series.append((name, np.array(values, np.float64)))
+    return series
+
+
+def filled_series(
+    series: Float64[ndarray, " time"], prediction_length: int, missing: Missing
+) -> Float64[ndarray, " time"]:
+    """Return a series with its missing values replaced as `missing` says."""
+    filled = series.copy()
+    gaps = np.isnan(series)
+    if missing == "zero":
+        gaps[-prediction_length:] = False
+        filled[gaps] = 0.0
+    elif missing == "weekday_median":
+        for day in range(DAYS_PER_WEEK):
+            of_day = filled[day::DAYS_PER_WEEK]
+            if not np.isnan(of_day).all():
+                of_day[np.isnan(of_day)] = np.nanmedian(of_day)
+    return filled

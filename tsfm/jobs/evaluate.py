@@ -1,0 +1,179 @@
+"""Score models on benchmarks: a recipe in, tables and `report.json` out."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from tsfm.config import Recipe, build_sections, dump
+from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.errors import ConfigError
+from tsfm.jobs import ltsf, zero_shot, zero_shot_tables
+from tsfm.jobs.rivals import Rival, load_rival
+from tsfm.mlflow_tracker import TrackingConfig, make_tracker
+from tsfm.tracking import Tracker
+
+PROTOCOLS: Mapping[str, type[Any]] = {
+    "zero_shot": zero_shot.ZeroShotConfig,
+    "ltsf": ltsf.LtsfConfig,
+}
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class EvaluateRunConfig:
+    """The ``[run]`` section of a recipe for `tsfm evaluate`.
+
+    Parameters
+    ----------
+    seed
+        Of the bootstrap and of the windows on which linear baselines are fitted.
+    device
+        Where models run; ``"auto"`` takes a GPU when there is one.
+    output
+        Folder of the results; by default ``runs/<recipe>/<seed>``.
+    """
+
+    seed: int = 0
+    device: str = "auto"
+    output: str | None = None
+
+
+def run(
+    recipe: Recipe, *, output: str | Path | None = None, tracker: Tracker | None = None
+) -> dict[str, Any]:
+    """Evaluate the models of a recipe.
+
+    Writes ``config.toml``, ``results.parquet``, ``results.md`` and, last, ``report.json``.
+
+    Parameters
+    ----------
+    output
+        Folder of the results; overrides the recipe's.
+    tracker
+        By default an MLflow run, at the recipe's or the environment's address.
+
+    Returns
+    -------
+    report
+        What ``report.json`` holds, with ``message``: the tables, and where the results are.
+
+    Raises
+    ------
+    ConfigError
+        When the recipe is wrong.
+    DataError
+        When a set cannot be scored, or the harness does not reproduce the published baseline.
+    """
+    started = time.perf_counter()
+    sections = _sections(recipe)
+    settings, config = sections["run"], sections["evaluate"]
+    folder = Path(output or settings.output or Path("runs") / recipe.name / str(settings.seed))
+    resolved = {name: asdict(section) for name, section in sections.items()}
+    tracker = tracker or make_tracker(sections["tracking"])
+    tracker.start(recipe.name, resolved)
+    try:
+        models = [load_rival(name, device=settings.device) for name in config.models]
+        rows, findings = _evaluate(config, models, np.random.default_rng(settings.seed))
+        report = {
+            "recipe": recipe.name,
+            "protocol": config.protocol,
+            "config": resolved,
+            **findings,
+            "results": rows.to_dicts(),
+            "models": {model.name: model.facts() for model in models},
+            "commit": commit(),
+            "versions": versions(),
+            "peak_memory_mb": peak_memory_mb(),
+            "seconds": time.perf_counter() - started,
+        }
+        _write(folder, resolved, rows, report)
+        tracker.log(0, _metrics(config.protocol, rows, findings))
+        tracker.artifact(folder)
+    except BaseException:
+        tracker.finish("FAILED")
+        raise
+    tracker.finish("FINISHED")
+    return {**report, "message": f"{report['table']}\nresults: {folder}"}
+
+
+def _sections(recipe: Recipe) -> dict[str, Any]:
+    """Build the sections; the protocol decides what ``[evaluate]`` must hold."""
+    protocol = recipe.sections.get("evaluate", {}).get("protocol")
+    if protocol not in PROTOCOLS:
+        raise ConfigError(
+            f"{recipe.source}: evaluate.protocol: must be one of {sorted(PROTOCOLS)}, "
+            f"got {protocol!r}"
+        )
+    return build_sections(
+        recipe,
+        {
+            "run": EvaluateRunConfig,
+            "tracking": TrackingConfig,
+            "evaluate": PROTOCOLS[protocol],
+        },
+    )
+
+
+def _evaluate(
+    config: Any, models: list[Rival], generator: np.random.Generator
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Return one row per score, and what else the report holds: summary, harness, table."""
+    if config.protocol == "ltsf":
+        rows = ltsf.evaluate(config, models, generator)
+        return rows, {"table": ltsf.render(rows, config)}
+    rows, harness = zero_shot.evaluate(config, models)
+    summary = zero_shot_tables.summarise(rows, resamples=config.resamples, generator=generator)
+    table = zero_shot_tables.render(rows, summary, harness, config.must_match)
+    return rows, {"harness": harness, "summary": summary.to_dicts(), "table": table}
+
+
+def _metrics(protocol: str, rows: pl.DataFrame, findings: dict[str, Any]) -> dict[str, float]:
+    """Return scores under paths, ``protocol/group or set/model/metric``, without gaps."""
+    if protocol == "ltsf":
+        scores = [
+            (f"{row['dataset']}/{row['horizon']}/{row['model']}", row, ("mse", "mae"))
+            for row in rows.iter_rows(named=True)
+        ]
+    else:
+        scores = [
+            (f"{row['group']}/{row['model']}", row, zero_shot_tables.METRICS)
+            for row in findings["summary"]
+            if row["kind"] != "published"
+        ]
+    return {
+        f"{protocol}/{place}/{metric}".replace(" ", "_").replace(",", ""): row[metric]
+        for place, row, metrics in scores
+        for metric in metrics
+        if row[metric] is not None and np.isfinite(row[metric])
+    }
+
+
+def _write(
+    folder: Path, resolved: dict[str, Any], rows: pl.DataFrame, report: dict[str, Any]
+) -> None:
+    """Write the results; `report.json` last, so that its presence means that all is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.json").unlink(missing_ok=True)
+    (folder / "config.toml").write_text(dump(resolved), encoding="utf-8")
+    rows.write_parquet(folder / "results.parquet")
+    (folder / "results.md").write_text(report["table"], encoding="utf-8")
+    text = json.dumps(_finite(report), indent=2, allow_nan=False)
+    (folder / "report.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    """Return the same with None for numbers that JSON does not know."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,245 @@
+"""MlflowTracker: a run in an MLflow store.
+
+It has a client and a run id of its own: no global active run, no autolog, no change of directory.
+"""
+
+import os
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.errors import ConfigError
+from tsfm.tracking import NoTracker, Tracker
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+# MLflow's own limits of one request and of one value.
+METRICS_PER_REQUEST = 1000
+PARAMS_PER_REQUEST = 100
+LONGEST_PARAM = 6000
+LONGEST_KEY = 250
+# Metrics are sent together, so that a short step never waits for the store.
+SECONDS_BETWEEN_REQUESTS = 5.0
+
+
+class TrackingWarning(UserWarning):
+    """Shown when a store stops answering during a run; the run itself goes on."""
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class TrackingConfig:
+    """Where runs are recorded.
+
+    Parameters
+    ----------
+    enabled
+        False records nothing.
+    experiment
+        Made when it does not exist.
+    tracking_uri
+        Address of the store; None means the environment's ``MLFLOW_TRACKING_URI``, and without
+        it ``sqlite:///mlflow.db`` in the working directory.
+    """
+
+    enabled: bool = True
+    experiment: str = "tsfm"
+    tracking_uri: str | None = None
+
+
+def make_tracker(config: TrackingConfig, *, run_id: str | None = None) -> Tracker:
+    """Return the tracker that `config` asks for; `run_id` is a run to go on with."""
+    if not config.enabled:
+        return NoTracker()
+    return MlflowTracker(
+        experiment=config.experiment, tracking_uri=config.tracking_uri, run_id=run_id
+    )
+
+
+class MlflowTracker:
+    """Records a run in an MLflow store: a SQLite file, another database, or a server.
+
+    Parameters
+    ----------
+    experiment, tracking_uri
+        See `TrackingConfig`.
+    run_id
+        A run to go on with; None opens a new one at `start`.
+
+    Raises
+    ------
+    ConfigError
+        At `start`, when the store cannot be reached or opened. Later failures are warnings: what
+        could not be sent is kept and tried again.
+    """
+
+    def __init__(
+        self,
+        *,
+        experiment: str = "tsfm",
+        tracking_uri: str | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        self.uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+        self.run_id = run_id
+        self._experiment = experiment
+        self._client: Any = None
+        self._metrics: list[Any] = []
+        self._sent_at = (0.0, 0.0)
+        self._is_silent = False
+
+    def start(self, name: str, config: dict[str, Any]) -> None:
+        """Open the run with flat parameters, commit and versions; or go on with `run_id`."""
+        client_class = import_mlflow().MlflowClient
+        if not _answers(self.uri):
+            raise ConfigError(_unreachable(self.uri, "nothing listens there"))
+        try:
+            self._client = client_class(tracking_uri=self.uri)
+            if self.run_id is None:
+                self._open(name, config)
+            else:
+                self._client.update_run(self.run_id, status="RUNNING")
+        except Exception as error:
+            raise ConfigError(_unreachable(self.uri, str(error).splitlines()[0])) from error
+        self._sent_at = (time.monotonic(), time.process_time())
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        """Keep the metrics; send them when some seconds have passed."""
+        from mlflow.entities import Metric
+
+        stamp = time.time_ns() // 1_000_000
+        self._metrics += [Metric(key, value, stamp, step) for key, value in metrics.items()]
+        if time.monotonic() - self._sent_at[0] >= SECONDS_BETWEEN_REQUESTS:
+            self._metrics += [Metric(k, v, stamp, step) for k, v in self._usage().items()]
+            self._send()
+
+    def log_input(self, name: str, digest: str, *, source: str, context: str) -> None:
+        """Record a data set by name and digest; nothing is uploaded."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(name, digest[:36], "local", source)
+        tag = InputTag("mlflow.data.context", context)
+        self._try(lambda: self._client.log_inputs(self.run_id, [DatasetInput(dataset, [tag])]))
+
+    def artifact(self, path: Path) -> None:
+        """Copy a file, or a folder under its own name, to the run."""
+        if path.is_dir():
+            self._try(lambda: self._client.log_artifacts(self.run_id, str(path), path.name))
+        else:
+            self._try(lambda: self._client.log_artifact(self.run_id, str(path)))
+
+    def finish(self, status: str) -> None:
+        """Send what is left and close the run."""
+        if self._metrics:
+            self.log(self._metrics[-1].step, self._usage())
+            self._send()
+        self._try(lambda: self._client.set_terminated(self.run_id, status))
+
+    def _open(self, name: str, config: dict[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        found = self._client.get_experiment_by_name(self._experiment)
+        experiment = (
+            found.experiment_id if found else self._client.create_experiment(self._experiment)
+        )
+        run = self._client.create_run(experiment, run_name=name, tags=_tags())
+        self.run_id = run.info.run_id
+        params = [Param(key, value) for key, value in flat(config).items()]
+        for start in range(0, len(params), PARAMS_PER_REQUEST):
+            part = params[start : start + PARAMS_PER_REQUEST]
+            self._client.log_batch(self.run_id, params=part)
+
+    def _usage(self) -> dict[str, float]:
+        """Load and memory of this process since the last request."""
+        wall, cpu = time.monotonic(), time.process_time()
+        seconds = max(wall - self._sent_at[0], 1e-3)
+        peak = peak_memory_mb()
+        return {
+            "system/cpu_percent": 100 * (cpu - self._sent_at[1]) / seconds,
+            **({"system/peak_memory_mb": peak} if peak is not None else {}),
+        }
+
+    def _send(self) -> None:
+        self._sent_at = (time.monotonic(), time.process_time())
+        while self._metrics:
+            part = self._metrics[:METRICS_PER_REQUEST]
+            if not self._try(lambda part=part: self._client.log_batch(self.run_id, metrics=part)):
+                return
+            del self._metrics[: len(part)]
+
+    def _try(self, request: Any) -> bool:
+        """Make a request that must not end the run; warn at the first failure in a row."""
+        if self._client is None:
+            raise ConfigError("a tracker must be started before it records, got no start(name)")
+        reason = "" if _answers(self.uri) else "nothing listens there"
+        if not reason:
+            try:
+                request()
+            except Exception as error:
+                reason = str(error) or type(error).__name__
+        if reason and not self._is_silent:
+            message = f"{self.uri} must take what is recorded, got: {reason}; the run goes on"
+            warnings.warn(message, TrackingWarning, stacklevel=3)
+        self._is_silent = bool(reason)
+        return not reason
+
+
+def import_mlflow() -> ModuleType:
+    """Import MLflow with its usage reports switched off, unless the user decided otherwise."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow
+
+    module: ModuleType = mlflow
+    return module
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested values under dotted names, as text that MLflow accepts.
+
+    Examples
+    --------
+    >>> flat({"training": {"steps": 100}})
+    {'training.steps': '100'}
+    """
+    values: dict[str, str] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            values |= flat(value, f"{name}.")
+        else:
+            values[name[:LONGEST_KEY]] = str(value)[:LONGEST_PARAM]
+    return values
+
+
+def _tags() -> dict[str, str]:
+    tags = {f"version.{package}": version for package, version in versions().items()}
+    at = commit()
+    return tags | ({"mlflow.source.git.commit": at} if at else {})
+
+
+def _answers(uri: str) -> bool:
+    """Is somebody there? MLflow itself would try for minutes."""
+    import socket
+
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https") or parts.hostname is None:
+        return True
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        with socket.create_connection((parts.hostname, port), timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def _unreachable(uri: str, reason: str) -> str:
+    return (
+        f"tracking_uri must be a store that can be opened, got {uri!r}: {reason}; start the "
+        "server, correct MLFLOW_TRACKING_URI, or set tracking.enabled=false"
+    )

@@ -1,0 +1,37 @@
+"""Where a token stands: fixed sinusoids (Timer) or rotations of queries and keys."""
+
+import math
+
+import torch
+
+from tsfm.shapes import Float, Int, Tensor
+
+BASE = 10_000.0
+
+
+def sinusoidal_code(
+    positions: Int[Tensor, "*axes token"], d_model: int
+) -> Float[Tensor, "*axes token {d_model}"]:
+    """Return the fixed code of Vaswani et al. (2017), section 3.5, sines at even places."""
+    exponent = torch.arange(0, d_model, 2, device=positions.device) / d_model
+    angle = positions[..., None] * torch.exp(-math.log(BASE) * exponent)
+    return torch.stack([angle.sin(), angle.cos()], -1).flatten(-2)[..., :d_model]
+
+
+def rotary_angles(
+    positions: Int[Tensor, " token"], d_head: int
+) -> tuple[Float[Tensor, "token half"], Float[Tensor, "token half"]]:
+    """Return cosine and sine of the rotary embedding of Su et al. (2021)."""
+    exponent = torch.arange(0, d_head, 2, device=positions.device) / d_head
+    angle = positions[:, None] * torch.exp(-math.log(BASE) * exponent)
+    return angle.cos(), angle.sin()
+
+
+def rotate(
+    x: Float[Tensor, "batch head token d_head"],
+    angles: tuple[Float[Tensor, "token half"], Float[Tensor, "token half"]],
+) -> Float[Tensor, "batch head token d_head"]:
+    """Rotate the pairs (i, i + d_head / 2) of `x` by the angles of its positions."""
+    cos, sin = angles
+    first, second = x.chunk(2, -1)
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], -1)

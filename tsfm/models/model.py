@@ -1,0 +1,69 @@
+"""TimeSeriesModel: a backbone and what must travel with its weights."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model's weights come from.
+
+    Parameters
+    ----------
+    trained_on
+        Names of the data cards whose values the weights have seen.
+    training_cutoff
+        No value after this date (ISO) was seen; None when unknown.
+    licence
+        Licence of the weights.
+    synthetic_share
+        Share of the training windows that were synthetic.
+    details
+        Anything else: recipe, steps, points seen, seconds, run id.
+    """
+
+    trained_on: tuple[str, ...] = ()
+    training_cutoff: str | None = None
+    licence: str = "Apache-2.0"
+    synthetic_share: float = 0.0
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class TimeSeriesModel(nn.Module):
+    """What is saved, loaded and shipped.
+
+    Parameters
+    ----------
+    name
+        The backbone's name in the registry.
+    backbone
+        A `NextPatchModel` or an `Encoder`.
+    context_length
+        The longest context, in steps, that helps.
+    """
+
+    def __init__(
+        self, name: str, backbone: nn.Module, context_length: int, provenance: Provenance
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.backbone: Any = backbone
+        self.context_length = context_length
+        self.provenance = provenance
+
+    @property
+    def quantile_levels(self) -> tuple[float, ...]:
+        """Levels that the model was trained on; empty for a point model."""
+        return tuple(self.backbone.quantile_levels)
+
+    @property
+    def patch_length(self) -> int:
+        """Steps per token."""
+        return int(self.backbone.patch_length)
+
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """Names of the data cards that the weights have seen."""
+        return self.provenance.trained_on

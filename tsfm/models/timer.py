@@ -1,0 +1,257 @@
+"""Timer: a decoder-only transformer over patches of one series, trained on the next patch.
+
+Liu et al., "Timer: Generative Pre-trained Transformers Are Large Time Series Models", ICML 2024
+(arXiv 2402.02368), section 3. Names here and there: `patch_length` is S, `d_model` is D,
+`n_layers` is L.
+
+Departures, each a config word, with the published setting named:
+
+- `normalization="causal"`: running statistics per token; ``"window"`` is as released.
+- `positions="rotary"`: relative, so left padding does not matter; ``"sinusoidal"`` as published.
+- `norm_first=True`; ``False`` as published.
+- `embedding="residual"` also sees which values are missing and how the scale moved; ``"linear"``
+  as published, where a missing value is a zero.
+- `n_output_patches` and `quantile_levels`: several patches ahead, with quantiles; published is one
+  patch and a point.
+- `arcsinh`: heavy tails are compressed after scaling; published is without.
+"""
+
+from dataclasses import field
+from typing import Literal, NamedTuple
+
+import torch
+from einops import rearrange
+from pydantic import ConfigDict, model_validator
+from pydantic.dataclasses import dataclass
+from torch import nn
+
+from tsfm.models.backbone import BACKBONES, PatchForecast
+from tsfm.models.layers.attention import KeyValue
+from tsfm.models.layers.block import Block
+from tsfm.models.layers.feed_forward import ResidualMLP
+from tsfm.models.layers.normalization import TOKEN_NORMS, Statistics
+from tsfm.models.layers.patching import PatchedWindow, to_patches
+from tsfm.models.layers.positions import rotary_angles, sinusoidal_code
+from tsfm.shapes import Bool, Float, Float64, Inside, Observed, Patches, Tensor, Tokens, Values
+
+DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+INITIAL_STD = 0.02
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class TimerConfig:
+    """Sizes and variants of a `Timer`; see the module docstring for the published ones.
+
+    Parameters
+    ----------
+    quantile_levels
+        Levels of the quantile head; empty for a point model trained on squared error.
+    """
+
+    patch_length: int = 16
+    d_model: int = 128
+    n_heads: int = 4
+    n_layers: int = 4
+    d_ff: int = 512
+    n_output_patches: int = 1
+    quantile_levels: tuple[float, ...] = field(default=DECILES)
+    normalization: Literal["causal", "window"] = "causal"
+    positions: Literal["rotary", "sinusoidal"] = "rotary"
+    embedding: Literal["residual", "linear"] = "residual"
+    norm_first: bool = True
+    bias: bool = False
+    arcsinh: bool = True
+    dropout: float = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> "TimerConfig":
+        if self.d_model % (2 * self.n_heads):
+            raise ValueError(
+                f"d_model must be a multiple of 2 * n_heads, got d_model={self.d_model} and "
+                f"n_heads={self.n_heads}"
+            )
+        if not 1 <= self.n_output_patches <= 8:
+            raise ValueError(f"n_output_patches must be 1 to 8, got {self.n_output_patches}")
+        levels = self.quantile_levels
+        if list(levels) != sorted(set(levels)) or any(not 0 < level < 1 for level in levels):
+            raise ValueError(f"quantile_levels must rise strictly between 0 and 1, got {levels}")
+        return self
+
+
+class DecoderState(NamedTuple):
+    """What a decoder keeps of the tokens it has read: keys, values, statistics, validity."""
+
+    layers: list[KeyValue]
+    attend: Bool[Tensor, "batch key"]
+    sums: Float64[Tensor, "moment batch channel"]
+    last: Statistics
+
+
+@BACKBONES.register("timer")
+class Timer(nn.Module):
+    """Causal decoder over patches; every token forecasts the patches after it.
+
+    Examples
+    --------
+    >>> model = Timer(TimerConfig(d_model=32, n_layers=1, d_ff=64, n_output_patches=2))
+    >>> values = torch.randn(3, 100, 1)
+    >>> observed, inside = torch.ones(3, 100, 1).bool(), torch.ones(3, 100).bool()
+    >>> tuple(model.forecast_patches(values, observed, inside).values.shape)
+    (3, 1, 7, 9, 32)
+    """
+
+    Config = TimerConfig
+
+    def __init__(self, config: TimerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.patch_length = config.patch_length
+        self.quantile_levels = config.quantile_levels
+        self.horizon = config.n_output_patches * config.patch_length
+        self.normalize = TOKEN_NORMS[config.normalization]()
+        if config.embedding == "linear":
+            self.embedding: nn.Module = nn.Linear(config.patch_length, config.d_model, bias=False)
+        else:
+            d_in = 2 * config.patch_length + 2
+            self.embedding = ResidualMLP(d_in, 2 * config.d_model, config.d_model)
+        self.blocks = nn.ModuleList(
+            Block(
+                config.d_model,
+                config.n_heads,
+                config.d_ff,
+                norm_first=config.norm_first,
+                bias=config.bias,
+                dropout=config.dropout,
+            )
+            for _ in range(config.n_layers)
+        )
+        self.norm = nn.LayerNorm(config.d_model, bias=config.bias)
+        d_out = self.horizon * max(1, len(config.quantile_levels))
+        if config.embedding == "linear":
+            self.head: nn.Module = nn.Linear(config.d_model, d_out)
+        else:
+            self.head = ResidualMLP(config.d_model, 2 * config.d_model, d_out)
+        self.dropout = nn.Dropout(config.dropout)
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator) -> None:
+        """Draw all weights anew; projections into the residual stream start at zero."""
+        for name, parameter in self.named_parameters():
+            if parameter.ndim == 1:
+                parameter.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
+            elif name.endswith(("output.weight", "contract.weight")) and self.config.norm_first:
+                parameter.zero_()
+            else:
+                std = max(INITIAL_STD, parameter.shape[1] ** -0.5 / 2)
+                parameter.normal_(0.0, std, generator=generator)
+
+    def encode(self, values: Values, observed: Observed, inside: Inside) -> Tokens:
+        """Return the tokens after the last layer, one per patch."""
+        window = to_patches(values, observed, inside, self.patch_length)
+        return self._decode(window, None)[0]
+
+    def forecast_patches(
+        self, values: Values, observed: Observed, inside: Inside
+    ) -> PatchForecast:
+        """Return, for every patch, the following `n_output_patches` patches.
+
+        A patch with no observed value (a gap, or a future step) is read as "nothing known", so
+        appending unobserved steps asks for forecasts farther ahead in the same pass.
+        """
+        window = to_patches(values, observed, inside, self.patch_length)
+        tokens, statistics, _ = self._decode(window, None)
+        return self._forecast(tokens, statistics)
+
+    def predict_next(self, values: Values, observed: Observed, inside: Inside) -> Values:
+        """Return at the place of patch k the point forecast of patch k + 1, in input units."""
+        forecast = self.forecast_patches(values, observed, inside).in_input_units()
+        middle = forecast[:, :, :, forecast.shape[3] // 2, : self.patch_length]
+        joined = rearrange(middle, "batch channel token patch -> batch (token patch) channel")
+        return joined[:, -values.shape[1] :]
+
+    def read(
+        self,
+        values: Values,
+        observed: Observed,
+        inside: Inside,
+        state: DecoderState | None = None,
+    ) -> tuple[PatchForecast, DecoderState]:
+        """Read more steps (whole patches once a state is given); forecast from the last token.
+
+        Only meaningful with causal statistics: whole-window ones would move earlier tokens.
+        """
+        window = to_patches(values, observed, inside, self.patch_length)
+        tokens, statistics, state = self._decode(window, state)
+        last = Statistics(statistics.loc[..., -1:], statistics.scale[..., -1:], statistics.sums)
+        return self._forecast(tokens[:, :, -1:], last), state
+
+    def _decode(
+        self, window: PatchedWindow, state: DecoderState | None
+    ) -> tuple[Tokens, Statistics, DecoderState]:
+        batch, channels, n_tokens, _ = window.values.shape
+        statistics = self.normalize(window.values, window.observed, state and state.sums)
+        features = self._features(window, statistics, state)
+        x = rearrange(
+            self.embedding(features), "batch channel token d -> (batch channel) token d"
+        )
+        valid = rearrange(window.inside, "batch channel token -> (batch channel) token")
+        attend = valid if state is None else torch.cat([state.attend, valid], -1)
+        n_past = attend.shape[1] - n_tokens
+        positions = torch.arange(n_past, n_past + n_tokens, device=x.device)
+        angles = None
+        if self.config.positions == "rotary":
+            angles = rotary_angles(positions, self.config.d_model // self.config.n_heads)
+        else:
+            since_start = (attend.cumsum(-1) - 1).clamp(min=0)[:, n_past:]
+            x = x + sinusoidal_code(since_start, self.config.d_model)
+        x = self.dropout(x)
+        causal = torch.arange(attend.shape[1], device=x.device) <= positions[:, None]
+        itself = torch.arange(attend.shape[1], device=x.device) == positions[:, None]
+        mask = ((causal & attend[:, None]) | itself)[:, None]
+        layers = []
+        for index, block in enumerate(self.blocks):
+            x, present = block(x, mask, angles, state.layers[index] if state else None)
+            layers.append(present)
+        tokens = rearrange(
+            self.norm(x), "(batch channel) token d -> batch channel token d", batch=batch
+        )
+        last = Statistics(statistics.loc[..., -1:], statistics.scale[..., -1:], statistics.sums)
+        return tokens, statistics, DecoderState(layers, attend, statistics.sums, last)
+
+    def _features(
+        self, window: PatchedWindow, statistics: Statistics, state: DecoderState | None
+    ) -> Float[Tensor, "batch channel token feature"]:
+        scale = torch.where(statistics.scale > 0, statistics.scale, 1.0)
+        values = self._compress((window.values - statistics.loc[..., None]) / scale[..., None])
+        values = torch.where(window.observed, values, 0.0)
+        if self.config.embedding == "linear":
+            return values
+        return torch.cat(
+            [values, window.observed.to(values.dtype), self._drift(statistics, state)], -1
+        )
+
+    def _drift(
+        self, statistics: Statistics, state: DecoderState | None
+    ) -> Float[Tensor, "batch channel token 2"]:
+        """How far location and scale moved with this token; without it levels would be lost."""
+        loc, scale = statistics.loc, statistics.scale
+        first = Statistics(loc[..., :1], scale[..., :1], statistics.sums)
+        before = first if state is None else state.last
+        loc_before = torch.cat([before.loc, loc[..., :-1]], -1)
+        scale_before = torch.cat([before.scale, scale[..., :-1]], -1)
+        both = (scale > 0) & (scale_before > 0)
+        safe = torch.where(both, scale, 1.0)
+        shift = torch.where(both, ((loc - loc_before) / safe).asinh(), 0.0)
+        growth = torch.where(both, (safe / torch.where(both, scale_before, 1.0)).log(), 0.0)
+        return torch.stack([shift, growth], -1)
+
+    def _compress(self, values: Patches) -> Patches:
+        return values.asinh() if self.config.arcsinh else values
+
+    def _forecast(self, tokens: Tokens, statistics: Statistics) -> PatchForecast:
+        values = rearrange(
+            self.head(tokens),
+            "batch channel token (quantile horizon) -> batch channel token quantile horizon",
+            horizon=self.horizon,
+        )
+        return PatchForecast(values, statistics.loc, statistics.scale, self.config.arcsinh)

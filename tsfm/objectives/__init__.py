@@ -1,0 +1,1 @@
+"""Objectives: a model and a batch become a loss."""

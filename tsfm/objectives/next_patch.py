@@ -1,0 +1,118 @@
+"""Generative pre-training: from every patch, predict the patches that follow.
+
+Timer (arXiv 2402.02368, section 3.2) uses one patch and squared error. With a quantile head the
+loss is the mean pinball loss, and whole spans of patches may be hidden from the model, so that it
+learns to forecast across several unknown patches in one pass (the contiguous patch masking of
+TiRex, Auer et al. 2025).
+"""
+
+from typing import Literal
+
+import torch
+from einops import rearrange
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from tsfm.models.backbone import NextPatchModel, PatchForecast
+from tsfm.models.layers.patching import following_patches, to_patches
+from tsfm.objectives.objective import OBJECTIVES, Loss
+from tsfm.series.windows import WindowBatch
+from tsfm.shapes import Float, Observed, Patches, Tensor
+
+# Beyond this many scales (after arcsinh) a target teaches nothing but to be an outlier.
+LARGEST_TARGET = 12.0
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class NextPatchConfig:
+    """Options of `NextPatch`.
+
+    Parameters
+    ----------
+    units
+        ``"normalized"``: the loss is in the scale of each token, so all series weigh alike;
+        ``"input"``: in the units of the batch, as Timer is published.
+    hidden_share
+        Share of the windows in which one span of patches is hidden from the model.
+    longest_span
+        The longest such span, as a share of the window.
+    """
+
+    units: Literal["normalized", "input"] = "normalized"
+    hidden_share: float = 0.0
+    longest_span: float = 0.5
+
+
+def pinball(
+    error: Float[Tensor, "batch channel token quantile horizon"],
+    levels: Float[Tensor, " quantile"],
+) -> Float[Tensor, "batch channel token horizon"]:
+    """Mean pinball loss over the levels, of the error target - prediction."""
+    weight = levels[:, None]
+    return torch.maximum(weight * error, (weight - 1) * error).mean(-2)
+
+
+@OBJECTIVES.register("next_patch")
+class NextPatch:
+    """Loss over the patches that follow every token.
+
+    A token counts once two different values have been seen: before that there is no scale.
+    """
+
+    Config = NextPatchConfig
+    requires = NextPatchModel
+
+    def __init__(self, config: NextPatchConfig) -> None:
+        self.config = config
+
+    def __call__(
+        self, model: NextPatchModel, batch: WindowBatch, generator: torch.Generator
+    ) -> Loss:
+        """Return the mean pinball loss (quantile model) or squared error (point model)."""
+        visible = batch.observed & ~self._hidden(batch, model.patch_length, generator)
+        forecast = model.forecast_patches(batch.values, visible, batch.inside)
+        n_following = forecast.values.shape[-1] // model.patch_length
+        window = to_patches(batch.values, batch.observed, batch.inside, model.patch_length)
+        target = following_patches(window.values, n_following)
+        counted = following_patches(window.observed.to(target.dtype), n_following) > 0
+        if self.config.units == "normalized":
+            counted = counted & (forecast.scale > 0)[..., None]
+            target = normalized(target, forecast)
+            predicted = forecast.values
+        else:
+            predicted = forecast.in_input_units()
+        error = target[:, :, :, None] - predicted
+        if model.quantile_levels:
+            levels = torch.tensor(model.quantile_levels, device=error.device)
+            loss = pinball(error, levels)
+        else:
+            loss = error.square().mean(-2)
+        count = int(counted.sum())
+        total = torch.where(counted, loss, 0.0).sum() / max(count, 1)
+        return Loss(total, count)
+
+    def _hidden(
+        self, batch: WindowBatch, patch_length: int, generator: torch.Generator
+    ) -> Observed:
+        """Draw one span of whole patches in a share of the windows, never the first patch."""
+        n_windows, length, _ = batch.values.shape
+        n_tokens = -(-length // patch_length)
+        chance, size, place = torch.rand(3, n_windows, generator=generator)
+        longest = max(1.0, self.config.longest_span * n_tokens)
+        span = torch.exp(size * torch.log(torch.tensor(longest))).floor()
+        first = 1 + (place * (n_tokens - 1)).floor()
+        token = torch.arange(length).add(-length % patch_length).div(patch_length).floor()
+        inside_span = (token >= first[:, None]) & (token < (first + span)[:, None])
+        hidden = inside_span & (chance < self.config.hidden_share)[:, None]
+        return rearrange(hidden, "batch time -> batch time 1").to(batch.values.device)
+
+
+def normalized(target: Patches, forecast: PatchForecast) -> Patches:
+    """Put targets into the units of the tokens that forecast them."""
+    scale = torch.where(forecast.scale > 0, forecast.scale, 1.0)[..., None]
+    target = (target - forecast.loc[..., None]) / scale
+    if forecast.is_arcsinh:
+        target = target.asinh()
+    return target.clamp(-LARGEST_TARGET, LARGEST_TARGET)
+
+

@@ -1,0 +1,33 @@
+"""What every objective is: a model and a batch become a loss."""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+
+from tsfm.registry import Registry
+from tsfm.series.windows import WindowBatch
+from tsfm.shapes import Scalar
+
+OBJECTIVES: Registry[Any] = Registry("objective")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A mean over `count` supervised values, and the parts it is made of."""
+
+    total: Scalar
+    count: int
+    parts: dict[str, Scalar] = field(default_factory=dict)
+
+
+class Objective(Protocol):
+    """A training task; `requires` is the protocol its model must offer."""
+
+    requires: type
+
+    def __call__(
+        self, model: Any, batch: WindowBatch, generator: torch.Generator
+    ) -> Loss:
+        """Return the loss of `model` on `batch`; randomness comes from `generator`."""
+        ...

@@ -1,0 +1,124 @@
+"""Files in, files out: CSV and Parquet, one clear error each."""
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from tsfm.errors import DataError
+
+SUFFIXES = (".csv", ".parquet", ".csv.gz")
+SEPARATORS = ",;\t|"
+
+
+def read_input(inputs: Sequence[str | Path]) -> tuple[pl.DataFrame, list[tuple[str, int]]]:
+    """Read files, folders and globs of CSV or Parquet into one frame.
+
+    Returns
+    -------
+    frame
+        The rows of all files, in the order given.
+    sources
+        Name and number of rows of every file, so that an error can name the file of a row.
+
+    Raises
+    ------
+    DataError
+        When nothing matches, a file is empty or unreadable, or the columns of two files differ.
+    """
+    files = [file for entry in inputs for file in _expand(str(entry))]
+    frames = [_read(file) for file in files]
+    first = frames[0]
+    for file, frame in zip(files[1:], frames[1:], strict=True):
+        if set(frame.columns) != set(first.columns):
+            raise DataError(
+                f"{file} must have the columns of {files[0]}, got {frame.columns} against "
+                f"{first.columns}; pass files of one kind"
+            )
+    sources = [(str(file), frame.height) for file, frame in zip(files, frames, strict=True)]
+    if len(frames) == 1:
+        return first, sources
+    aligned = [frame.select(first.columns) for frame in frames]
+    try:
+        return pl.concat(aligned, how="vertical_relaxed"), sources
+    except pl.exceptions.PolarsError as error:
+        raise DataError(
+            f"{files[0]} and the files after it must have the same column types, got: "
+            f"{_one_line(error)}; cast them"
+        ) from None
+
+
+def _expand(entry: str) -> list[Path]:
+    path = Path(entry)
+    if path.is_dir():
+        found = sorted(file for file in path.rglob("*") if file.name.endswith(SUFFIXES))
+    elif path.is_file():
+        found = [path]
+    else:
+        found = sorted(Path(match) for match in glob.glob(entry, recursive=True))  # noqa: PTH207
+    if not found:
+        raise DataError(f"{entry} must be a file, a folder or a pattern of CSV or Parquet files, "
+                        "got nothing there; check the path")  # fmt: skip
+    return found
+
+
+def _read(file: Path) -> pl.DataFrame:
+    if file.stat().st_size == 0:
+        raise DataError(f"{file} must have rows, got an empty file; remove it from the input")
+    try:
+        if file.name.endswith(".parquet"):
+            frame = pl.read_parquet(file)
+        elif file.name.endswith((".csv", ".csv.gz", ".txt")):
+            # All rows are looked at, so that one text value late in a file is found and named.
+            frame = pl.read_csv(
+                file, separator=_separator(file), try_parse_dates=True, infer_schema_length=None
+            )
+        else:
+            raise DataError(f"{file} must end in .csv, .csv.gz or .parquet; convert it")
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(
+            f"{file} must be a readable CSV or Parquet file, got: {_one_line(error)}; write it again"
+        ) from None
+    if frame.height == 0:
+        raise DataError(f"{file} must have rows, got a header alone; remove it from the input")
+    return frame
+
+
+def _separator(file: Path) -> str:
+    import gzip
+
+    opened = gzip.open(file, "rt") if file.suffix == ".gz" else file.open()
+    with opened as lines:
+        header = lines.readline()
+    return max(SEPARATORS, key=header.count)
+
+
+def _one_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def write_output(frame: pl.DataFrame, file: str | Path) -> Path:
+    """Write by suffix; the file appears under its name only when it is whole."""
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.partial")
+    if file.name.endswith(".parquet"):
+        frame.write_parquet(temporary)
+    elif file.name.endswith(".csv"):
+        frame.write_csv(temporary)
+    else:
+        raise DataError(f"output must end in .parquet or .csv, got {file}; rename it")
+    os.replace(temporary, file)  # noqa: PTH105 (atomic on every platform)
+    return file
+
+
+def file_of_row(sources: Sequence[tuple[str, int]], row: int) -> str:
+    """Return the name of the file that row number `row` of the joined frame came from."""
+    for name, n_rows in sources:
+        if row < n_rows:
+            return name
+        row -= n_rows
+    return ""

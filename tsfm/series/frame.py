@@ -1,0 +1,272 @@
+"""SeriesFrame: the only door for user data.
+
+Whatever comes in leaves as float64 values that lie end to end on a regular grid, with missing
+values where a stamp was missing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tsfm.errors import DataError
+from tsfm.series.convert import Origin, from_polars, to_polars
+from tsfm.series.grids import DAY, OFF_GRID, FixedGrid, Grid, SessionGrid, StepGrid
+from tsfm.series.frequency import grid_of, infer_grid, infer_steps
+from tsfm.series.validation import Columns, Rows, check_rows, pick_columns
+from tsfm.shapes import Float64, Int, ndarray
+
+# More rows than this after filling gaps is a wrong frequency, not a series.
+MOST_ROWS = 500_000_000
+MOST_STRETCH = 1000
+
+
+@dataclass(frozen=True)
+class SeriesFrame:
+    """Series on a regular grid, sorted by item and time.
+
+    Parameters
+    ----------
+    values
+        One row per step, NaN where missing; item i is ``values[offsets[i]:offsets[i + 1]]``.
+    items
+        One id per item, in the type it came in.
+    first
+        Ordinal of the first stamp of every item on `grid`.
+    origin_stamps
+        The first stamp of every item, from which the grid counts.
+    grid
+        None when no item has two stamps, so that no frequency can be known.
+    """
+
+    values: Float64[ndarray, "total_time channel"]
+    offsets: Int[ndarray, " item_and_end"]
+    items: pl.Series
+    first: Int[ndarray, " item"]
+    origin_stamps: Int[ndarray, " item"]
+    grid: Grid | None
+    columns: Columns
+    stamp_type: pl.DataType
+    origin: Origin
+
+    @staticmethod
+    def from_any(
+        data: Any,
+        *,
+        id_column: str = "item_id",
+        timestamp_column: str = "timestamp",
+        target: str | Sequence[str] = "target",
+        freq: str | None = None,
+        calendar: str | None = None,
+        sources: Sequence[tuple[str, int]] = (),
+    ) -> "SeriesFrame":
+        """Validate a frame of any kind.
+
+        Parameters
+        ----------
+        data
+            pandas, polars (eager or lazy) or pyarrow; long, one row per item and stamp. Without an
+            id column it is one item.
+        freq
+            A pandas alias; inferred when None.
+        calendar
+            An exchange code: the grid is its sessions.
+        sources
+            File names and row counts, for error messages.
+
+        Raises
+        ------
+        DataError
+            Naming file, item, column, first bad stamp and remedy.
+
+        Examples
+        --------
+        >>> frame = pl.DataFrame({"timestamp": [3, 1, 2], "target": [30.0, 10.0, 20.0]})
+        >>> SeriesFrame.from_any(frame).values[:, 0].tolist()
+        [10.0, 20.0, 30.0]
+        """
+        frame, origin = to_polars(data, timestamp_column)
+        columns = pick_columns(frame, id_column, timestamp_column, target, sources)
+        rows = check_rows(frame, columns, sources)
+        grid = _choose_grid(rows, freq, calendar)
+        return _on_grid(rows, grid, columns, origin)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Int[ndarray, " item"]:
+        """Steps of every item, gaps included."""
+        return np.diff(self.offsets)
+
+    @property
+    def freq(self) -> str | None:
+        """Alias of the frequency; ``"step"`` for integer stamps."""
+        return self.grid.freq if self.grid else None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the value columns."""
+        return self.columns.targets
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """The series as a long polars frame, gaps as rows with null."""
+        item = np.repeat(np.arange(self.n_items), self.lengths)
+        step = np.arange(self.offsets[-1]) - self.offsets[item]
+        content = {
+            self.columns.id: self.items.gather(item),
+            self.columns.timestamp: self._stamps(step, item),
+        }
+        for number, name in enumerate(self.targets):
+            content[name] = pl.Series(self.values[:, number]).fill_nan(None)
+        return pl.DataFrame(content)
+
+    def last_timestamps(self) -> pl.Series:
+        """Return the last stamp of every item."""
+        item = np.arange(self.n_items)
+        return self._stamps(self.lengths - 1, item)
+
+    def future_timestamps(self, prediction_length: int) -> pl.Series:
+        """Return the `prediction_length` stamps after the end of every item, items end to end.
+
+        Raises
+        ------
+        DataError
+            When no item has two stamps and no freq was given.
+        """
+        item = np.repeat(np.arange(self.n_items), prediction_length)
+        ahead = np.tile(np.arange(prediction_length), self.n_items)
+        return self._stamps(self.lengths[item] + ahead, item)
+
+    def before(self, n_steps: int) -> "SeriesFrame":
+        """Return the frame without the last `n_steps` steps of every item."""
+        lengths = self.lengths - n_steps
+        if (lengths < 1).any():
+            bad = self.items[int(np.argmin(lengths))]
+            raise DataError(
+                f"item {bad!r} must have more than {n_steps} steps, got {lengths.min() + n_steps}; "
+                "drop it or ask for fewer"
+            )
+        item = np.repeat(np.arange(self.n_items), self.lengths)
+        step = np.arange(self.offsets[-1]) - self.offsets[item]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        return replace(self, values=self.values[step < lengths[item]], offsets=offsets)
+
+    def to_origin(self, frame: pl.DataFrame) -> Any:
+        """Return `frame` as the kind of frame that came in."""
+        return from_polars(frame, self.origin)
+
+    def _stamps(self, step: np.ndarray, item: np.ndarray) -> pl.Series:
+        if self.grid is None:
+            if step.max(initial=0) > 0:
+                raise DataError(
+                    f"item {self.items[0]!r} must have two stamps for a frequency to be inferred, "
+                    "got one; pass freq="
+                )
+            numbers = self.origin_stamps[item]
+        else:
+            numbers = self.grid.stamps(self.first[item] + step, self.origin_stamps[item])
+        return to_stamps(numbers, self.stamp_type, self.grid, self.columns.timestamp)
+
+
+def _choose_grid(rows: Rows, freq: str | None, calendar: str | None) -> Grid | None:
+    is_first = np.zeros(len(rows.item), bool)
+    is_first[rows.starts] = True
+    if calendar is not None:
+        if (rows.wall % DAY != rows.wall[0] % DAY).any() or rows.is_steps:
+            raise DataError(
+                f"stamps of calendar {calendar!r} must be one per session, at one time of day; got "
+                "several times of day; aggregate to daily bars or leave calendar out"
+            )
+        return SessionGrid(calendar)
+    if rows.is_steps:
+        return infer_steps(rows.wall, is_first)
+    if freq is not None:
+        grid: Grid | None = grid_of(freq, rows.wall, is_first)
+    else:
+        grid = infer_grid(rows.wall, is_first)
+        if isinstance(grid, FixedGrid) and grid.step < DAY and rows.is_zoned:
+            grid = infer_grid(rows.utc, is_first)
+    return grid
+
+
+def _on_grid(rows: Rows, grid: Grid | None, columns: Columns, origin: Origin) -> SeriesFrame:
+    """Place every row at its ordinal and leave missing values between."""
+    stamps = rows.utc if uses_utc(grid) else rows.wall
+    origin_stamps = stamps[rows.starts]
+    lengths = np.diff(np.append(rows.starts, len(rows.item)))
+    of_row = np.repeat(np.arange(len(rows.starts)), lengths)
+    if grid is None:
+        place = np.zeros(len(rows.item), np.int64)
+    else:
+        place = grid.ordinals(stamps, origin_stamps[of_row])
+        off = np.flatnonzero(place == OFF_GRID)
+        if len(off):
+            raise DataError(
+                f"{rows.where(off[0])}: stamps must be regular, got {rows.stamp_text(off[0])} "
+                f"off the grid of freq={grid.freq!r} ({len(off)} such rows); pass freq= or "
+                "calendar=, or resample"
+            )
+    first = place[rows.starts]
+    last_rows = np.append(rows.starts[1:], len(rows.item)) - 1
+    filled = place[last_rows] - first + 1
+    _check_expansion(rows, filled, lengths, grid)
+    offsets = np.concatenate([[0], np.cumsum(filled)]).astype(np.int64)
+    if offsets[-1] == len(rows.item):
+        values = rows.values
+    else:
+        values = np.full((offsets[-1], rows.values.shape[1]), np.nan)
+        values[offsets[of_row] + place - first[of_row]] = rows.values
+    return SeriesFrame(
+        values, offsets, rows.items, first, origin_stamps, grid, columns, rows.stamp_type, origin
+    )
+
+
+def _check_expansion(
+    rows: Rows, filled: np.ndarray, lengths: np.ndarray, grid: Grid | None
+) -> None:
+    worst = int(np.argmax(filled / lengths))
+    stretched = filled[worst] > MOST_STRETCH * lengths[worst] and filled[worst] > 1_000_000
+    if stretched or filled.sum() > MOST_ROWS:
+        raise DataError(
+            f"item {rows.items[worst]!r} must not be mostly gaps, got {lengths[worst]} rows on "
+            f"{filled[worst]} steps of freq={grid.freq if grid else None!r}; pass the true freq= or "
+            "resample"
+        )
+
+
+def uses_utc(grid: Grid | None) -> bool:
+    """Say whether the grid's steps are durations shorter than a day, so that clocks may change."""
+    return isinstance(grid, FixedGrid) and grid.step < DAY
+
+
+def to_stamps(
+    numbers: Int[ndarray, " row"], kind: pl.DataType, grid: Grid | None, name: str
+) -> pl.Series:
+    """Return int64 stamps in the type that came in."""
+    if kind.is_integer() or isinstance(grid, StepGrid):
+        return pl.Series(name, numbers).cast(kind)
+    stamps = pl.Series(name, numbers).cast(pl.Datetime("us"))
+    if kind == pl.Date:
+        return stamps.cast(pl.Date)
+    unit = getattr(kind, "time_unit", None) or "us"
+    zone = getattr(kind, "time_zone", None)
+    if zone is not None:
+        if uses_utc(grid):
+            stamps = stamps.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+        else:
+            # A wall time that a clock change skips moves on by an hour; of a double one we take
+            # the earlier.
+            exact, later = (
+                wall.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+                for wall in (stamps, stamps.dt.offset_by("1h"))
+            )
+            stamps = pl.select(pl.coalesce(exact, later)).to_series()
+    return stamps.dt.cast_time_unit(unit).alias(name)
+

@@ -1,0 +1,47 @@
+"""Wide frames (one column per item) to long ones."""
+
+from typing import Any
+
+import polars as pl
+
+from tsfm.errors import DataError
+from tsfm.series.convert import from_polars, to_polars
+
+
+def to_long(
+    wide: Any,
+    *,
+    timestamp_column: str = "timestamp",
+    id_column: str = "item_id",
+    target: str = "target",
+) -> Any:
+    """Turn a wide frame into a long one of the same kind.
+
+    Parameters
+    ----------
+    wide
+        A stamp column (or, in pandas, an index of stamps) and one numeric column per item.
+
+    Examples
+    --------
+    >>> wide = pl.DataFrame({"timestamp": [1, 2], "a": [1.0, 2.0], "b": [3.0, 4.0]})
+    >>> to_long(wide)["item_id"].to_list()
+    ['a', 'a', 'b', 'b']
+    """
+    frame, origin = to_polars(wide, timestamp_column)
+    if timestamp_column not in frame.columns:
+        raise DataError(
+            f"column {timestamp_column!r} must be present, got {frame.columns}; pass "
+            "timestamp_column="
+        )
+    items = [name for name in frame.columns if name != timestamp_column]
+    text = [name for name in items if not (frame[name].dtype.is_numeric() or frame[name].dtype in (pl.Boolean, pl.Null))]
+    if text or not items:
+        raise DataError(
+            f"a wide frame must have numeric columns besides {timestamp_column!r}, got "
+            f"{text or 'none'}; drop or cast them"
+        )
+    long = frame.unpivot(
+        items, index=timestamp_column, variable_name=id_column, value_name=target
+    ).select(id_column, timestamp_column, target)
+    return from_polars(long, origin)

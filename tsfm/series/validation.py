@@ -1,0 +1,253 @@
+"""Checks of user frames: which columns, and whether every row can be used."""
+
+import difflib
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from tsfm.errors import DataError
+from tsfm.series.files import file_of_row
+from tsfm.shapes import Float64, Int, ndarray
+
+NIXTLA_NAMES = {"item_id": "unique_id", "timestamp": "ds", "target": "y"}
+ONLY_ITEM = "0"
+
+
+class ColumnNamesWarning(UserWarning):
+    """Says that `unique_id`, `ds` and `y` were used in place of the default names."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the key and value columns; `has_id` is False for a frame that is one item."""
+
+    id: str
+    timestamp: str
+    targets: tuple[str, ...]
+    has_id: bool
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Checked rows, sorted by item and time.
+
+    `wall` and `utc` are microseconds since 1970 of the wall clock and of UTC (the same without a
+    time zone), or integer steps.
+    """
+
+    items: pl.Series
+    item: Int[ndarray, " row"]
+    starts: Int[ndarray, " item"]
+    wall: Int[ndarray, " row"]
+    utc: Int[ndarray, " row"]
+    values: Float64[ndarray, "row channel"]
+    stamp_type: pl.DataType
+    source_row: Int[ndarray, " row"]
+    sources: tuple[tuple[str, int], ...]
+
+    @property
+    def is_steps(self) -> bool:
+        """Whether stamps are plain integers."""
+        return self.stamp_type.is_integer()
+
+    @property
+    def is_zoned(self) -> bool:
+        """Whether stamps have a time zone."""
+        return getattr(self.stamp_type, "time_zone", None) is not None
+
+    def where(self, row: int) -> str:
+        """Name file and item of a row."""
+        return _where(self.sources, int(self.source_row[row]), self.items[int(self.item[row])])
+
+    def stamp_text(self, row: int) -> str:
+        """Show the stamp of a row as a person writes it."""
+        number = int(self.wall[row])
+        if self.is_steps:
+            return str(number)
+        text = str(np.datetime64(number, "us"))
+        return text.removesuffix(".000000").replace("T", " ").removesuffix(" 00:00:00")
+
+
+def _where(sources: Sequence[tuple[str, int]], row: int, item: object) -> str:
+    file = file_of_row(sources, row)
+    return f"{file}: item {item!r}" if file else f"item {item!r}"
+
+
+def pick_columns(
+    frame: pl.DataFrame,
+    id_column: str,
+    timestamp_column: str,
+    target: str | Sequence[str],
+    sources: Sequence[tuple[str, int]],
+) -> Columns:
+    """Find the columns, taking `unique_id`, `ds`, `y` for absent default names."""
+    targets = [target] if isinstance(target, str) else list(target)
+    if not targets or len(set(targets)) != len(targets):
+        raise DataError(f"target must name columns once each, got {targets}")
+    names = {"item_id": id_column, "timestamp": timestamp_column}
+    used = []
+    for default, other in NIXTLA_NAMES.items():
+        if default == "target":
+            if targets == ["target"] and "target" not in frame.columns and other in frame.columns:
+                targets, used = [other], [*used, other]
+        elif names[default] == default and default not in frame.columns and other in frame.columns:
+            names[default] = other
+            used.append(other)
+    if used:
+        warnings.warn(
+            f"using the columns {used}; pass id_column=, timestamp_column= or target= for others",
+            ColumnNamesWarning,
+            stacklevel=4,
+        )
+    file = sources[0][0] if sources else ""
+    for name in (names["timestamp"], *targets):
+        _require(frame, name, file)
+    if names["item_id"] not in frame.columns and names["item_id"] != "item_id":
+        _require(frame, names["item_id"], file)
+    has_id = names["item_id"] in frame.columns
+    return Columns(names["item_id"], names["timestamp"], tuple(targets), has_id)
+
+
+def _require(frame: pl.DataFrame, name: str, file: str) -> None:
+    if name in frame.columns:
+        return
+    near = difflib.get_close_matches(name, frame.columns, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "pass id_column=, timestamp_column= or target="
+    prefix = f"{file}: " if file else ""
+    raise DataError(f"{prefix}column {name!r} must be present, got {frame.columns}; {hint}")
+
+
+def check_rows(
+    frame: pl.DataFrame, columns: Columns, sources: Sequence[tuple[str, int]]
+) -> Rows:
+    """Check every row and sort; each rule names the first bad row and the number of bad ones."""
+    file = sources[0][0] if sources else ""
+    if frame.height == 0:
+        raise DataError(f"{file + ': ' if file else ''}the frame must have rows, got none")
+    ids = frame[columns.id] if columns.has_id else pl.Series([ONLY_ITEM]).new_from_index(0, frame.height)
+    if isinstance(ids.dtype, pl.Categorical | pl.Enum):
+        ids = ids.cast(pl.String)
+    _refuse(ids.is_null() | _is_nan(ids), ids, None, columns.id, "a missing id", "fill it or drop the rows", sources)
+    stamps = _parsed_stamps(frame[columns.timestamp], ids, columns.timestamp, sources)
+    channels = [
+        _numbers(frame[name], ids, stamps, name, sources) for name in columns.targets
+    ]
+    items = ids.unique().sort()
+    item = ids.rank("dense").to_numpy().astype(np.int64) - 1
+    wall, utc = _as_integers(stamps)
+    order = np.lexsort((utc, item))
+    if (order[1:] > order[:-1]).all():
+        order = np.arange(len(order))
+    item, wall, utc = item[order], wall[order], utc[order]
+    starts = np.flatnonzero(np.append(True, item[1:] != item[:-1]))
+    values = np.column_stack(channels)[order]
+    rows = Rows(items, item, starts, wall, utc, values, stamps.dtype, order, tuple(sources))
+    _refuse_duplicates(rows)
+    return rows
+
+
+def _refuse_duplicates(rows: Rows) -> None:
+    same = (rows.item[1:] == rows.item[:-1]) & (rows.utc[1:] == rows.utc[:-1])
+    if not same.any():
+        return
+    row = int(np.flatnonzero(same)[0]) + 1
+    count = int((same & (rows.item[1:] == rows.item[row])).sum())
+    stamp = "timestamp" if count == 1 else "timestamps"
+    raise DataError(
+        f"{rows.where(row)} has {count} duplicate {stamp}, first {rows.stamp_text(row)}; aggregate "
+        "them or pass the column that tells them apart as id_column"
+    )
+
+
+def _is_nan(series: pl.Series) -> pl.Series:
+    if series.dtype.is_float():
+        return series.is_nan().fill_null(False)
+    return pl.Series([False]).new_from_index(0, len(series))
+
+
+def _refuse(
+    bad: pl.Series,
+    ids: pl.Series,
+    stamps: pl.Series | None,
+    column: str,
+    what: str,
+    remedy: str,
+    sources: Sequence[tuple[str, int]],
+) -> None:
+    if not bad.any():
+        return
+    row = int(bad.arg_true()[0])
+    at = f" at {stamps[row]}" if stamps is not None else f" in row {row}"
+    raise DataError(
+        f"{_where(sources, row, ids[row])}, column {column!r}: got {what}{at} "
+        f"({int(bad.sum())} such rows); {remedy}"
+    )
+
+
+def _parsed_stamps(
+    stamps: pl.Series, ids: pl.Series, name: str, sources: Sequence[tuple[str, int]]
+) -> pl.Series:
+    missing = stamps.is_null()
+    _refuse(missing, ids, None, name, "a missing stamp", "fill it or drop the rows", sources)
+    kind = stamps.dtype
+    if kind.is_integer() or kind == pl.Date or isinstance(kind, pl.Datetime):
+        return stamps
+    if kind == pl.String:
+        parsed = stamps.str.to_datetime(strict=False, time_unit="us") if _parses(stamps) else None
+        if parsed is None:
+            parsed = stamps.str.to_date(strict=False)
+        bad = parsed.is_null()
+        if bad.any():
+            row = int(bad.arg_true()[0])
+            what = f"text {stamps[row]!r} that is no stamp"
+            _refuse(bad, ids, None, name, what, "write stamps as 2024-12-31 23:59:59", sources)
+        return parsed
+    raise DataError(
+        f"column {name!r} must hold stamps, dates or integer steps, got {kind}; cast it"
+    )
+
+
+def _parses(stamps: pl.Series) -> bool:
+    try:
+        return stamps.str.to_datetime(strict=False, time_unit="us").null_count() < len(stamps)
+    except pl.exceptions.PolarsError:
+        return False
+
+
+def _numbers(
+    values: pl.Series,
+    ids: pl.Series,
+    stamps: pl.Series,
+    name: str,
+    sources: Sequence[tuple[str, int]],
+) -> np.ndarray:
+    if values.dtype == pl.Null:
+        values = values.cast(pl.Float64)
+    if not (values.dtype.is_numeric() or values.dtype == pl.Boolean):
+        numbers = values.cast(pl.Float64, strict=False)
+        bad = numbers.is_null() & values.is_not_null()
+        if bad.any():
+            what = f"{values[int(bad.arg_true()[0])]!r}, which is no number,"
+            _refuse(bad, ids, stamps, name, what, "correct it or leave it empty", sources)
+        values = numbers
+    numbers = values.cast(pl.Float64)
+    infinite = numbers.is_infinite().fill_null(False)
+    _refuse(infinite, ids, stamps, name, "an infinite value", "make it missing or cap it", sources)
+    return numbers.fill_null(np.nan).to_numpy()
+
+
+def _as_integers(stamps: pl.Series) -> tuple[Int[ndarray, " row"], Int[ndarray, " row"]]:
+    """Return wall-clock and UTC microseconds, or the steps twice."""
+    if stamps.dtype.is_integer():
+        steps = stamps.cast(pl.Int64).to_numpy()
+        return steps, steps
+    if stamps.dtype == pl.Date:
+        stamps = stamps.cast(pl.Datetime("us"))
+    utc = stamps.dt.cast_time_unit("us")
+    wall = utc.dt.replace_time_zone(None)
+    return wall.to_physical().to_numpy(), utc.to_physical().to_numpy()
+
+

@@ -1,0 +1,1 @@
+"""Synthetic: seeded generators of series, one family a file, and their mixture."""
