@@ -18,8 +18,7 @@ IN_VALIDATORS = {"ValueError"}
 def _raised(tree: ast.AST) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-            if isinstance(node.exc.func, ast.Name):
-                yield node.lineno, node.exc.func.id
+            yield node.lineno, ast.unparse(node.exc.func)
 
 
 def _validator_lines(tree: ast.AST) -> set[int]:

@@ -132,11 +132,11 @@ def render(rows: pl.DataFrame, config: LtsfConfig) -> str:
     """Return the results as Markdown."""
     which = "Every window" if config.stride == 1 else f"Every {_ordinal(config.stride)} window"
     models = list(dict.fromkeys(rows["model"]))
-    parts = [
-        "# Long-term forecasts",
+    caption = (
         f"MSE / MAE of standardised values, context {config.context_length}. {which} of the test "
-        + "rows is scored, none is dropped. Lower is better.",
-    ]
+        "rows is scored, none is dropped. Lower is better."
+    )
+    parts = ["# Long-term forecasts", caption]
     body = []
     for (dataset, horizon), part in rows.group_by(["dataset", "horizon"], maintain_order=True):
         found = {row["model"]: row for row in part.iter_rows(named=True)}

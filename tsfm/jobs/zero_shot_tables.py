@@ -56,11 +56,9 @@ def render(
     for (group,), part in summary.group_by("group", maintain_order=True):
         of_group = rows.filter(pl.col("group") == group)
         references = sorted(of_group["reference"].unique())
-        n_sets = part["n_sets"][0]
         parts += [
             f"## {group}",
-            f"Ratios to Seasonal Naive ({' or '.join(references)}){_over(n_sets)}. "
-            + "Lower is better; coverage of the 80 % interval should be 0.80.",
+            _caption(references, part["n_sets"][0]),
             _summary_table(part),
             _set_table(of_group, part, "mase"),
             _set_table(of_group, part, "wql"),
@@ -127,11 +125,15 @@ def _harness_row(check: dict[str, Any]) -> list[str]:
     ]
 
 
-def _over(n_sets: int) -> str:
-    if n_sets == 1:
-        return ", one set"
+def _caption(references: list[str], n_sets: int) -> str:
+    over = (
+        f"geometric mean over {n_sets} sets; in brackets the middle 90 % of a bootstrap over sets"
+        if n_sets > 1
+        else "one set"
+    )
     return (
-        f", geometric mean over {n_sets} sets; in brackets the middle 90 % of a bootstrap over sets"
+        f"Ratios to Seasonal Naive ({' or '.join(references)}), {over}. Lower is better; coverage "
+        "of the 80 % interval should be 0.80."
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import NormalDist
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from tsfm.errors import ConfigError
 from tsfm.shapes import Float, Int, ndarray
 
 
+@runtime_checkable
 class ArrayForecaster(Protocol):
     """Whatever forecasts many series at once from their values, one after the other."""
 
