@@ -110,9 +110,11 @@ def pretrain(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
         Assignments section.key=value.
     """
     from tsfm.config import load_recipe
+
+    loaded = load_recipe(recipe, overrides or ())
     from tsfm.jobs import pretrain as job
 
-    return job.run(load_recipe(recipe, overrides or ()))
+    return job.run(loaded)
 
 
 @app.command
@@ -127,9 +129,11 @@ def evaluate(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
         Assignments section.key=value.
     """
     from tsfm.config import load_recipe
+
+    loaded = load_recipe(recipe, overrides or ())
     from tsfm.jobs import evaluate as job
 
-    return job.run(load_recipe(recipe, overrides or ()))
+    return job.run(loaded)
 
 
 @data.command(name="list")

@@ -63,5 +63,5 @@ def test_every_verb_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize("name", FROZEN)
 def test_every_parameter_of_a_verb_is_described(name: str) -> None:
     verb = _verbs()[name]
-    for argument in verb.assemble_argument_collection():
+    for argument in verb.assemble_argument_collection(parse_docstring=True):
         assert argument.parameter.help, f"{name}: {argument.name} has no description"

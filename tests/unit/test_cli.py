@@ -1,7 +1,7 @@
 """Scripts rely on exit codes and on one line per error; people rely on the help."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ Verb = Callable[[Callable[[], object]], list[str]]
 
 
 @pytest.fixture
-def verb(monkeypatch: pytest.MonkeyPatch) -> Verb:
+def verb() -> Iterator[Verb]:
     """Add a verb for the length of a test; returns the arguments that call it."""
 
     def add(function: Callable[[], object]) -> list[str]:

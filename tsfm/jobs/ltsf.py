@@ -130,11 +130,15 @@ def window_errors(
 
 def render(rows: pl.DataFrame, config: LtsfConfig) -> str:
     """Return the results as Markdown."""
-    which = "Every window" if config.stride == 1 else f"Every {_ordinal(config.stride)} window"
+    which = (
+        "Every window of the test rows is scored"
+        if config.stride == 1
+        else f"A sample: only every {_ordinal(config.stride)} window of the test rows is scored"
+    )
     models = list(dict.fromkeys(rows["model"]))
     caption = (
-        f"MSE / MAE of standardised values, context {config.context_length}. {which} of the test "
-        "rows is scored, none is dropped. Lower is better."
+        f"MSE / MAE of standardised values, context {config.context_length}. {which}. "
+        "Lower is better."
     )
     parts = ["# Long-term forecasts", caption]
     body = []
@@ -148,7 +152,7 @@ def render(rows: pl.DataFrame, config: LtsfConfig) -> str:
         [model, f"{part['seconds'].sum():.0f}"]
         for (model,), part in seconds.group_by("model", maintain_order=True)
     ]
-    parts.append(markdown_table(["model", "seconds, all sets"], body))
+    parts.append(markdown_table(["model", "seconds to forecast, all sets"], body))
     return "\n\n".join(parts) + "\n"
 
 
