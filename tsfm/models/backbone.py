@@ -52,9 +52,7 @@ class NextPatchModel(Protocol):
     patch_length: int
     quantile_levels: tuple[float, ...]
 
-    def forecast_patches(
-        self, values: Values, observed: Observed, inside: Inside
-    ) -> PatchForecast:
+    def forecast_patches(self, values: Values, observed: Observed, inside: Inside) -> PatchForecast:
         """Return, for every token, the following patches at every quantile level."""
         ...
 

@@ -150,9 +150,7 @@ class Timer(nn.Module):
         window = to_patches(values, observed, inside, self.patch_length)
         return self._decode(window, None)[0]
 
-    def forecast_patches(
-        self, values: Values, observed: Observed, inside: Inside
-    ) -> PatchForecast:
+    def forecast_patches(self, values: Values, observed: Observed, inside: Inside) -> PatchForecast:
         """Return, for every patch, the following `n_output_patches` patches.
 
         A patch with no observed value (a gap, or a future step) is read as "nothing known", so
@@ -191,9 +189,7 @@ class Timer(nn.Module):
         batch, channels, n_tokens, _ = window.values.shape
         statistics = self.normalize(window.values, window.observed, state and state.sums)
         features = self._features(window, statistics, state)
-        x = rearrange(
-            self.embedding(features), "batch channel token d -> (batch channel) token d"
-        )
+        x = rearrange(self.embedding(features), "batch channel token d -> (batch channel) token d")
         valid = rearrange(window.inside, "batch channel token -> (batch channel) token")
         attend = valid if state is None else torch.cat([state.attend, valid], -1)
         n_past = attend.shape[1] - n_tokens

@@ -114,5 +114,3 @@ def normalized(target: Patches, forecast: PatchForecast) -> Patches:
     if forecast.is_arcsinh:
         target = target.asinh()
     return target.clamp(-LARGEST_TARGET, LARGEST_TARGET)
-
-

@@ -1,7 +1,7 @@
 """What every objective is: a model and a batch become a loss."""
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -21,13 +21,12 @@ class Loss:
     parts: dict[str, Scalar] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Objective(Protocol):
     """A training task; `requires` is the protocol its model must offer."""
 
     requires: type
 
-    def __call__(
-        self, model: Any, batch: WindowBatch, generator: torch.Generator
-    ) -> Loss:
+    def __call__(self, model: Any, batch: WindowBatch, generator: torch.Generator) -> Loss:
         """Return the loss of `model` on `batch`; randomness comes from `generator`."""
         ...

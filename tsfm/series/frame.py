@@ -14,8 +14,8 @@ import polars as pl
 
 from tsfm.errors import DataError
 from tsfm.series.convert import Origin, from_polars, to_polars
-from tsfm.series.grids import DAY, OFF_GRID, FixedGrid, Grid, SessionGrid, StepGrid
 from tsfm.series.frequency import grid_of, infer_grid, infer_steps
+from tsfm.series.grids import DAY, OFF_GRID, FixedGrid, Grid, SessionGrid, StepGrid
 from tsfm.series.validation import Columns, Rows, check_rows, pick_columns
 from tsfm.shapes import Float64, Int, ndarray
 
@@ -269,4 +269,3 @@ def to_stamps(
             )
             stamps = pl.select(pl.coalesce(exact, later)).to_series()
     return stamps.dt.cast_time_unit(unit).alias(name)
-

@@ -5,7 +5,7 @@ shorter steps), or plain steps.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -21,6 +21,7 @@ MONDAY = 4  # 1970-01-05 was one: days since then count weeks from Mondays
 Stamps = Int[ndarray, " row"]
 
 
+@runtime_checkable
 class Grid(Protocol):
     """A regular sequence of stamps.
 

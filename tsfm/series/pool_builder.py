@@ -130,8 +130,8 @@ def series_chunks(frame: pl.LazyFrame, source: str) -> Iterator[tuple[np.ndarray
         order = ["item"] + (["time"] if time_column else [])
         if time_column:
             columns.append(pl.col(time_column).alias("time"))
-        sorted_frame = frame.select(columns).sort(order, maintain_order=True).collect(
-            engine="streaming"
+        sorted_frame = (
+            frame.select(columns).sort(order, maintain_order=True).collect(engine="streaming")
         )
         values = sorted_frame["value"].fill_null(np.nan).to_numpy()
         lengths = sorted_frame["item"].rle().struct.field("len").to_numpy().astype(np.int64)

@@ -35,7 +35,11 @@ def to_long(
             "timestamp_column="
         )
     items = [name for name in frame.columns if name != timestamp_column]
-    text = [name for name in items if not (frame[name].dtype.is_numeric() or frame[name].dtype in (pl.Boolean, pl.Null))]
+    text = [
+        name
+        for name in items
+        if not (frame[name].dtype.is_numeric() or frame[name].dtype in (pl.Boolean, pl.Null))
+    ]
     if text or not items:
         raise DataError(
             f"a wide frame must have numeric columns besides {timestamp_column!r}, got "

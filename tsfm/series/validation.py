@@ -120,21 +120,29 @@ def _require(frame: pl.DataFrame, name: str, file: str) -> None:
     raise DataError(f"{prefix}column {name!r} must be present, got {frame.columns}; {hint}")
 
 
-def check_rows(
-    frame: pl.DataFrame, columns: Columns, sources: Sequence[tuple[str, int]]
-) -> Rows:
+def check_rows(frame: pl.DataFrame, columns: Columns, sources: Sequence[tuple[str, int]]) -> Rows:
     """Check every row and sort; each rule names the first bad row and the number of bad ones."""
     file = sources[0][0] if sources else ""
     if frame.height == 0:
         raise DataError(f"{file + ': ' if file else ''}the frame must have rows, got none")
-    ids = frame[columns.id] if columns.has_id else pl.Series([ONLY_ITEM]).new_from_index(0, frame.height)
+    ids = (
+        frame[columns.id]
+        if columns.has_id
+        else pl.Series([ONLY_ITEM]).new_from_index(0, frame.height)
+    )
     if isinstance(ids.dtype, pl.Categorical | pl.Enum):
         ids = ids.cast(pl.String)
-    _refuse(ids.is_null() | _is_nan(ids), ids, None, columns.id, "a missing id", "fill it or drop the rows", sources)
+    _refuse(
+        ids.is_null() | _is_nan(ids),
+        ids,
+        None,
+        columns.id,
+        "a missing id",
+        "fill it or drop the rows",
+        sources,
+    )
     stamps = _parsed_stamps(frame[columns.timestamp], ids, columns.timestamp, sources)
-    channels = [
-        _numbers(frame[name], ids, stamps, name, sources) for name in columns.targets
-    ]
+    channels = [_numbers(frame[name], ids, stamps, name, sources) for name in columns.targets]
     items = ids.unique().sort()
     item = ids.rank("dense").to_numpy().astype(np.int64) - 1
     wall, utc = _as_integers(stamps)
@@ -249,5 +257,3 @@ def _as_integers(stamps: pl.Series) -> tuple[Int[ndarray, " row"], Int[ndarray, 
     utc = stamps.dt.cast_time_unit("us")
     wall = utc.dt.replace_time_zone(None)
     return wall.to_physical().to_numpy(), utc.to_physical().to_numpy()
-
-

@@ -13,8 +13,7 @@ PERIODS = np.array(
     + [192, 288, 336, 365.25, 672]
 )
 PERIOD_WEIGHTS = np.array(
-    [6, 3, 1, 8, 1, 16, 1, 1, 14, 1, 2, 1, 5, 5, 1, 1, 5, 1, 2, 6]
-    + [1, 3, 2, 4, 1]
+    [6, 3, 1, 8, 1, 16, 1, 1, 14, 1, 2, 1, 5, 5, 1, 1, 5, 1, 2, 6] + [1, 3, 2, 4, 1]
 )
 PERIOD_WEIGHTS = PERIOD_WEIGHTS / PERIOD_WEIGHTS.sum()
 
@@ -29,9 +28,7 @@ def periods(generator: np.random.Generator, n_series: int, jitter: float = 0.25)
     return np.where(stretched, drawn * generator.uniform(0.75, 1.3, (n_series, 1)), drawn)
 
 
-def log_uniform(
-    generator: np.random.Generator, low: float, high: float, n_series: int
-) -> Column:
+def log_uniform(generator: np.random.Generator, low: float, high: float, n_series: int) -> Column:
     """Draw numbers whose logarithm is uniform."""
     return np.exp(generator.uniform(np.log(low), np.log(high), (n_series, 1)))
 

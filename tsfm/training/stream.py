@@ -122,9 +122,7 @@ class TrainingStream:
                 self._bank[rows] = self._mixture.sample(ROWS_AT_ONCE, generator)
                 self._chunk_numbers[place] = chunk
 
-    def _real(
-        self, n_windows: int, length: int, generator: np.random.Generator
-    ) -> WindowArrays:
+    def _real(self, n_windows: int, length: int, generator: np.random.Generator) -> WindowArrays:
         factor = 1
         if generator.random() < self.config.down_sampled_share:
             highest = np.log(self.config.most_down_sampled + 1)
@@ -136,9 +134,7 @@ class TrainingStream:
             n_windows, length, generator, down_sample=factor, average=average
         )
 
-    def _augmented(
-        self, windows: WindowArrays, generator: np.random.Generator
-    ) -> WindowArrays:
+    def _augmented(self, windows: WindowArrays, generator: np.random.Generator) -> WindowArrays:
         values, observed, inside, item = windows
         values = _standardized(values, observed)
         whole = observed.all(1)

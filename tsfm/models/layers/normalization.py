@@ -37,7 +37,9 @@ class TokenNorm(Protocol):
         ...
 
 
-def _moments(patches: Patches, observed: PatchMask) -> Float64[Tensor, "moment batch channel token"]:
+def _moments(
+    patches: Patches, observed: PatchMask
+) -> Float64[Tensor, "moment batch channel token"]:
     values = patches.double()
     return torch.stack([observed.double().sum(-1), values.sum(-1), values.square().sum(-1)])
 
