@@ -115,7 +115,6 @@ class DatasetCard:
     n_obs: int | None = None
     published_use: str = ""
     known_issues: str = ""
-    split: tuple[float, float, float] = (0.7, 0.1, 0.2)
     zero_shot: ZeroShotProtocol | None = None
     ltsf: LtsfProtocol | None = None
     folder: Path = field(default=Path(), repr=False)

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tsfm.shapes import Float64, Int, ndarray
+from tsfm.shapes import Float, Float32, Float64, Int, ndarray
+
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -49,3 +51,22 @@ class SeriesScaler:
         scale = np.sqrt(np.bincount(item, deviation**2, len(lengths)) / count)
         flat = scale <= 1e-12 * np.maximum(np.abs(loc), 1e-300)
         return SeriesScaler(loc * largest, np.where(flat, 1.0, scale * largest))
+
+    def transform(
+        self, values: Float64[ndarray, " total_time"], offsets: Int[ndarray, " item_and_end"]
+    ) -> Float32[ndarray, " total_time"]:
+        """Scale series that lie end to end; missing values stay NaN.
+
+        What no float32 can hold becomes its largest number: such values follow a training part
+        that was nearly constant.
+        """
+        lengths = np.diff(offsets)
+        with np.errstate(over="ignore"):
+            scaled = (values - np.repeat(self.loc, lengths)) / np.repeat(self.scale, lengths)
+        return np.clip(scaled, -LARGEST, LARGEST).astype(np.float32)
+
+    def inverse(
+        self, values: Float[ndarray, "row time"], item: Int[ndarray, " row"]
+    ) -> Float64[ndarray, "row time"]:
+        """Bring rows of the series `item` back to their own units."""
+        return values.astype(np.float64) * self.scale[item, None] + self.loc[item, None]

@@ -122,7 +122,6 @@ class Forecaster:
         batch_size: int = 256,
     ) -> Float64[ndarray, "item quantile horizon channel"]:
         """Forecast series that lie end to end, NaN where missing; each channel by itself."""
-        levels = check_levels(quantile_levels)
         longest = min(context_length or self.model.context_length, self.model.context_length)
         n_quantiles = max(1, len(self.model.quantile_levels))
         shape = (len(offsets) - 1, n_quantiles, _positive(prediction_length), values.shape[1])
@@ -138,7 +137,7 @@ class Forecaster:
             )
             for batch in batches:
                 result[batch.rows, :, :, channel] = self._forecast(batch, prediction_length)
-        return at_levels(result, self.model.quantile_levels, levels)
+        return at_levels(result, self.model.quantile_levels, quantile_levels)
 
     @torch.inference_mode()
     def _forecast(
