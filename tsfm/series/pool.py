@@ -128,8 +128,9 @@ class SingleSeriesPool:
         process low where only that is looked at. Does nothing for a pool in memory.
         """
         for array in (self.values, self.observed):
-            if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-                array.base.madvise(mmap.MADV_DONTNEED)
+            pages = getattr(array.base, "obj", None)
+            if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+                pages.madvise(mmap.MADV_DONTNEED)
 
 
 def pool_of(

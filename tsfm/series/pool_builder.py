@@ -1,22 +1,29 @@
-"""Builds a pool folder from frames, one chunk of series at a time, at constant memory."""
+"""Builds a pool folder from files, one chunk of series at a time, at constant memory."""
 
+import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from tsfm.errors import DataError
-from tsfm.series.pool import ARRAYS, FORMAT, INDEX_FILE, SingleSeriesPool, pool_of
+from tsfm.series.pool import (
+    ARRAYS,
+    FORMAT,
+    INDEX_FILE,
+    ITEMS_FILE,
+    SingleSeriesPool,
+    pool_of,
+    train_lengths_of,
+)
+from tsfm.series.pool_sources import PoolSource, SeriesChunk, find_sources, series_chunks
+from tsfm.shapes import Bool, Float64, Int, ndarray
 
-ID_COLUMNS = ("item_id", "unique_id", "series_id", "ticker")
-TIME_COLUMNS = ("timestamp", "ds", "date")
-# Points of a channel that are scaled and written at once.
-CHUNK_POINTS = 4_000_000
+COUNTS = ("series", "points", "missing", "dropped_constant", "dropped_missing")
 
 
 class PoolWriter:
@@ -25,8 +32,9 @@ class PoolWriter:
     def __init__(self, folder: str | Path, *, train_share: float = 0.9) -> None:
         self.folder = Path(folder)
         self.train_share = train_share
-        self._partial = self.folder.with_name(self.folder.name + ".partial")
-        self._datasets: list[dict[str, Any]] = []
+        self.scratch = self.folder.with_name(self.folder.name + ".partial")
+        self.datasets: list[dict[str, Any]] = []
+        self._item_ids: list[str] = []
         self._offset = 0
 
     def __enter__(self) -> "PoolWriter":
@@ -35,10 +43,11 @@ class PoolWriter:
                 f"the pool folder must not exist yet, got {self.folder}; delete it or choose "
                 "another output"
             )
-        shutil.rmtree(self._partial, ignore_errors=True)
-        self._partial.mkdir(parents=True)
-        self._files = {name: (self._partial / f"{name}.bin").open("wb") for name in ARRAYS}
-        np.zeros(1, "<i8").tofile(self._files["offsets"])
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir(parents=True)
+        self._files = {name: (self.scratch / f"{name}.bin").open("wb") for name in ARRAYS}
+        self._digests = {name: hashlib.sha256() for name in ARRAYS}
+        self._write("offsets", np.zeros(1))
         return self
 
     def __exit__(
@@ -47,102 +56,148 @@ class PoolWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        lengths = {
+            name: file.tell() // np.dtype(ARRAYS[name]).itemsize
+            for name, file in self._files.items()
+        }
         for file in self._files.values():
             file.close()
         if kind is not None:
-            shutil.rmtree(self._partial, ignore_errors=True)
+            shutil.rmtree(self.scratch, ignore_errors=True)
             return
-        lengths = {
-            name: (self._partial / f"{name}.bin").stat().st_size // np.dtype(form).itemsize
-            for name, form in ARRAYS.items()
-        }
         index = {
             "format": FORMAT,
-            "datasets": [entry["name"] for entry in self._datasets],
-            "statistics": self._datasets,
+            "datasets": [entry["name"] for entry in self.datasets],
+            "statistics": self.datasets,
             "train_share": self.train_share,
             "lengths": lengths,
+            "sha256": {name: digest.hexdigest() for name, digest in self._digests.items()},
         }
-        (self._partial / INDEX_FILE).write_text(json.dumps(index, indent=1) + "\n")
-        self._partial.rename(self.folder)
+        (self.scratch / ITEMS_FILE).write_text(json.dumps(self._item_ids), encoding="utf-8")
+        (self.scratch / INDEX_FILE).write_text(json.dumps(index, indent=1) + "\n")
+        self.scratch.rename(self.folder)
 
-    def start_dataset(self, name: str) -> None:
-        """Name the data set of the chunks that follow."""
-        self._datasets.append(
-            {"name": name, "series": 0, "points": 0, "missing": 0, "dropped_constant": 0}
-        )
+    def start_dataset(self, name: str, **details: Any) -> None:
+        """Name the data set of the chunks that follow; details are kept in the index."""
+        self.datasets.append({"name": name, **details, **dict.fromkeys(COUNTS, 0)})
 
-    def append(self, values: np.ndarray, offsets: np.ndarray) -> None:
-        """Append univariate series that lie end to end; constant ones teach nothing: dropped."""
-        entry = self._datasets[-1]
+    def append(
+        self,
+        values: Float64[ndarray, " total_time"],
+        offsets: Int[ndarray, " item_and_end"],
+        item_ids: Sequence[str],
+    ) -> None:
+        """Append univariate series that lie end to end, NaN where missing.
+
+        Series without a value, and those whose training part is constant, teach nothing: they are
+        dropped and counted.
+        """
+        entry = self.datasets[-1]
         lengths = np.diff(offsets)
-        varies = _varies(values, offsets)
-        entry["dropped_constant"] += int((~varies).sum())
-        values = values[np.repeat(varies, lengths)]
-        lengths = lengths[varies]
-        if not len(lengths):
+        values = np.where(np.isfinite(values), values, np.nan)
+        train_lengths = train_lengths_of(lengths, self.train_share)
+        varies, is_missing = _varies(values, offsets, train_lengths)
+        entry["dropped_missing"] += int(is_missing.sum())
+        entry["dropped_constant"] += int((~varies & ~is_missing).sum())
+        if not varies.any():
             return
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        dataset = np.full(len(lengths), len(self._datasets) - 1, np.int32)
-        pool = pool_of(values, offsets, dataset, (entry["name"],), self.train_share)
+        kept = np.concatenate([[0], np.cumsum(lengths[varies])])
+        pool = pool_of(
+            values[np.repeat(varies, lengths)],
+            kept,
+            np.zeros(len(kept) - 1, np.int32),
+            (entry["name"],),
+            tuple(name for name, keep in zip(item_ids, varies, strict=True) if keep),
+            self.train_share,
+        )
+        self._append(pool, len(self.datasets) - 1)
+
+    def _append(self, pool: SingleSeriesPool, dataset: int) -> None:
+        entry = self.datasets[dataset]
         entry["series"] += len(pool)
         entry["points"] += pool.n_points
         entry["missing"] += int((~pool.observed).sum())
-        self._write(pool)
-
-    def _write(self, pool: SingleSeriesPool) -> None:
-        for name in ("values", "observed", "dataset", "train_lengths"):
-            np.asarray(getattr(pool, name)).astype(ARRAYS[name]).tofile(self._files[name])
-        (pool.offsets[1:] + self._offset).astype("<i8").tofile(self._files["offsets"])
-        pool.scaler.loc.astype("<f8").tofile(self._files["loc"])
-        pool.scaler.scale.astype("<f8").tofile(self._files["scale"])
+        self._write("values", pool.values)
+        self._write("observed", pool.observed)
+        self._write("train_lengths", pool.train_lengths)
+        self._write("dataset", np.full(len(pool), dataset))
+        self._write("offsets", pool.offsets[1:] + self._offset)
+        self._write("loc", pool.scaler.loc)
+        self._write("scale", pool.scaler.scale)
+        self._item_ids += pool.item_ids
         self._offset += pool.n_points
 
-
-def _varies(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Say for every series whether two observed values differ."""
-    low = np.minimum.reduceat(np.where(np.isnan(values), np.inf, values), offsets[:-1])
-    high = np.maximum.reduceat(np.where(np.isnan(values), -np.inf, values), offsets[:-1])
-    return high > low
+    def _write(self, name: str, array: np.ndarray) -> None:
+        content = np.ascontiguousarray(array, ARRAYS[name])
+        self._files[name].write(content.data)
+        self._digests[name].update(content.data)
 
 
-def series_chunks(frame: pl.LazyFrame, source: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the univariate series of a long frame, one value column and chunk of items at a time.
+def build_pool(
+    inputs: Sequence[str | Path],
+    output: str | Path,
+    *,
+    train_share: float = 0.9,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Build the pool folder `output` and return its index.
 
-    Every numeric column is a series of its own per item; a column of one constant for all rows is
-    left to the writer to drop. Stamps order the rows and are then forgotten, as S3 has none.
+    Parameters
+    ----------
+    inputs
+        See `find_sources`.
+    train_share
+        Leading share of every series that training may use, and that its scale is fitted on.
+    progress
+        Called with the name of a data set before it is read.
+
+    Raises
+    ------
+    DataError
+        When an input cannot be read, nothing is left of it, or `output` exists.
     """
-    schema = frame.collect_schema()
-    id_column = next((name for name in ID_COLUMNS if name in schema), None)
-    time_column = next((name for name in TIME_COLUMNS if name in schema), None)
-    targets = [
-        name
-        for name, kind in schema.items()
-        if (kind.is_numeric() or kind == pl.Boolean) and name not in (id_column, time_column)
-    ]
-    if not targets:
+    sources = find_sources(inputs)
+    with PoolWriter(output, train_share=train_share) as writer:
+        for source in sources:
+            if progress:
+                progress(source.name)
+            _append_source(writer, source)
+    index: dict[str, Any] = json.loads((Path(output) / INDEX_FILE).read_text())
+    return index
+
+
+def _append_source(writer: PoolWriter, source: PoolSource) -> None:
+    writer.start_dataset(source.name, file=source.file.name)
+    chunk: SeriesChunk | None = None
+    for chunk in series_chunks(source, writer.scratch):
+        writer.append(*chunk)
+    entry = writer.datasets[-1]
+    if not entry["series"]:
         raise DataError(
-            f"{source} must have a numeric column, got {list(schema)}; name or cast one"
+            f"{source.file} must have a series that varies, got "
+            f"{entry['dropped_constant']} constant and {entry['dropped_missing']} without values; "
+            "leave it out"
         )
-    item = pl.lit("item").alias("item") if id_column is None else pl.col(id_column).alias("item")
-    for target in targets:
-        columns = [item, pl.col(target).cast(pl.Float64).alias("value")]
-        order = ["item"] + (["time"] if time_column else [])
-        if time_column:
-            columns.append(pl.col(time_column).alias("time"))
-        sorted_frame = (
-            frame.select(columns).sort(order, maintain_order=True).collect(engine="streaming")
-        )
-        values = sorted_frame["value"].fill_null(np.nan).to_numpy()
-        lengths = sorted_frame["item"].rle().struct.field("len").to_numpy().astype(np.int64)
-        yield from _chunks(np.where(np.isinf(values), np.nan, values), lengths)
 
 
-def _chunks(values: np.ndarray, lengths: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    ends = np.cumsum(lengths)
-    chunk = (ends - lengths) // CHUNK_POINTS
-    for number in np.unique(chunk):
-        inside = lengths[chunk == number]
-        offsets = np.concatenate([[0], np.cumsum(inside)])
-        start = int(ends[chunk < number][-1]) if (chunk < number).any() else 0
-        yield values[start : start + offsets[-1]], offsets
+def save_pool(pool: SingleSeriesPool, folder: str | Path) -> None:
+    """Write a pool that is in memory, whole and as it is."""
+    with PoolWriter(folder) as writer:
+        for name in pool.datasets:
+            writer.start_dataset(name)
+        writer.write_whole(pool)
+
+
+def _varies(
+    values: np.ndarray, offsets: np.ndarray, train_lengths: np.ndarray
+) -> tuple[Bool[ndarray, " item"], Bool[ndarray, " item"]]:
+    """Say for every series whether its training part varies, and whether it has no value at all."""
+    ends = offsets[:-1] + train_lengths
+    # Training part, rest, training part, rest ...: every second one is asked for.
+    borders = np.stack([offsets[:-1], np.minimum(ends, len(values) - 1)], axis=1).ravel()
+    low = np.fmin.reduceat(values, borders)[::2]
+    high = np.fmax.reduceat(values, borders)[::2]
+    with np.errstate(invalid="ignore"):
+        varies: np.ndarray = high > low
+    whole = np.fmin.reduceat(values, offsets[:-1])
+    return varies, np.isnan(whole)
