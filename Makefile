@@ -34,7 +34,7 @@ $(VENV)/stamp-dev: $(VENV)/stamp-made $(SETTINGS)
 demo: $(VENV)/stamp-demo ## install, then forecast a real series: out/forecast.parquet and .html
 	MLFLOW_TRACKING_URI=$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db} $(BIN)/tsfm forecast \
 	    data/el_nino/el_nino.csv --prediction-length 24 \
-	    --output out/forecast.parquet
+	    --output out/forecast.parquet --plot out/forecast.html
 	@echo "forecast  out/forecast.parquet"
 	@echo "plot      out/forecast.html (open it in a browser)"
 	@echo "run       $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db} (make ui shows it)"

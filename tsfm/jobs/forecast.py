@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tsfm.environment import versions
-from tsfm.errors import UnsupportedError
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.series.files import read_input, write_output
 from tsfm.series.frame import SeriesFrame
 from tsfm.tasks.forecast import Forecaster
+from tsfm.tasks.plot import plot_forecast
 
 
 def run(
@@ -30,8 +30,6 @@ def run(
 ) -> dict[str, Any]:
     """Forecast every series of the input; the run is recorded once the forecast is written."""
     started = time.perf_counter()
-    if plot is not None:
-        raise UnsupportedError(f"plot must be left out, got {plot}; plots are not there yet")
     frame, sources = read_input(inputs)
     series = SeriesFrame.from_any(
         frame,
@@ -44,6 +42,8 @@ def run(
     )
     forecaster = Forecaster.from_pretrained(model)
     forecast = forecaster.forecast_series(series, prediction_length, quantile_levels)
+    if plot is not None:
+        plot_forecast(series, forecast, plot)
     if output is None:
         return {"message": forecast.write_csv()}
     write_output(forecast, output)

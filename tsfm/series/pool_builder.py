@@ -105,22 +105,23 @@ class PoolWriter:
         pool = pool_of(
             values[np.repeat(varies, lengths)],
             kept,
-            np.zeros(len(kept) - 1, np.int32),
-            (entry["name"],),
+            np.full(len(kept) - 1, len(self.datasets) - 1, np.int32),
+            tuple(one["name"] for one in self.datasets),
             tuple(name for name, keep in zip(item_ids, varies, strict=True) if keep),
             self.train_share,
         )
-        self._append(pool, len(self.datasets) - 1)
+        self.append_scaled(pool)
 
-    def _append(self, pool: SingleSeriesPool, dataset: int) -> None:
-        entry = self.datasets[dataset]
-        entry["series"] += len(pool)
-        entry["points"] += pool.n_points
-        entry["missing"] += int((~pool.observed).sum())
-        self._write("values", pool.values)
-        self._write("observed", pool.observed)
-        self._write("train_lengths", pool.train_lengths)
-        self._write("dataset", np.full(len(pool), dataset))
+    def append_scaled(self, pool: SingleSeriesPool) -> None:
+        """Append series as they are; `dataset` counts the data sets that were started here."""
+        missing = np.add.reduceat(~pool.observed, pool.offsets[:-1], dtype=np.int64)
+        counts = {"series": np.ones(len(pool)), "points": pool.lengths, "missing": missing}
+        for name, count in counts.items():
+            sums = np.bincount(pool.dataset, count, len(self.datasets))
+            for entry, total in zip(self.datasets, sums, strict=True):
+                entry[name] += int(total)
+        for name in ("values", "observed", "train_lengths", "dataset"):
+            self._write(name, getattr(pool, name))
         self._write("offsets", pool.offsets[1:] + self._offset)
         self._write("loc", pool.scaler.loc)
         self._write("scale", pool.scaler.scale)
@@ -185,19 +186,16 @@ def save_pool(pool: SingleSeriesPool, folder: str | Path) -> None:
     with PoolWriter(folder) as writer:
         for name in pool.datasets:
             writer.start_dataset(name)
-        writer.write_whole(pool)
+        writer.append_scaled(pool)
 
 
 def _varies(
     values: np.ndarray, offsets: np.ndarray, train_lengths: np.ndarray
 ) -> tuple[Bool[ndarray, " item"], Bool[ndarray, " item"]]:
     """Say for every series whether its training part varies, and whether it has no value at all."""
-    ends = offsets[:-1] + train_lengths
-    # Training part, rest, training part, rest ...: every second one is asked for.
-    borders = np.stack([offsets[:-1], np.minimum(ends, len(values) - 1)], axis=1).ravel()
-    low = np.fmin.reduceat(values, borders)[::2]
-    high = np.fmax.reduceat(values, borders)[::2]
-    with np.errstate(invalid="ignore"):
-        varies: np.ndarray = high > low
-    whole = np.fmin.reduceat(values, offsets[:-1])
-    return varies, np.isnan(whole)
+    starts = offsets[:-1]
+    # Training part, rest, training part, rest ...: one NaN more, so that the last rest has a start.
+    borders = np.stack([starts, starts + train_lengths], axis=1).ravel()
+    padded = np.append(values, np.nan)
+    low, high = (reduce.reduceat(padded, borders)[::2] for reduce in (np.fmin, np.fmax))
+    return high > low, np.isnan(np.fmin.reduceat(values, starts))

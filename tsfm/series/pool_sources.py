@@ -14,13 +14,12 @@ import polars as pl
 
 from tsfm.errors import DataError
 from tsfm.series.cards import list_cards, load_card, require_file
-from tsfm.series.files import SUFFIXES
+from tsfm.series.files import SUFFIXES, _separator
 from tsfm.shapes import Float64, Int, ndarray
 
 ID_COLUMNS = ("item_id", "unique_id", "series_id", "ticker")
 TIME_COLUMNS = ("timestamp", "ds", "date")
 ROLES = ("pretrain", "benchmark", "stock", "sample")
-SEPARATORS = ",;\t|"
 # Values that are read, scaled and written at once: some 150 MB with all that is made of them.
 CHUNK_VALUES = 2_000_000
 
@@ -142,9 +141,7 @@ def series_chunks(source: PoolSource, scratch: Path) -> Iterator[SeriesChunk]:
 
 
 def _scan_csv(file: Path) -> pl.LazyFrame:
-    with pl.scan_csv(file, has_header=False, separator="\x01", n_rows=1).collect() as first:
-        header = str(first.item())
-    separator = max(SEPARATORS, key=header.count)
+    separator = _separator(file)
     # All rows are looked at, so that a number with decimals late in a file is no surprise.
     return pl.scan_csv(file, separator=separator, try_parse_dates=True, infer_schema_length=None)
 
