@@ -205,7 +205,7 @@ def _item_ranges(
     ranges = counts.with_columns(chunk=number).group_by("chunk", maintain_order=True)
     bounds = ranges.agg(low=pl.col(item).first(), high=pl.col(item).last())
     for low, high in zip(bounds["low"], bounds["high"], strict=True):
-        yield None if len(bounds) == 1 else pl.col(item).is_between(low, high)
+        yield None if len(bounds) == 1 else pl.col(item).is_between(pl.lit(low), pl.lit(high))
 
 
 def _in_order(rows: pl.DataFrame, source: PoolSource, item: str | None) -> pl.DataFrame:
