@@ -1,42 +1,127 @@
 """Data sets: list them, find them, check them, and build the pool that pre-training reads."""
 
+import json
+import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.jobs.markdown import markdown_table
 from tsfm.series.cards import file_digest, find_file, list_cards, load_card, require_file
-from tsfm.series.pool import SingleSeriesPool
 from tsfm.series.pool_builder import build_pool
 
+log = logging.getLogger(__name__)
 
-def build(inputs: Sequence[str | Path], output: Path) -> dict[str, Any]:
-    """Build a single-series pool; every file is a data set, named as the file."""
-    build_pool(inputs, output)
-    pool = SingleSeriesPool.open(output)
-    text = f"{len(pool)} series, {pool.n_points} points in {output}"
-    return {"series": len(pool), "points": pool.n_points, "message": text}
+REPORT_FILE = "report.json"
+COUNTS = ("series", "points", "missing", "dropped_constant", "dropped_missing")
+
+
+def build(
+    inputs: Sequence[str | Path], output: str | Path, *, train_share: float = 0.9
+) -> dict[str, Any]:
+    """Build a single-series pool; its folder appears when it is whole, then ``report.json``.
+
+    Parameters
+    ----------
+    inputs
+        Files, folders or globs of CSV or Parquet, names of cards, or a role such as ``pretrain``.
+        Every file is a data set, named as the file.
+    output
+        Folder for the pool; it must not exist yet.
+    train_share
+        Leading share of every series that training may use.
+
+    Returns
+    -------
+    report
+        What ``report.json`` holds, with ``message``: a table of the data sets.
+    """
+    started = time.perf_counter()
+    index = build_pool(
+        inputs, output, train_share=train_share, progress=lambda name: log.info("reading %s", name)
+    )
+    statistics = index["statistics"]
+    totals = {key: sum(one[key] for one in statistics) for key in COUNTS}
+    report = {
+        "output": str(output),
+        "inputs": [str(entry) for entry in inputs],
+        **totals,
+        "datasets": statistics,
+        "sha256": index["sha256"],
+        "seconds": round(time.perf_counter() - started, 3),
+        "peak_memory_mb": peak_memory_mb(),
+        "commit": commit(),
+        "versions": versions(),
+    }
+    (Path(output) / REPORT_FILE).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    rows = [[one["name"], *(f"{one[key]:,}" for key in COUNTS)] for one in statistics]
+    table = markdown_table(["name", *COUNTS], rows)
+    summary = f"{totals['series']:,} series and {totals['points']:,} points in {output}"
+    return {**report, "message": f"{table}\n{summary}"}
 
 
 def list_data() -> dict[str, Any]:
-    """List the cards, and where the file of each is."""
-    places = {name: find_file(load_card(name)) for name in list_cards()}
-    lines = [f"{name}: {place or 'not here'}" for name, place in places.items()]
-    return {"cards": places, "message": "\n".join(lines)}
+    """List the cards, and where the file of each is.
+
+    Returns
+    -------
+    report
+        ``datasets``: a record per card; ``message``: the same as a table.
+    """
+    datasets = [
+        {
+            "name": card.name,
+            "role": card.role,
+            "domain": card.domain,
+            "freq": card.freq or "",
+            "series": f"{card.n_series:,}" if card.n_series else "",
+            "values": f"{card.n_obs:,}" if card.n_obs else "",
+            "file": str(find_file(card) or ""),
+        }
+        for card in map(load_card, list_cards())
+    ]
+    rows = [list(one.values()) for one in datasets]
+    return {"datasets": datasets, "message": markdown_table(list(datasets[0]), rows)}
 
 
 def path(name: str) -> dict[str, Any]:
-    """Return where the file of a data set is."""
-    file = require_file(load_card(name))
+    """Return where the file of a data set is, as ``path`` and as the message.
+
+    Raises
+    ------
+    DataError
+        When there is no such card, or the file is not here.
+    """
+    file = require_file(load_card(name)).resolve()
     return {"path": str(file), "message": str(file)}
 
 
-def verify() -> dict[str, Any]:
-    """Compare every file that is here with the checksum on its card."""
-    found = {name: find_file(load_card(name)) for name in list_cards()}
-    here = {name: file for name, file in found.items() if file is not None}
-    failed = [
-        f"{file} must have the checksum of its card"
-        for name, file in here.items()
-        if file_digest(file) != load_card(name).sha256
-    ]
-    return {"failed": failed, "message": f"{len(here)} of {len(found)} files are here"}
+def verify(names: Sequence[str] = ()) -> dict[str, Any]:
+    """Compare files with the checksums on their cards.
+
+    Parameters
+    ----------
+    names
+        Cards whose files must be here; by default every file that is here is compared.
+
+    Returns
+    -------
+    report
+        ``verified`` and ``absent``: names; ``failed``: a line per file that differs.
+    """
+    verified, absent, failed = [], [], []
+    for card in map(load_card, names or list_cards()):
+        file = require_file(card) if names else find_file(card)
+        if file is None:
+            absent.append(card.name)
+        elif (found := file_digest(file)) == card.sha256:
+            verified.append(card.name)
+        else:
+            failed.append(
+                f"{card.name}: {file} must have the checksum of its card, got {found} for "
+                f"{card.sha256}; fetch it again from {card.source}"
+            )
+    message = f"{len(verified)} files are as their cards say, {len(absent)} are not here"
+    return {"verified": verified, "absent": absent, "failed": failed, "message": message}

@@ -12,7 +12,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import DataError
@@ -79,7 +79,8 @@ class DatasetCard:
     channels
         Value columns; other columns are keys or labels.
     freq
-        pandas alias, ``"step"`` for whole numbers; None where series differ or stamps are irregular.
+        pandas alias, ``"step"`` for whole numbers; None where series differ or stamps
+        are irregular.
     seasonality
         Season length in steps; 1 for none, or where series differ.
     period
@@ -152,7 +153,7 @@ def read_card(file: Path) -> DatasetCard:
     """Read one card from its file; every problem of it is named."""
     try:
         values: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-        card = TypeAdapter(DatasetCard).validate_python({**values, "folder": file.parent})
+        card = DatasetCard(**{**values, "folder": file.parent})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: a card must be valid TOML: {error}") from None
     except ValidationError as error:

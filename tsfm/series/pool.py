@@ -172,7 +172,7 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
-def _read(file: Path, kind: str, length: int, mapped: bool) -> np.ndarray:  # noqa: FBT001
+def _read(file: Path, kind: str, length: int, mapped: bool) -> np.ndarray:
     size = length * np.dtype(kind).itemsize
     if not file.is_file() or file.stat().st_size != size:
         raise DataError(
