@@ -49,7 +49,7 @@ class SeriesFrame:
     origin_stamps: Int[ndarray, " item"]
     grid: Grid | None
     columns: Columns
-    stamp_type: pl.DataType
+    stamp_type: Any
     origin: Origin
 
     @staticmethod
@@ -247,7 +247,7 @@ def uses_utc(grid: Grid | None) -> bool:
 
 
 def to_stamps(
-    numbers: Int[ndarray, " row"], kind: pl.DataType, grid: Grid | None, name: str
+    numbers: Int[ndarray, " row"], kind: Any, grid: Grid | None, name: str
 ) -> pl.Series:
     """Return int64 stamps in the type that came in."""
     if kind.is_integer() or isinstance(grid, StepGrid):

@@ -4,6 +4,7 @@ import difflib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -44,7 +45,7 @@ class Rows:
     wall: Int[ndarray, " row"]
     utc: Int[ndarray, " row"]
     values: Float64[ndarray, "row channel"]
-    stamp_type: pl.DataType
+    stamp_type: Any
     source_row: Int[ndarray, " row"]
     sources: tuple[tuple[str, int], ...]
 
