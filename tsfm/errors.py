@@ -26,4 +26,4 @@ class UnsupportedError(TsfmError, NotImplementedError):
 
 
 class NonFiniteLossError(TsfmError, RuntimeError):
-    """Raised when a training loss is not finite; names the step, the items and the last finite loss."""
+    """Raised when a training loss is not finite; names step, items and the last finite loss."""

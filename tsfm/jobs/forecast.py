@@ -47,10 +47,11 @@ def run(
     if output is None:
         return {"message": forecast.write_csv()}
     write_output(forecast, output)
+    seconds = round(time.perf_counter() - started, 3)
     report = {
         "items": series.n_items,
         "rows": forecast.height,
-        "seconds": round(time.perf_counter() - started, 3),
+        "seconds": seconds,
         "model": model,
         "inputs": [name for name, _ in sources],
         "output": str(output),
@@ -59,7 +60,7 @@ def run(
     file = Path(output).with_name("report.json")
     tracker = make_tracker(TrackingConfig())
     tracker.start("forecast", {"model": model, "prediction_length": prediction_length})
-    tracker.log(0, {"items": float(series.n_items), "seconds": float(report["seconds"])})
+    tracker.log(0, {"items": float(series.n_items), "seconds": seconds})
     tracker.finish("FINISHED")
     file.write_text(json.dumps(report, indent=2) + "\n")
     return {**report, "message": f"{forecast.height} rows in {output}, report in {file}"}

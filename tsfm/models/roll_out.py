@@ -78,7 +78,8 @@ def _cached(
     inside: Inside,
     prediction_length: int,
 ) -> Float[Tensor, "batch channel quantile horizon"]:
-    backbone, pieces, state = model.backbone, [], None
+    pieces: list[Tensor] = []
+    backbone, state = model.backbone, None
     while sum(piece.shape[-1] for piece in pieces) < prediction_length:
         forecast, state = backbone.read(values, observed, inside, state)
         pieces.append(forecast.in_input_units()[:, :, 0])

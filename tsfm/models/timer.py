@@ -186,7 +186,7 @@ class Timer(nn.Module):
     def _decode(
         self, window: PatchedWindow, state: DecoderState | None
     ) -> tuple[Tokens, Statistics, DecoderState]:
-        batch, channels, n_tokens, _ = window.values.shape
+        batch, _, n_tokens, _ = window.values.shape
         statistics = self.normalize(window.values, window.observed, state and state.sums)
         features = self._features(window, statistics, state)
         x = rearrange(self.embedding(features), "batch channel token d -> (batch channel) token d")

@@ -25,7 +25,10 @@ class Loss:
 class Objective(Protocol):
     """A training task; `requires` is the protocol its model must offer."""
 
-    requires: type
+    @property
+    def requires(self) -> type:
+        """The protocol that the model must offer."""
+        ...
 
     def __call__(self, model: Any, batch: WindowBatch, generator: torch.Generator) -> Loss:
         """Return the loss of `model` on `batch`; randomness comes from `generator`."""

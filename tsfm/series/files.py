@@ -79,7 +79,8 @@ def _read(file: Path) -> pl.DataFrame:
             raise DataError(f"{file} must end in .csv, .csv.gz or .parquet; convert it")
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(
-            f"{file} must be a readable CSV or Parquet file, got: {_one_line(error)}; write it again"
+            f"{file} must be a readable CSV or Parquet file, got: {_one_line(error)}; "
+            "write it again"
         ) from None
     if frame.height == 0:
         raise DataError(f"{file} must have rows, got a header alone; remove it from the input")
@@ -89,10 +90,9 @@ def _read(file: Path) -> pl.DataFrame:
 def _separator(file: Path) -> str:
     import gzip
 
-    opened = gzip.open(file, "rt") if file.suffix == ".gz" else file.open()
-    with opened as lines:
+    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
         header = lines.readline()
-    return max(SEPARATORS, key=header.count)
+    return max(SEPARATORS, key=lambda one: header.count(one.encode()))
 
 
 def _one_line(error: Exception) -> str:

@@ -236,8 +236,8 @@ def _check_expansion(
     if stretched or filled.sum() > MOST_ROWS:
         raise DataError(
             f"item {rows.items[worst]!r} must not be mostly gaps, got {lengths[worst]} rows on "
-            f"{filled[worst]} steps of freq={grid.freq if grid else None!r}; pass the true freq= or "
-            "resample"
+            f"{filled[worst]} steps of freq={grid.freq if grid else None!r}; pass the true freq= "
+            "or resample"
         )
 
 
@@ -246,16 +246,14 @@ def uses_utc(grid: Grid | None) -> bool:
     return isinstance(grid, FixedGrid) and grid.step < DAY
 
 
-def to_stamps(
-    numbers: Int[ndarray, " row"], kind: Any, grid: Grid | None, name: str
-) -> pl.Series:
+def to_stamps(numbers: Int[ndarray, " row"], kind: Any, grid: Grid | None, name: str) -> pl.Series:
     """Return int64 stamps in the type that came in."""
     if kind.is_integer() or isinstance(grid, StepGrid):
         return pl.Series(name, numbers).cast(kind)
     stamps = pl.Series(name, numbers).cast(pl.Datetime("us"))
     if kind == pl.Date:
         return stamps.cast(pl.Date)
-    unit = getattr(kind, "time_unit", None) or "us"
+    unit: Any = getattr(kind, "time_unit", None) or "us"
     zone = getattr(kind, "time_zone", None)
     if zone is not None:
         if uses_utc(grid):

@@ -60,8 +60,8 @@ def parse_alias(freq: str) -> tuple[int, str]:
         if unit in MONTHS and count:
             return count, unit
     raise ConfigError(
-        f"freq must be an alias such as 's', '15min', 'h', 'D', 'B', 'W', 'MS', 'ME', 'QS' or 'YE', "
-        f"got {freq!r}"
+        f"freq must be an alias such as 's', '15min', 'h', 'D', 'B', 'W', 'MS', 'ME', 'QS' or "
+        f"'YE', got {freq!r}"
     )
 
 
@@ -149,8 +149,8 @@ def _month_grid(n_months: int, stamps: Stamps) -> MonthGrid:
     day = _month_day(stamps)
     if day is None:
         raise DataError(
-            "stamps of months, quarters or years must share the first, the last or one fixed day of "
-            "the month, got several; move them to the month's first day"
+            "stamps of months, quarters or years must share the first, the last or one fixed day "
+            "of the month, got several; move them to the month's first day"
         )
     unit, count = next(
         (unit, n_months // size)

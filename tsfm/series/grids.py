@@ -28,7 +28,10 @@ class Grid(Protocol):
     `freq` is its pandas alias; `origin` is the first stamp of the item a row belongs to.
     """
 
-    freq: str
+    @property
+    def freq(self) -> str:
+        """The pandas alias of the step."""
+        ...
 
     def ordinals(self, stamps: Stamps, origin: Stamps) -> Stamps:
         """Return the place of every stamp on the grid; `OFF_GRID` for one that is not on it."""

@@ -89,7 +89,7 @@ def pick_columns(
     if not targets or len(set(targets)) != len(targets):
         raise DataError(f"target must name columns once each, got {targets}")
     names = {"item_id": id_column, "timestamp": timestamp_column}
-    used = []
+    used: list[str] = []
     for default, other in NIXTLA_NAMES.items():
         if default == "target":
             if targets == ["target"] and "target" not in frame.columns and other in frame.columns:

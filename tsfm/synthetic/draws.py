@@ -9,12 +9,13 @@ Rows = Float[ndarray, "series time"]
 
 # Season lengths, in steps, of the common sampling rates, with how often each is drawn.
 PERIODS = np.array(
-    [4, 5, 6, 7, 10, 12, 13, 18, 24, 26, 30.4375, 36, 48, 52.18, 60, 72, 96, 120, 144, 168]
-    + [192, 288, 336, 365.25, 672]
-)
+    [4, 5, 6, 7, 10, 12, 13, 18, 24, 26, 30.4375, 36, 48, 52.18, 60, 72, 96, 120, 144, 168,
+     192, 288, 336, 365.25, 672]
+)  # fmt: skip
 PERIOD_WEIGHTS = np.array(
-    [6, 3, 1, 8, 1, 16, 1, 1, 14, 1, 2, 1, 5, 5, 1, 1, 5, 1, 2, 6] + [1, 3, 2, 4, 1]
-)
+    [6, 3, 1, 8, 1, 16, 1, 1, 14, 1, 2, 1, 5, 5, 1, 1, 5, 1, 2, 6,
+     1, 3, 2, 4, 1]
+)  # fmt: skip
 PERIOD_WEIGHTS = PERIOD_WEIGHTS / PERIOD_WEIGHTS.sum()
 
 # A deviation below this is taken for a constant series when series are standardised.

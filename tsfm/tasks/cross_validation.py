@@ -28,7 +28,7 @@ def cross_validation(
     device: str = "auto",
     progress: bool | None = None,  # noqa: ARG001 (shared keyword)
 ) -> Any:
-    """Forecast from `n_windows` cutoffs, `step_size` steps apart, the last one horizon from the end.
+    """Forecast from `n_windows` cutoffs, `step_size` steps apart, up to one horizon from the end.
 
     Returns the columns of a forecast, plus `cutoff` and the observed `target`.
     """

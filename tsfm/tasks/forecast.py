@@ -12,7 +12,7 @@ import torch
 from tsfm.errors import ConfigError, DataError
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained, save_pretrained
-from tsfm.models.roll_out import roll_out
+from tsfm.models.roll_out import RollOut, roll_out
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float64, Int, ndarray
 from tsfm.tasks.contexts import Contexts, context_batches
@@ -143,7 +143,7 @@ class Forecaster:
     def _forecast(
         self, batch: Contexts, prediction_length: int
     ) -> Float64[ndarray, "batch quantile horizon"]:
-        mode = "masked" if self.model.quantile_levels else "autoregressive"
+        mode: RollOut = "masked" if self.model.quantile_levels else "autoregressive"
         forecast = roll_out(
             self.model,
             torch.from_numpy(batch.values.astype(np.float32))[..., None].to(self.device),

@@ -18,7 +18,8 @@ def plot_forecast(series: SeriesFrame, forecast: pl.DataFrame, file: str | Path)
         import plotly.graph_objects as go
     except ImportError:
         raise UnsupportedError("plots need plotly, got none; pip install tsfm-kit[plot]") from None
-    figure, names = go.Figure(), []
+    names: list[str] = []
+    figure = go.Figure()
     item_column, stamp, target = series.columns.id, series.columns.timestamp, series.targets[0]
     for item in series.items.head(MOST_ITEMS):
         future = forecast.filter((pl.col(item_column) == item) & (pl.col("target_name") == target))

@@ -29,7 +29,8 @@ def at_levels(
         if tuple(asked) == (0.5,):
             return quantiles
         raise NotCalibratedError(
-            f"quantile_levels must be [0.5] for a point model, got {list(asked)}; calibrate it first"
+            f"quantile_levels must be [0.5] for a point model, got {list(asked)}; "
+            "calibrate it first"
         )
     known, wanted = ndtri(np.asarray(trained)), ndtri(np.asarray(asked))
     left = np.clip(np.searchsorted(known, wanted) - 1, 0, max(0, len(known) - 2))

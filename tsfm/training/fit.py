@@ -105,8 +105,8 @@ def fit(
         if not torch.isfinite(step_loss + norm):
             raise NonFiniteLossError(
                 f"loss must be finite, got {step_loss.item()} with gradient norm {norm.item()} at "
-                f"step {state.step}, items {batch.item.unique().tolist()[:10]}, last finite loss "
-                f"{last_finite}; lower optimizer.learning_rate or look at these items"
+                f"step {state.step}, items {sorted(set(batch.item.tolist()))[:10]}, last finite "
+                f"loss {last_finite}; lower optimizer.learning_rate or look at these items"
             )
         state.optimizer.step()
         state.step += 1
@@ -146,5 +146,6 @@ def _average(state: TrainingState, training: TrainingConfig) -> None:
     """Move the averaged weights toward the weights; before `average_from` they are the same."""
     early = state.step < training.average_from * training.steps
     decay = 0.0 if early else training.average_decay
-    averaged, current = list(state.average.parameters()), list(state.model.parameters())
+    averaged: list[torch.Tensor] = list(state.average.parameters())
+    current: list[torch.Tensor] = list(state.model.parameters())
     torch._foreach_lerp_(averaged, current, 1 - decay)
