@@ -7,15 +7,17 @@ and written back.
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, time
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from tsfm.errors import ConfigError
+from tsfm.registry import discover
 
 T = TypeVar("T")
 
@@ -37,6 +39,27 @@ class Recipe:
     name: str
     source: Path
     sections: Mapping[str, Any]
+
+
+@pydantic_dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class Choice:
+    """A section that names an entry of a registry, whose own config is the section within.
+
+    Parameters
+    ----------
+    name
+        As registered.
+    config
+        Read by the entry's own config class.
+    """
+
+    name: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+def discover_all() -> None:
+    """Import every room that registers backbones, objectives or data streams."""
+    discover("tsfm.models", "tsfm.objectives", "tsfm.training")
 
 
 def recipe_names() -> tuple[str, ...]:

@@ -3,13 +3,25 @@
 Code below `jobs/` knows only this protocol; `tsfm.mlflow_tracker` is the one that users meet.
 """
 
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 
 @runtime_checkable
 class Tracker(Protocol):
-    """A place that records runs."""
+    """A place that records runs.
+
+    Parameters
+    ----------
+    run_id
+        Under which a later process can go on with the run; None where that is not possible.
+    """
+
+    run_id: str | None
 
     def start(self, name: str, config: dict[str, Any]) -> None:
         """Open a run and record its configuration."""
@@ -32,8 +44,31 @@ class Tracker(Protocol):
         ...
 
 
+@contextmanager
+def recorded(tracker: Tracker, name: str, config: dict[str, Any]) -> Iterator[Tracker]:
+    """Open a run, and close it with the status of how its body ended.
+
+    Examples
+    --------
+    >>> tracker = ListTracker()
+    >>> with recorded(tracker, "run", {}):
+    ...     tracker.log(1, {"train/loss": 0.5})
+    >>> tracker.events[-1]
+    ('finish', 'FINISHED')
+    """
+    tracker.start(name, config)
+    try:
+        yield tracker
+    except BaseException as error:
+        tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    tracker.finish("FINISHED")
+
+
 class NoTracker:
     """Records nothing."""
+
+    run_id: str | None = None
 
     def start(self, name: str, config: dict[str, Any]) -> None:
         """Do nothing."""
@@ -62,6 +97,8 @@ class ListTracker:
     [('log', (1, {'train/loss': 0.5}))]
     """
 
+    run_id: str | None = None
+
     def __init__(self) -> None:
         self.events: list[tuple[str, Any]] = []
 
@@ -84,3 +121,34 @@ class ListTracker:
     def finish(self, status: str) -> None:
         """Append the status."""
         self.events.append(("finish", status))
+
+
+class FileTracker(NoTracker):
+    """Appends the metrics to a file of JSON lines, and passes everything on to another tracker."""
+
+    def __init__(self, file: Path, then: Tracker) -> None:
+        self._file = file
+        self._then = then
+
+    def start(self, name: str, config: dict[str, Any]) -> None:
+        """Open the run of the other tracker."""
+        self._then.start(name, config)
+        self.run_id = self._then.run_id
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        """Append one line."""
+        with self._file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"step": step, "time": round(time.time(), 3), **metrics}) + "\n")
+        self._then.log(step, metrics)
+
+    def log_input(self, name: str, digest: str, *, source: str, context: str) -> None:
+        """Pass on a data set."""
+        self._then.log_input(name, digest, source=source, context=context)
+
+    def artifact(self, path: Path) -> None:
+        """Pass on a file or a folder."""
+        self._then.artifact(path)
+
+    def finish(self, status: str) -> None:
+        """Close the run of the other tracker."""
+        self._then.finish(status)

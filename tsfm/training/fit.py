@@ -4,20 +4,22 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
-from torch import distributed, nn
+from torch import nn
 
 from tsfm.errors import NonFiniteLossError
-from tsfm.objectives.objective import Objective
 from tsfm.series.windows import WindowBatch
 from tsfm.tracking import Tracker
 from tsfm.training.optimizer import OptimizerConfig, ScheduleConfig, rate_at
+from tsfm.training.processes import Processes
 from tsfm.training.progress import Progress
 from tsfm.training.state import TrainingState
+from tsfm.training.step import TrainingStep
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -33,6 +35,13 @@ class TrainingConfig:
         the last weights.
     average_from
         Share of the run before which the average is just the weights.
+    validate_every, validation_batches
+        After how many steps the loss on held-out windows is measured (0: never), and on how many
+        batches.
+    keep
+        Deliver the ``"last"`` weights or those with the ``"best"`` validation loss.
+    patience
+        Stop after so many validations without a new best; 0 never stops early.
     """
 
     steps: int
@@ -42,103 +51,152 @@ class TrainingConfig:
     gradient_clip: float = 1.0
     average_decay: float = 0.0
     average_from: float = 0.5
+    validate_every: int = 0
+    validation_batches: int = 8
+    keep: Literal["last", "best"] = "last"
+    patience: int = 0
 
 
 def fit(
-    model: nn.Module,
-    objective: Objective,
-    batches: Callable[[int], WindowBatch],
     state: TrainingState,
+    batches: Callable[[int], WindowBatch],
     *,
+    seed: int,
     optimizer: OptimizerConfig,
     schedule: ScheduleConfig,
     training: TrainingConfig,
     folder: Path,
     tracker: Tracker,
     device: torch.device,
+    processes: Processes | None = None,
     precision: torch.dtype | None = None,
-    validate: Callable[[nn.Module], dict[str, float]] | None = None,
+    validate: Callable[[TrainingStep], float] | None = None,
     progress: bool | None = None,
 ) -> dict[str, Any]:
-    """Train `model` (the module of `state`, possibly wrapped for several processes).
+    """Train the weights of `state` from where it is to the last step.
 
     Parameters
     ----------
     batches
-        Micro-batch number -> batch; the same number always gives the same batch.
+        Micro-batch number -> batch of this process; the same number always gives the same batch.
+    seed
+        Of all that a step draws: hidden values, dropout.
     folder
         Where the state to resume from is kept.
+    processes
+        Those that train together; every one has batches of its own.
     precision
         Type for autocast, or None for float32 throughout.
+    validate
+        Averaged weights -> validation loss, the same in every process.
 
     Returns
     -------
     dict
-        Last loss, steps, seconds and points of this process.
+        Last loss, steps, seconds and points, over all processes.
 
     Raises
     ------
     NonFiniteLossError
         At the first loss that is not finite; the last saved state stays as it is.
     """
-    losses: list[torch.Tensor] = []
+    processes = processes or Processes()
+    module = processes.wrap(state.trained)
+    parameters = [one for group in state.optimizer.param_groups for one in group["params"]]
+    losses: list[float] = []
     last_finite = float("nan")
-    is_first_process = not distributed.is_initialized() or distributed.get_rank() == 0
     started = time.perf_counter() - state.seconds
-    bar = Progress(training.steps, show=progress if is_first_process else False)
-    autocast = torch.autocast(device.type, precision) if precision else nullcontext()
-    model.train()
-    while state.step < training.steps:
+    bar = Progress(training.steps, show=progress if processes.is_first else False)
+    module.train()
+    while state.step < training.steps and not _is_patience_over(state, training):
         rate = rate_at(state.step, training.steps, optimizer.learning_rate, schedule)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         state.optimizer.zero_grad(set_to_none=True)
-        step_loss = torch.zeros((), device=device)
+        # Sum of the loss, supervised values, observed points.
+        totals = torch.zeros(3, dtype=torch.float64)
         for part in range(training.accumulate):
-            batch = batches(state.step * training.accumulate + part).to(device)
-            with autocast:
-                loss = objective(model, batch, state.generator)
-            (loss.total / training.accumulate).backward()  # type: ignore[no-untyped-call]
-            step_loss += loss.total.detach() / training.accumulate
-            state.points += int(batch.observed.sum())
-        norm = nn.utils.clip_grad_norm_(model.parameters(), training.gradient_clip)
-        if not torch.isfinite(step_loss + norm):
+            number = state.step * training.accumulate + part
+            batch = batches(number)
+            hold = part < training.accumulate - 1
+            with processes.hold_back(module, hold=hold):
+                totals += _backward(
+                    module, batch, (seed, processes.rank, number), precision, device
+                )
+        loss, count, points = processes.sum_(totals).tolist()
+        # Every process has the mean of the summed losses; the step is a mean over values.
+        gradients = [one.grad for one in parameters if one.grad is not None]
+        torch._foreach_mul_(gradients, processes.count / max(count, 1.0))
+        norm = nn.utils.clip_grad_norm_(parameters, training.gradient_clip).item()
+        loss /= max(count, 1.0)
+        if not np.isfinite(loss + norm):
             raise NonFiniteLossError(
-                f"loss must be finite, got {step_loss.item()} with gradient norm {norm.item()} at "
-                f"step {state.step}, items {sorted(set(batch.item.tolist()))[:10]}, last finite "
-                f"loss {last_finite}; lower optimizer.learning_rate or look at these items"
+                f"loss must be finite, got {loss} with gradient norm {norm} at step {state.step}, "
+                f"items {sorted(set(batch.item.tolist()))[:10]}, last finite loss {last_finite}; "
+                "lower optimizer.learning_rate or look at these items"
             )
         state.optimizer.step()
         state.step += 1
+        state.points += int(points)
         _average(state, training)
-        losses.append(step_loss)
-        if state.step % training.log_every == 0 or state.step == training.steps:
-            last_finite = float(torch.stack(losses).mean())
-            losses.clear()
+        losses.append(loss)
+        last_finite = loss
+        is_last = state.step == training.steps
+        if state.step % training.log_every == 0 or is_last:
             state.seconds = time.perf_counter() - started
             metrics = {
-                "train/loss": last_finite,
+                "train/loss": float(np.mean(losses)),
                 "train/learning_rate": rate,
-                "train/gradient_norm": float(norm),
+                "train/gradient_norm": norm,
                 "train/points": float(state.points),
                 "train/points_per_second": state.points / state.seconds,
             }
-            if is_first_process:
+            losses.clear()
+            if processes.is_first:
                 tracker.log(state.step, metrics)
-                bar.update(state.step, last_finite, metrics["train/points_per_second"])
-        if state.step % training.save_every == 0 or state.step == training.steps:
+            bar.update(state.step, metrics["train/loss"], metrics["train/points_per_second"])
+        if validate is not None and _is_due(state.step, training.validate_every, is_last=is_last):
+            measured = validate(state.average)
+            state.keep_if_best(measured)
+            if processes.is_first:
+                tracker.log(state.step, {"validation/loss": measured})
+        if processes.is_first and _is_due(state.step, training.save_every, is_last=is_last):
             state.seconds = time.perf_counter() - started
-            if validate is not None and is_first_process:
-                tracker.log(state.step, validate(state.average))
-            if is_first_process:
-                state.save(folder)
+            state.save(folder)
     bar.close()
-    return {
-        "loss": last_finite,
-        "steps": state.step,
-        "seconds": state.seconds,
-        "points": state.points,
-    }
+    result = {"loss": last_finite, "steps": state.step, "points": state.points}
+    if validate is not None:
+        result |= {"validation_loss": state.best_loss, "best_step": state.best_step}
+    return {**result, "seconds": state.seconds}
+
+
+def _backward(
+    module: nn.Module,
+    batch: WindowBatch,
+    seed: tuple[int, ...],
+    precision: torch.dtype | None,
+    device: torch.device,
+) -> torch.Tensor:
+    """Add the gradient of the summed loss; return sum of the loss, values and points."""
+    number = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1)
+    # Dropout knows only the global generator.
+    torch.manual_seed(number)
+    generator = torch.Generator().manual_seed(number)
+    points = float(batch.observed.sum())
+    with torch.autocast(device.type, precision) if precision else nullcontext():
+        loss = module(batch.to(device), generator)
+    summed = loss.total * loss.count
+    summed.backward()
+    return torch.tensor([summed.item(), float(loss.count), points], dtype=torch.float64)
+
+
+def _is_due(step: int, every: int, *, is_last: bool) -> bool:
+    return every > 0 and (step % every == 0 or is_last)
+
+
+def _is_patience_over(state: TrainingState, training: TrainingConfig) -> bool:
+    waited = state.step - state.best_step
+    return training.patience > 0 and waited > training.patience * training.validate_every
 
 
 @torch.no_grad()
@@ -147,5 +205,8 @@ def _average(state: TrainingState, training: TrainingConfig) -> None:
     early = state.step < training.average_from * training.steps
     decay = 0.0 if early else training.average_decay
     averaged: list[torch.Tensor] = list(state.average.parameters())
-    current: list[torch.Tensor] = list(state.model.parameters())
+    current: list[torch.Tensor] = list(state.trained.parameters())
     torch._foreach_lerp_(averaged, current, 1 - decay)
+    # Counts and running moments (batch normalisation) are states, not weights.
+    for kept, buffer in zip(state.average.buffers(), state.trained.buffers(), strict=True):
+        kept.copy_(buffer)

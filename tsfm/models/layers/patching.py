@@ -6,7 +6,7 @@ import torch
 from einops import rearrange, repeat
 from torch.nn import functional as F
 
-from tsfm.shapes import Bool, Inside, Observed, Patches, PatchMask, Tensor, Values
+from tsfm.shapes import Bool, Float, Inside, Observed, Patches, PatchMask, Tensor, Values
 
 
 class PatchedWindow(NamedTuple):
@@ -44,7 +44,9 @@ def to_patches(
     )
 
 
-def following_patches(patches: Patches, n_patches: int) -> Patches:
+def following_patches(
+    patches: Patches, n_patches: int
+) -> Float[Tensor, "batch channel token horizon"]:
     """Return, for every token, the `n_patches` patches after it end to end; zero past the end."""
     padded = F.pad(patches[:, :, 1:], (0, 0, 0, n_patches))
     windows = padded.unfold(2, n_patches, 1)
