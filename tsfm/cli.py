@@ -118,6 +118,25 @@ def pretrain(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
 
 
 @app.command
+def finetune(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
+    """Fine-tune a checkpoint; a run that was interrupted goes on where it was.
+
+    Parameters
+    ----------
+    recipe
+        Name of a recipe, or path of a TOML file.
+    overrides
+        Assignments section.key=value.
+    """
+    from tsfm.config import load_recipe
+
+    loaded = load_recipe(recipe, overrides or ())
+    from tsfm.jobs import finetune as job
+
+    return job.run(loaded)
+
+
+@app.command
 def evaluate(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
     """Measure models on a benchmark.
 

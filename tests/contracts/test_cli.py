@@ -25,6 +25,7 @@ FROZEN = {
         "--freq",
     },
     "pretrain": {"recipe", "--set"},
+    "finetune": {"recipe", "--set"},
     "evaluate": {"recipe", "--set"},
     "data list": set(),
     "data verify": set(),

@@ -194,7 +194,7 @@ def test_ltsf_from_recipe_to_report(data: Path, model: Path, tmp_path: Path):
 
 
 def test_rows_after_the_split_are_left_out(data: Path, tmp_path: Path):
-    from tsfm.jobs.ltsf_data import read_ltsf_set
+    from tsfm.series.ltsf_set import read_ltsf_set
 
     toy = read_ltsf_set("ETTh1", (800, 300, 300))
     assert (len(toy.values), toy.train_end, toy.test_start) == (1400, 800, 1100)
@@ -206,14 +206,14 @@ def test_rows_after_the_split_are_left_out(data: Path, tmp_path: Path):
 
 
 def test_a_split_that_does_not_fit_is_refused(data: Path):
-    from tsfm.jobs.ltsf_data import read_ltsf_set
+    from tsfm.series.ltsf_set import read_ltsf_set
 
     with pytest.raises(DataError, match="must fit its 1488 rows, got train=1400"):
         read_ltsf_set("ETTh1", (1400, 100, 100))
 
 
 def test_missing_values_are_refused_by_the_long_term_protocol(data: Path):
-    from tsfm.jobs.ltsf_data import read_ltsf_set
+    from tsfm.series.ltsf_set import read_ltsf_set
 
     with pytest.raises(DataError, match="car_parts must be one series without missing values"):
         read_ltsf_set("car_parts")

@@ -71,6 +71,7 @@ def fit(
     processes: Processes | None = None,
     precision: torch.dtype | None = None,
     validate: Callable[[TrainingStep], float] | None = None,
+    thaw: Callable[[float], None] | None = None,
     progress: bool | None = None,
 ) -> dict[str, Any]:
     """Train the weights of `state` from where it is to the last step.
@@ -89,6 +90,8 @@ def fit(
         Type for autocast, or None for float32 throughout.
     validate
         Averaged weights -> validation loss, the same in every process.
+    thaw
+        Share of the run that is over -> None; frees more weights as the run goes on.
 
     Returns
     -------
@@ -107,12 +110,17 @@ def fit(
     last_finite = float("nan")
     started = time.perf_counter() - state.seconds
     bar = Progress(training.steps, show=progress if processes.is_first else False)
+    if validate is not None and state.step == 0:
+        # What fine-tuning starts from may stay the best.
+        state.keep_if_best(validate(state.average))
     module.train()
     while state.step < training.steps and not _is_patience_over(state, training):
         rate = rate_at(state.step, training.steps, optimizer.learning_rate, schedule)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         state.optimizer.zero_grad(set_to_none=True)
+        if thaw is not None:
+            thaw(state.step / training.steps)
         # Sum of the loss, supervised values, observed points.
         totals = torch.zeros(3, dtype=torch.float64)
         for part in range(training.accumulate):

@@ -84,17 +84,25 @@ class PoolStream:
 
     Config = PoolStreamConfig
 
-    def __init__(self, config: PoolStreamConfig, *, seed: int, process: int = 0) -> None:
+    def __init__(
+        self,
+        config: PoolStreamConfig,
+        *,
+        seed: int,
+        process: int = 0,
+        pool: SingleSeriesPool | None = None,
+    ) -> None:
         self.config = config
         self._seed = (seed, process)
         self._sampler = self._validation_sampler = None
         if config.pool:
             pool = SingleSeriesPool.open(config.pool)
+        if pool is not None:
             mixture = (config.temperature, config.series_exponent, config.factors)
             self._sampler = WindowSampler(pool, *mixture)
             self._validation_sampler = WindowSampler(pool, *mixture, part="validation")
         self._mixture = SyntheticMixture(length=max(config.window_lengths) + 256)
-        n_chunks = max(1, config.bank_rows // ROWS_AT_ONCE)
+        n_chunks = max(1, config.bank_rows // ROWS_AT_ONCE) if self.synthetic_share else 0
         self._chunk_numbers = [-1] * n_chunks
         self._bank = np.zeros((n_chunks * ROWS_AT_ONCE, self._mixture.length), np.float32)
 
@@ -109,7 +117,7 @@ class PoolStream:
     @property
     def inputs(self) -> tuple[DataInput, ...]:
         """The pool, with the digest that `tsfm data build` wrote."""
-        if self._sampler is None:
+        if not self.config.pool:
             return ()
         folder = Path(self.config.pool)
         return (DataInput(folder.name, read_index(folder)["sha256"]["values"], str(folder)),)
@@ -147,7 +155,9 @@ class PoolStream:
         length = int(generator.choice(config.window_lengths, p=config.length_shares))
         n_windows = max(1, config.points_per_batch // length)
         n_real = round(n_windows * config.real_share) if self._sampler is not None else 0
-        parts = [self._synthetic(n_windows - n_real, length, generator, number)]
+        parts = []
+        if n_real < n_windows:
+            parts.append(self._synthetic(n_windows - n_real, length, generator, number))
         if n_real:
             parts.append(self._real(n_real, length, generator))
         windows = WindowArrays(*(np.concatenate(part) for part in zip(*parts, strict=True)))

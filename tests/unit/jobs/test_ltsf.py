@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from tsfm.errors import DataError
 from tsfm.jobs import ltsf
 from tsfm.jobs.ltsf import LtsfConfig, _ordinal, _repeat, window_errors
-from tsfm.jobs.ltsf_data import LtsfSet
+from tsfm.series.ltsf_set import LtsfSet
 
 
 def config(**changes) -> LtsfConfig:

@@ -152,7 +152,7 @@ def test_the_average_is_the_exponential_one(tmp_path: Path) -> None:
 
 
 def test_the_best_weights_are_kept_and_patience_ends_the_run(tmp_path: Path) -> None:
-    measured = iter([3.0, 1.0, 2.0, 2.0, 2.0, 2.0])
+    measured = iter([4.0, 3.0, 1.0, 2.0, 2.0, 2.0, 2.0])
     state = new_state()
     at_best: list[torch.Tensor] = []
 

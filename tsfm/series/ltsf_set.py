@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tsfm.errors import DataError
-from tsfm.jobs.benchmark_sets import read_series
+from tsfm.series.card_series import read_series
 from tsfm.series.cards import load_card
 from tsfm.shapes import Float64, ndarray
 

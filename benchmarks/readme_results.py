@@ -1,0 +1,63 @@
+"""Write the tables of results into README.md from the reports of runs, never by hand.
+
+    TSFM_DATA=… tsfm evaluate zero_shot
+    python benchmarks/readme_results.py runs/zero_shot/0
+
+Every block between ``<!-- results:RECIPE -->`` and ``<!-- /results:RECIPE -->`` is replaced by the
+table of that recipe's report.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from tsfm.jobs.markdown import markdown_table
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def zero_shot_table(report: dict[str, Any]) -> str:
+    """Return one table per group with several sets: ours, the baselines, and the published."""
+    parts = []
+    for group in dict.fromkeys(row["group"] for row in report["summary"] if row["n_sets"] > 1):
+        rows = [row for row in report["summary"] if row["group"] == group]
+        body = [
+            [
+                f"**{row['model']}**" if row["kind"] == "model" else row["model"],
+                row["label"],
+                *(_with_interval(row, metric) for metric in ("mase_ratio", "wql_ratio")),
+                "" if row["coverage_80"] is None else f"{row['coverage_80']:.2f}",
+            ]
+            for row in sorted(rows, key=lambda row: row["wql_ratio"])
+        ]
+        header = ["model", "scores are", "MASE ratio", "WQL ratio", "80 % coverage"]
+        parts += [f"{group}, {rows[0]['n_sets']} sets:", markdown_table(header, body)]
+    return "\n\n".join(parts)
+
+
+TABLES = {"zero_shot": zero_shot_table}
+
+
+def main(folders: list[str]) -> None:
+    """Replace the blocks of the recipes whose run folders are given."""
+    text = README.read_text(encoding="utf-8")
+    for folder in folders:
+        report = json.loads((Path(folder) / "report.json").read_text(encoding="utf-8"))
+        name = report["recipe"]
+        block = re.compile(rf"(<!-- results:{name} -->\n).*?(<!-- /results:{name} -->)", re.DOTALL)
+        if not block.search(text):
+            sys.exit(f"README.md must have a block results:{name}, got none; add its two marks")
+        table = f"\n{TABLES[name](report)}\n\n"
+        text = block.sub(lambda marks, table=table: marks[1] + table + marks[2], text)
+    README.write_text(text, encoding="utf-8")
+
+
+def _with_interval(row: dict[str, Any], metric: str) -> str:
+    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
+    return f"{row[metric]:.3f}" + ("" if low is None else f" [{low:.3f}, {high:.3f}]")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

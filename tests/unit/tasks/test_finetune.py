@@ -1,0 +1,62 @@
+"""Fine-tuning must help on series unlike the training data, and leave its start as it was."""
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from tsfm.errors import DataError
+from tsfm.models.pretrained import load_pretrained
+from tsfm.series.frame import SeriesFrame
+from tsfm.tasks.finetune import finetuned
+from tsfm.tasks.forecast import Forecaster
+from tsfm.training.policies import Mode
+
+CPU = torch.device("cpu")
+
+
+def odd_series(n_steps: int = 600) -> pl.DataFrame:
+    """A pulse every 23 steps whose height alternates: no prior has it."""
+    step = np.arange(n_steps)
+    target = (step % 23 == 0) * np.where(step % 46 == 0, 9.0, -4.0)
+    return pl.DataFrame({"timestamp": step, "target": target})
+
+
+def error_of(model: Forecaster, frame: pl.DataFrame) -> float:
+    future = model.predict(frame.head(500), prediction_length=46)["predictions"].to_numpy()
+    return float(np.abs(future - frame["target"].to_numpy()[500:546]).mean())
+
+
+@pytest.mark.parametrize("mode", ["full", "lora"])
+def test_it_learns_what_the_bundled_model_does_not_know(mode: Mode) -> None:
+    model = load_pretrained("tsfm-small")
+    before = {name: one.clone() for name, one in model.backbone.state_dict().items()}
+    frame = odd_series()
+    ours = finetuned(
+        model,
+        SeriesFrame.from_any(frame.head(500)),
+        mode=mode,
+        steps=15,
+        learning_rate=1e-3,
+        device=CPU,
+        progress=False,
+    )
+    assert error_of(Forecaster(ours), frame) < error_of(Forecaster(model), frame)
+    assert all(torch.equal(one, before[name]) for name, one in model.backbone.state_dict().items())
+    assert list(ours.backbone.state_dict()) == list(before)
+    assert ours.provenance.details["finetuned"]["mode"] == mode
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    model = load_pretrained("tsfm-small")
+    series = SeriesFrame.from_any(odd_series(120))
+    first, second = (
+        finetuned(model, series, steps=2, device=CPU, seed=3, progress=False).backbone.state_dict()
+        for _ in range(2)
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_too_short_a_series_is_refused() -> None:
+    with pytest.raises(DataError, match="more than 32 steps to fine-tune on, got at most 20"):
+        finetuned(load_pretrained("tsfm-small"), SeriesFrame.from_any(odd_series(20)), device=CPU)

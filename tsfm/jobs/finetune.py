@@ -1,0 +1,64 @@
+"""Fine-tune a checkpoint by a recipe: all weights, the heads, layer by layer, or low-rank."""
+
+from typing import Any
+
+import torch
+from pydantic import ConfigDict, PositiveInt
+from pydantic.dataclasses import dataclass
+
+from tsfm.config import Recipe
+from tsfm.jobs.training_run import Start, train, training_sections
+from tsfm.models.pretrained import load_pretrained
+from tsfm.objectives.objective import OBJECTIVES
+from tsfm.tracking import Tracker
+from tsfm.training.policies import Mode, apply_policy
+from tsfm.training.step import TrainingStep
+from tsfm.training.stream import STREAMS
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class StartConfig:
+    """The ``[start]`` section: the checkpoint, and which of its weights move.
+
+    Parameters
+    ----------
+    model
+        Bundled name, folder, or MLflow address.
+    mode, rank
+        See `apply_policy`.
+    scratch
+        Draw all weights anew: the control that shows what pre-training is worth.
+    """
+
+    model: str
+    mode: Mode = "full"
+    rank: PositiveInt = 8
+    scratch: bool = False
+
+
+def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
+    """Fine-tune; see `train`.
+
+    Raises
+    ------
+    ConfigError
+        When the recipe is wrong.
+    CheckpointError
+        When the checkpoint cannot be loaded.
+    """
+    choices = {"data": STREAMS, "objective": OBJECTIVES}
+    parts = training_sections(recipe, choices, start=StartConfig)
+    config: StartConfig = parts["start"]
+
+    def start() -> Start:
+        generator = torch.Generator().manual_seed(parts["run"].seed)
+        model = load_pretrained(config.model)
+        if config.scratch:
+            model.backbone.reset_parameters(generator)
+        trained = TrainingStep(
+            model.backbone, OBJECTIVES[parts["objective"].name](parts["objective.config"])
+        )
+        thaw = apply_policy(model.backbone, config.mode, rank=config.rank, generator=generator)
+        return Start(model.name, trained, None if config.scratch else model.provenance, thaw)
+
+    return train(recipe, parts, start, tracker=tracker)

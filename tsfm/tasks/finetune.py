@@ -1,0 +1,135 @@
+"""Fine-tuning on a frame: a model and a user's own series become a model for these series."""
+
+import copy
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+
+from tsfm.errors import DataError
+from tsfm.models.model import Provenance, TimeSeriesModel
+from tsfm.objectives.next_patch import NextPatch, NextPatchConfig
+from tsfm.series.frame import SeriesFrame
+from tsfm.series.pool import SingleSeriesPool
+from tsfm.tracking import NoTracker
+from tsfm.training.fit import TrainingConfig, fit
+from tsfm.training.optimizer import OptimizerConfig, ScheduleConfig, make_optimizer
+from tsfm.training.policies import Mode, apply_policy, merge
+from tsfm.training.pool_stream import PoolStream, PoolStreamConfig
+from tsfm.training.state import TrainingState
+from tsfm.training.step import TrainingStep
+
+LEARNING_RATES = {"full": 2e-4, "gradual": 2e-4, "head": 1e-3, "lora": 1e-3}
+WINDOWS_PER_BATCH = 32
+VALIDATION_BATCHES = 2
+HIDDEN_SHARE = 0.5
+
+
+def finetuned(
+    model: TimeSeriesModel,
+    series: SeriesFrame,
+    *,
+    mode: Mode = "full",
+    steps: int = 200,
+    learning_rate: float | None = None,
+    rank: int = 8,
+    validation_share: float = 0.1,
+    seed: int = 0,
+    device: torch.device,
+    progress: bool | None = None,
+) -> TimeSeriesModel:
+    """Return a copy of `model`, trained on the series.
+
+    The last steps of every series are held out, and the weights with the lowest loss there are
+    kept; the weights it starts from take part, so the loss there never gets worse.
+
+    Parameters
+    ----------
+    mode, rank
+        See `apply_policy`.
+    validation_share
+        Of every series, at its end.
+
+    Raises
+    ------
+    DataError
+        When no series is longer than a patch.
+    """
+    backbone = copy.deepcopy(model.backbone).cpu()
+    values = [
+        series.values[first:last, channel]
+        for first, last in zip(series.offsets[:-1], series.offsets[1:], strict=True)
+        for channel in range(series.values.shape[1])
+    ]
+    longest = max(len(one) for one in values)
+    if longest <= 2 * model.patch_length:
+        raise DataError(
+            f"a series must have more than {2 * model.patch_length} steps to fine-tune on, got at "
+            f"most {longest}; forecast without fine-tuning"
+        )
+    window = min(model.context_length + backbone.horizon, longest)
+    pool = SingleSeriesPool.from_series(values, train_share=1 - validation_share, name="own")
+    stream = PoolStream(
+        PoolStreamConfig(
+            points_per_batch=WINDOWS_PER_BATCH * window,
+            window_lengths=(window,),
+            real_share=1.0,
+            down_sampled_share=0.0,
+            flipped_share=0.0,
+            mixed_share=0.0,
+            cut_share=0.5,
+            missing_share=0.0,
+        ),
+        seed=seed,
+        pool=pool,
+    )
+    generator = torch.Generator().manual_seed(seed)
+    thaw = apply_policy(backbone, mode, rank=rank, generator=generator)
+    trained = TrainingStep(backbone, NextPatch(NextPatchConfig(hidden_share=HIDDEN_SHARE)))
+    optimizer = OptimizerConfig(learning_rate=learning_rate or LEARNING_RATES[mode])
+    state = TrainingState(trained.to(device), make_optimizer(trained, optimizer))
+
+    @torch.no_grad()
+    def validate(averaged: TrainingStep) -> float:
+        averaged.eval()
+        losses = [
+            averaged(
+                stream.validation(number).to(device), torch.Generator().manual_seed(seed)
+            ).total.item()
+            for number in range(VALIDATION_BATCHES)
+        ]
+        return float(np.mean(losses))
+
+    with TemporaryDirectory(prefix="tsfm-") as folder:
+        result = fit(
+            state,
+            stream,
+            seed=seed,
+            optimizer=optimizer,
+            schedule=ScheduleConfig(warmup_steps=max(1, steps // 20)),
+            training=TrainingConfig(
+                steps=steps,
+                save_every=0,
+                average_decay=0.9,
+                average_from=0.0,
+                validate_every=max(1, steps // 5),
+                keep="best",
+            ),
+            folder=Path(folder),
+            tracker=NoTracker(),
+            device=device,
+            validate=validate,
+            thaw=thaw,
+            progress=progress,
+        )
+    best = merge(state.delivered(best=True).cpu().backbone)
+    seen = model.provenance
+    provenance = Provenance(
+        trained_on=seen.trained_on,
+        training_cutoff=None,
+        licence=seen.licence,
+        synthetic_share=seen.synthetic_share,
+        details={**seen.details, "finetuned": {"mode": mode, **result}},
+    )
+    return TimeSeriesModel(model.name, best, model.context_length, provenance).eval()

@@ -1,0 +1,130 @@
+"""Batches from one multivariate data set with its usual splits, for training on that set."""
+
+import numpy as np
+from pydantic import ConfigDict, Field, PositiveInt
+from pydantic.dataclasses import dataclass
+
+from tsfm.errors import ConfigError
+from tsfm.series.cards import load_card
+from tsfm.series.ltsf_set import read_ltsf_set
+from tsfm.series.pool import SingleSeriesPool
+from tsfm.series.windows import WindowArrays, WindowBatch, gather
+from tsfm.shapes import Int, ndarray
+from tsfm.training.stream import STREAMS, DataInput
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class DatasetStreamConfig:
+    """Windows of one card, every channel by itself.
+
+    Parameters
+    ----------
+    split
+        Rows for training, validation and test; by default 70, 10 and 20 %.
+    window_length
+        Context and target together.
+    windows_per_batch
+        With several processes each has so many.
+    share
+        Of the training windows, for few-shot curves.
+    which
+        ``"random"``: windows drawn from all of the training rows, from every channel alike;
+        ``"earliest"`` and ``"latest"``: a contiguous part.
+    """
+
+    dataset: str
+    split: tuple[int, int, int] | None = None
+    window_length: PositiveInt = 768
+    windows_per_batch: PositiveInt = 32
+    share: float = Field(default=1.0, gt=0, le=1)
+    which: str = Field(default="random", pattern="^(random|earliest|latest)$")
+
+
+@STREAMS.register("dataset")
+class DatasetStream:
+    """Every training window once per epoch, in an order that is drawn anew for each."""
+
+    Config = DatasetStreamConfig
+    synthetic_share = 0.0
+
+    def __init__(self, config: DatasetStreamConfig, *, seed: int, process: int = 0) -> None:
+        self.config = config
+        self._seed, self._process = seed, process
+        data = read_ltsf_set(config.dataset, config.split)
+        known = data.values[: data.test_start]
+        self._pool = SingleSeriesPool.from_series(
+            list(known.T), train_share=data.train_end / len(known), name=config.dataset
+        )
+        if data.train_end < config.window_length or data.test_start == data.train_end:
+            raise ConfigError(
+                f"window_length must be at most the {data.train_end} training rows of "
+                f"{config.dataset}, which must have validation rows, got window_length="
+                f"{config.window_length} and {data.test_start - data.train_end} validation rows"
+            )
+        first = np.arange(config.window_length, data.train_end + 1)
+        self._train = self._few(first, data.values.shape[1])
+        ends = np.arange(data.train_end + 1, data.test_start + 1)
+        self._validation = _pairs(np.arange(data.values.shape[1]), ends)
+        self._epoch = (-1, self._train)
+
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """The one set."""
+        return (self.config.dataset,)
+
+    @property
+    def context_length(self) -> int:
+        """Steps of a window."""
+        return self.config.window_length
+
+    @property
+    def inputs(self) -> tuple[DataInput, ...]:
+        """The set, with the checksum on its card."""
+        card = load_card(self.config.dataset)
+        return (DataInput(card.name, card.sha256, card.source),)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches until every training window was seen."""
+        return -(-len(self._train) // self.config.windows_per_batch)
+
+    def __call__(self, number: int) -> WindowBatch:
+        """Return training batch `number`; the last one of an epoch may be smaller."""
+        epoch, place = divmod(number, self.batches_per_epoch)
+        if self._epoch[0] != epoch:
+            # A process draws an order of its own, so that together they see different windows.
+            generator = np.random.default_rng([self._seed, self._process, epoch])
+            self._epoch = (epoch, generator.permutation(self._train))
+        size = self.config.windows_per_batch
+        return self._windows(self._epoch[1][place * size : (place + 1) * size])
+
+    def validation(self, number: int) -> WindowBatch:
+        """Return validation batch `number`: windows that end in the validation rows."""
+        generator = np.random.default_rng([self._seed, 1 << 20, number])
+        size = min(4 * self.config.windows_per_batch, len(self._validation))
+        return self._windows(generator.choice(self._validation, size, replace=False))
+
+    def _few(
+        self, ends: Int[ndarray, " window"], n_channels: int
+    ) -> Int[ndarray, "pair channel_and_end"]:
+        """Return the share of the windows that training may use."""
+        n_kept = max(1, round(len(ends) * self.config.share))
+        channels = np.arange(n_channels)
+        if self.config.which == "earliest":
+            return _pairs(channels, ends[:n_kept])
+        if self.config.which == "latest":
+            return _pairs(channels, ends[-n_kept:])
+        generator = np.random.default_rng([self._seed, 1 << 21])
+        kept = [generator.choice(ends, n_kept, replace=False) for _ in channels]
+        return np.stack([np.repeat(channels, n_kept), np.concatenate(kept)], 1)
+
+    def _windows(self, pairs: Int[ndarray, "pair channel_and_end"]) -> WindowBatch:
+        item, end = pairs.T
+        values, observed, inside = gather(self._pool, item, end, self.config.window_length)
+        return WindowArrays(values, observed, inside, item).to_batch()
+
+
+def _pairs(
+    channels: Int[ndarray, " channel"], ends: Int[ndarray, " window"]
+) -> Int[ndarray, "pair channel_and_end"]:
+    return np.stack([np.repeat(channels, len(ends)), np.tile(ends, len(channels))], 1)
