@@ -159,7 +159,15 @@ def train(
             (folder / "report.json").write_text(text + "\n", encoding="utf-8")
             for name in ("checkpoint", "config.toml", "report.json"):
                 tracker.artifact(folder / name)
-    return {**report, "message": f"loss {result['loss']:.4f}, checkpoint in {folder}/checkpoint"}
+    return {**report, "message": _summary(result, folder)}
+
+
+def _summary(result: dict[str, Any], folder: Path) -> str:
+    share = result["share_of_matrix_product_limit"]
+    return (
+        f"loss {result['loss']:.4f} after {result['steps']} steps and {result['seconds']:.0f} s, "
+        f"at {share:.0%} of the matrix-product limit; checkpoint in {folder}/checkpoint"
+    )
 
 
 def _fit(

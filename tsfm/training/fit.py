@@ -20,6 +20,7 @@ from tsfm.training.processes import Processes
 from tsfm.training.progress import Progress
 from tsfm.training.state import TrainingState
 from tsfm.training.step import TrainingStep
+from tsfm.training.throughput import FlopCount, matrix_product_gflops
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -96,7 +97,8 @@ def fit(
     Returns
     -------
     dict
-        Last loss, steps, seconds and points, over all processes.
+        Last loss, steps, seconds and points, over all processes; operations per second of this
+        one, and their share of what a large matrix product reaches here.
 
     Raises
     ------
@@ -107,6 +109,7 @@ def fit(
     module = processes.wrap(state.trained)
     parameters = [one for group in state.optimizer.param_groups for one in group["params"]]
     losses: list[float] = []
+    flops, seconds_before = FlopCount(), state.seconds
     last_finite = float("nan")
     started = time.perf_counter() - state.seconds
     bar = Progress(training.steps, show=progress if processes.is_first else False)
@@ -118,7 +121,7 @@ def fit(
         rate = rate_at(state.step, training.steps, optimizer.learning_rate, schedule)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
-        state.optimizer.zero_grad(set_to_none=True)
+        state.optimizer.zero_grad()
         if thaw is not None:
             thaw(state.step / training.steps)
         # Sum of the loss, supervised values, observed points.
@@ -127,6 +130,7 @@ def fit(
             number = state.step * training.accumulate + part
             batch = batches(number)
             hold = part < training.accumulate - 1
+            flops.add(batch)
             with processes.hold_back(module, hold=hold):
                 totals += _backward(
                     module, batch, (seed, processes.rank, number), precision, device
@@ -175,7 +179,16 @@ def fit(
     result = {"loss": last_finite, "steps": state.step, "points": state.points}
     if validate is not None:
         result |= {"validation_loss": state.best_loss, "best_step": state.best_step}
-    return {**result, "seconds": state.seconds}
+    # Of this process, since it was started.
+    total = flops.total(state.trained, device)
+    achieved = total / max(state.seconds - seconds_before, 1e-9) / 1e9
+    possible = matrix_product_gflops(device)
+    return {
+        **result,
+        "seconds": state.seconds,
+        "gflops_per_second": achieved,
+        "share_of_matrix_product_limit": achieved / possible,
+    }
 
 
 def _backward(

@@ -1,15 +1,26 @@
-"""Parameter groups and the learning-rate schedule."""
+"""Parameter groups, optimizers, and the learning-rate schedule."""
+
+from typing import Any, Literal
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
+
+from tsfm.training.muon import Muon
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class OptimizerConfig:
-    """AdamW: biases, norms and other vectors are not decayed."""
+    """AdamW, or Muon for the matrices within layers; vectors are not decayed.
 
+    Parameters
+    ----------
+    learning_rate
+        At its peak; the same for both, since Muon's updates are scaled to the size of AdamW's.
+    """
+
+    name: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     beta1: float = 0.9
@@ -33,18 +44,67 @@ class ScheduleConfig:
     final_share: float = 0.02
 
 
-def make_optimizer(model: nn.Module, config: OptimizerConfig) -> AdamW:
-    """Return a fused AdamW over two groups: matrices with decay, vectors without."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return AdamW(
+class Optimizers:
+    """Several optimizers that step as one."""
+
+    def __init__(self, *optimizers: Optimizer) -> None:
+        self._optimizers = optimizers
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The groups of all of them."""
+        return [group for one in self._optimizers for group in one.param_groups]
+
+    @property
+    def state(self) -> dict[Any, Any]:
+        """What they keep for every weight."""
+        return {key: kept for one in self._optimizers for key, kept in one.state.items()}
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for one in self._optimizers:
+            one.zero_grad(set_to_none=True)
+
+    def step(self) -> None:
+        """Move every weight that has a gradient."""
+        for one in self._optimizers:
+            one.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs."""
+        return {str(number): one.state_dict() for number, one in enumerate(self._optimizers)}
+
+    def load_state_dict(self, content: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        if len(content) != len(self._optimizers):
+            raise ValueError(f"expected {len(self._optimizers)} optimizers, got {len(content)}")
+        for number, one in enumerate(self._optimizers):
+            one.load_state_dict(content[str(number)])
+
+
+def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizers:
+    """Return the optimizer of all weights that may move.
+
+    Matrices are decayed, vectors are not. With ``"muon"`` the matrices of the layers (what lies in
+    module lists) are Muon's.
+    """
+    named = [(name, one) for name, one in model.named_parameters() if one.requires_grad]
+    hidden = [one for name, one in named if config.name == "muon" and _is_hidden(name, one)]
+    taken = set(map(id, hidden))
+    rest = [one for _, one in named if id(one) not in taken]
+    adamw = AdamW(
         [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": [p for p in rest if p.ndim > 1], "weight_decay": config.weight_decay},
+            {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
         ],
         lr=config.learning_rate,
         betas=(config.beta1, config.beta2),
         fused=True,
     )
+    if not hidden:
+        return Optimizers(adamw)
+    muon = Muon(hidden, lr=config.learning_rate, weight_decay=config.weight_decay)
+    return Optimizers(adamw, muon)
 
 
 def rate_at(step: int, n_steps: int, peak: float, config: ScheduleConfig) -> float:
@@ -60,3 +120,8 @@ def rate_at(step: int, n_steps: int, peak: float, config: ScheduleConfig) -> flo
     decay_steps = max(1.0, config.decay_share * n_steps)
     left = (n_steps - step) / decay_steps
     return peak * warm * max(config.final_share, min(1.0, left))
+
+
+def _is_hidden(name: str, parameter: nn.Parameter) -> bool:
+    """Say whether a weight is a matrix in a list of layers, whose names have a number."""
+    return parameter.ndim == 2 and any(part.isdigit() for part in name.split("."))

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.optim import Optimizer
 
 from tsfm.errors import CheckpointError
+from tsfm.training.optimizer import Optimizers
 from tsfm.training.step import TrainingStep
 
 STATE_FILE = "state.pt"
@@ -34,7 +34,7 @@ class TrainingState:
     """
 
     trained: TrainingStep
-    optimizer: Optimizer
+    optimizer: Optimizers
     average: TrainingStep = field(init=False)
     best: dict[str, Any] | None = None
     best_loss: float = float("inf")

@@ -1,0 +1,42 @@
+"""A share of the machine's limit is worth reading only if the operations are counted right."""
+
+import torch
+from torch import nn
+
+from tsfm.objectives.objective import Loss
+from tsfm.series.windows import WindowBatch
+from tsfm.training.step import TrainingStep
+from tsfm.training.throughput import FlopCount, matrix_product_gflops
+
+
+class OneMatrix:
+    """An objective of one product, whose input has a gradient."""
+
+    requires = nn.Linear
+
+    def __call__(self, model: nn.Linear, batch: WindowBatch, generator: torch.Generator) -> Loss:
+        x = batch.values[..., 0].clone().requires_grad_(True)
+        return Loss(model(x).sum(), 1)
+
+
+def batch_of(n_windows: int) -> WindowBatch:
+    values = torch.zeros(n_windows, 16, 1)
+    return WindowBatch(
+        values,
+        torch.ones_like(values).bool(),
+        torch.ones(n_windows, 16).bool(),
+        torch.zeros(n_windows, dtype=torch.int64),
+    )
+
+
+def test_forward_and_backward_of_a_matrix_are_three_products() -> None:
+    flops = FlopCount()
+    for n_windows in (8, 4, 8):
+        flops.add(batch_of(n_windows))
+    trained = TrainingStep(nn.Linear(16, 32, bias=False), OneMatrix())
+    assert flops.total(trained, torch.device("cpu")) == 3 * 2 * (8 + 4 + 8) * 16 * 32
+    assert trained.backbone.weight.grad is None
+
+
+def test_the_limit_is_a_rate_of_this_machine() -> None:
+    assert 0.1 < matrix_product_gflops(torch.device("cpu")) < 1e6

@@ -1,0 +1,57 @@
+"""How much of what the machine can do a run uses."""
+
+import copy
+import time
+from collections import Counter
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from tsfm.series.windows import WindowBatch
+from tsfm.training.step import TrainingStep
+
+SQUARE = 1536
+REPEATS = 8
+
+
+class FlopCount:
+    """Floating-point operations of the matrix products of a run.
+
+    One batch of every shape is kept and counted when the run is over, on a copy of the weights:
+    counting takes another path through the operators, which ends in other last bits.
+    """
+
+    def __init__(self) -> None:
+        self._batches: dict[torch.Size, WindowBatch] = {}
+        self._times: Counter[torch.Size] = Counter()
+
+    def add(self, batch: WindowBatch) -> None:
+        """Note one forward and backward pass over `batch`."""
+        shape = batch.values.shape
+        self._batches.setdefault(shape, batch)
+        self._times[shape] += 1
+
+    def total(self, trained: TrainingStep, device: torch.device) -> float:
+        """Return the operations of all passes."""
+        module = copy.deepcopy(trained).train()
+        flops = 0.0
+        for shape, batch in self._batches.items():
+            with FlopCounterMode(display=False) as counter:
+                module(batch.to(device), torch.Generator().manual_seed(0)).total.backward()
+            flops += counter.get_total_flops() * self._times[shape]
+        return flops
+
+
+@torch.no_grad()
+def matrix_product_gflops(device: torch.device) -> float:
+    """Return the billions of operations per second of a large product: the limit of this machine.
+
+    The best of several, since a busy neighbour only ever slows one down.
+    """
+    left, right = torch.randn(2, SQUARE, SQUARE, device=device)
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        (left @ right)[0, 0].item()  # waits for a GPU
+        seconds.append(time.perf_counter() - started)
+    return 2 * SQUARE**3 / min(seconds) / 1e9
