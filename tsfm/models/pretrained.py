@@ -7,14 +7,17 @@ import json
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 
 from tsfm.errors import CheckpointError
-from tsfm.models.backbone import BACKBONES
+from tsfm.mlflow_tracker import DEFAULT_URI, _answers, import_mlflow
+from tsfm.models.backbone import BACKBONES, count_parameters
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.registry import discover
 
@@ -52,9 +55,11 @@ def save_pretrained(model: TimeSeriesModel, folder: str | Path) -> Path:
         key: value.detach().contiguous().cpu() for key, value in model.backbone.state_dict().items()
     }
     (folder / CONFIG_FILE).unlink(missing_ok=True)
-    save_file(weights, folder / WEIGHTS_FILE)
-    (folder / CARD_FILE).write_text(_card(config, sum(w.numel() for w in weights.values())))
-    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
+    # `save_file` would make a file that nobody else can read, whatever the umask.
+    (folder / WEIGHTS_FILE).write_bytes(save(weights))
+    card = _card(config, count_parameters(model.backbone))
+    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return folder
 
 
@@ -72,20 +77,29 @@ def load_pretrained(name: str | Path) -> TimeSeriesModel:
     CheckpointError
         When there is no such checkpoint, or it does not fit this version.
     """
-    folder = _find(str(name))
-    config = _read_config(folder)
-    discover("tsfm.models")
-    backbone_class = BACKBONES[config["backbone"]["name"]]
-    try:
-        backbone_config = TypeAdapter(backbone_class.Config).validate_python(
-            config["backbone"]["config"]
-        )
-        backbone = backbone_class(backbone_config)
-        backbone.load_state_dict(load_file(folder / WEIGHTS_FILE), strict=True)
-    except (ValidationError, RuntimeError, OSError) as error:
-        raise CheckpointError(
-            f"checkpoint must match its config, got {folder} with: {error}; save it again"
-        ) from error
+    with TemporaryDirectory(prefix="tsfm-", ignore_cleanup_errors=True) as scratch:
+        folder = _find(str(name), Path(scratch))
+        config = _read_config(folder, name)
+        discover("tsfm.models")
+        try:
+            return _build(config, folder / WEIGHTS_FILE).eval()
+        except KeyError as error:
+            raise CheckpointError(
+                f"{CONFIG_FILE} must have {error}, got none in {name}; save the model again"
+            ) from error
+        # A wrong type, value or backbone; a missing or broken file; weights of other shapes.
+        except (TypeError, ValueError, OSError, SafetensorError, RuntimeError) as error:
+            raise CheckpointError(
+                f"checkpoint must match its config, got {name} with: {error}; save the model again"
+            ) from error
+
+
+def _build(config: dict[str, Any], weights: Path) -> TimeSeriesModel:
+    name = config["backbone"]["name"]
+    backbone_class = BACKBONES[name]
+    settings = TypeAdapter(backbone_class.Config).validate_python(config["backbone"]["config"])
+    backbone = backbone_class(settings)
+    backbone.load_state_dict(load_file(weights), strict=True)
     provenance = Provenance(
         trained_on=tuple(config["trained_on"]),
         training_cutoff=config["training_cutoff"],
@@ -93,30 +107,28 @@ def load_pretrained(name: str | Path) -> TimeSeriesModel:
         synthetic_share=config["synthetic_share"],
         details=config["details"],
     )
-    model = TimeSeriesModel(
-        config["backbone"]["name"], backbone, config["context_length"], provenance
-    )
-    return model.eval()
+    return TimeSeriesModel(name, backbone, config["context_length"], provenance)
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path, name: str | Path) -> dict[str, Any]:
     try:
-        config: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text())
-    except (OSError, json.JSONDecodeError) as error:
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"a checkpoint must have a readable {CONFIG_FILE}, got {folder}: {error}"
+            f"a checkpoint must have a readable {CONFIG_FILE}, got {name}: {error}"
         ) from error
-    if config.get("format") != FORMAT:
+    found = config if isinstance(config, dict) else {}
+    if found.get("format") != FORMAT:
         raise CheckpointError(
-            f"checkpoint format must be {FORMAT}, got {config.get('format')} in {folder}, written "
-            f"by tsfm {config.get('tsfm_version')}; load it with that version"
+            f"checkpoint format must be {FORMAT}, got {found.get('format')} in {name}, written "
+            f"by tsfm {found.get('tsfm_version')}; load it with that version"
         )
-    return config
+    return found
 
 
-def _find(name: str) -> Path:
+def _find(name: str, scratch: Path) -> Path:
     if name.startswith(("models:/", "runs:/")):
-        return _download(name)
+        return _download(name, scratch)
     if Path(name).is_dir():
         return Path(name)
     if name in bundled_models():
@@ -127,21 +139,43 @@ def _find(name: str) -> Path:
     )
 
 
-def _download(uri: str) -> Path:
+def _download(uri: str, scratch: Path) -> Path:
     """Fetch an MLflow artifact; a logged model keeps its checkpoint in a folder of its own."""
-    import mlflow
-
+    mlflow = import_mlflow()
+    # What the user chose; only without a choice the default, which differs between versions.
+    default = None if mlflow.is_tracking_uri_set() else DEFAULT_URI
+    is_registered = uri.startswith("models:/")
+    store = default or (mlflow.get_registry_uri() if is_registered else mlflow.get_tracking_uri())
+    reason = _absence(store)
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+        if not reason:
+            mlflow.artifacts.download_artifacts(
+                artifact_uri=uri, dst_path=str(scratch), tracking_uri=default, registry_uri=default
+            )
     except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+    if reason:
         raise CheckpointError(
-            f"model {uri!r} must exist in the tracking store "
-            f"{mlflow.get_tracking_uri()}, got: {error}"
-        ) from error
-    found = sorted(folder.rglob(CONFIG_FILE))
-    if not found:
-        raise CheckpointError(f"model {uri!r} must hold a {CONFIG_FILE}, got none in {folder}")
-    return found[0].parent
+            f"model {uri!r} must exist in the tracking store {store}, got: {reason}; correct the "
+            "name or MLFLOW_TRACKING_URI"
+        )
+    found = sorted(path.parent for path in scratch.rglob(CONFIG_FILE))
+    found = [folder for folder in found if (folder / WEIGHTS_FILE).is_file()]
+    if len(found) != 1:
+        places = [folder.relative_to(scratch).as_posix() for folder in found]
+        raise CheckpointError(
+            f"model {uri!r} must hold one folder with {CONFIG_FILE} and {WEIGHTS_FILE}, got "
+            f"{places}; name the folder of the checkpoint"
+        )
+    return found[0]
+
+
+def _absence(store: str) -> str:
+    """Why `store` cannot be asked: MLflow would make an empty database, or try for minutes."""
+    file = Path(store.removeprefix("sqlite:///").partition("?")[0])
+    if store.startswith("sqlite:///") and not file.is_file():
+        return "there is no such file"
+    return "" if _answers(store) else "nothing listens there"
 
 
 def _card(config: dict[str, Any], n_parameters: int) -> str:

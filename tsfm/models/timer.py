@@ -16,15 +16,15 @@ Departures, each a config word, with the published setting named:
 - `arcsinh`: heavy tails are compressed after scaling; published is without.
 """
 
-from dataclasses import field
 from typing import Literal, NamedTuple
 
 import torch
 from einops import rearrange
-from pydantic import ConfigDict, model_validator
+from pydantic import ConfigDict, Field, PositiveInt, model_validator
 from pydantic.dataclasses import dataclass
 from torch import nn
 
+from tsfm.errors import ConfigError
 from tsfm.models.backbone import BACKBONES, PatchForecast
 from tsfm.models.layers.attention import KeyValue
 from tsfm.models.layers.block import Block
@@ -45,23 +45,24 @@ class TimerConfig:
     Parameters
     ----------
     quantile_levels
-        Levels of the quantile head; empty for a point model trained on squared error.
+        Levels of the quantile head, 0.5 in the middle, since the median is the point forecast;
+        empty for a point model trained on squared error.
     """
 
-    patch_length: int = 16
-    d_model: int = 128
-    n_heads: int = 4
-    n_layers: int = 4
-    d_ff: int = 512
+    patch_length: PositiveInt = 16
+    d_model: PositiveInt = 128
+    n_heads: PositiveInt = 4
+    n_layers: PositiveInt = 4
+    d_ff: PositiveInt = 512
     n_output_patches: int = 1
-    quantile_levels: tuple[float, ...] = field(default=DECILES)
+    quantile_levels: tuple[float, ...] = DECILES
     normalization: Literal["causal", "window"] = "causal"
     positions: Literal["rotary", "sinusoidal"] = "rotary"
     embedding: Literal["residual", "linear"] = "residual"
     norm_first: bool = True
     bias: bool = False
     arcsinh: bool = True
-    dropout: float = 0.0
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _check(self) -> "TimerConfig":
@@ -75,6 +76,8 @@ class TimerConfig:
         levels = self.quantile_levels
         if list(levels) != sorted(set(levels)) or any(not 0 < level < 1 for level in levels):
             raise ValueError(f"quantile_levels must rise strictly between 0 and 1, got {levels}")
+        if levels and levels[len(levels) // 2] != 0.5:
+            raise ValueError(f"quantile_levels must have 0.5 in the middle, got {levels}")
         return self
 
 
@@ -178,6 +181,11 @@ class Timer(nn.Module):
 
         Only meaningful with causal statistics: whole-window ones would move earlier tokens.
         """
+        if state is not None and values.shape[1] % self.patch_length:
+            raise ConfigError(
+                f"values must be whole patches of {self.patch_length} steps once a state is given, "
+                f"got {values.shape[1]} steps; keep the rest for the next call"
+            )
         window = to_patches(values, observed, inside, self.patch_length)
         tokens, statistics, state = self._decode(window, state)
         last = Statistics(statistics.loc[..., -1:], statistics.scale[..., -1:], statistics.sums)

@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 from einops import rearrange
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from tsfm.models.backbone import NextPatchModel, PatchForecast
@@ -39,8 +39,8 @@ class NextPatchConfig:
     """
 
     units: Literal["normalized", "input"] = "normalized"
-    hidden_share: float = 0.0
-    longest_span: float = 0.5
+    hidden_share: float = Field(default=0.0, ge=0, le=1)
+    longest_span: float = Field(default=0.5, gt=0, le=1)
 
 
 def pinball(
@@ -56,13 +56,15 @@ def pinball(
 class NextPatch:
     """Loss over the patches that follow every token.
 
-    A token counts once two different values have been seen: before that there is no scale.
+    Only tokens within the series count. In normalised units a token counts once two different
+    values have been seen: before that there is no scale.
     """
 
     Config = NextPatchConfig
     requires = NextPatchModel
 
-    def __init__(self, config: NextPatchConfig) -> None:
+    def __init__(self, config: NextPatchConfig, _backbone: object = None) -> None:
+        # Other objectives size their heads by the backbone; this one has no head.
         self.config = config
 
     def __call__(
@@ -75,6 +77,8 @@ class NextPatch:
         window = to_patches(batch.values, batch.observed, batch.inside, model.patch_length)
         target = following_patches(window.values, n_following)
         counted = following_patches(window.observed.to(target.dtype), n_following) > 0
+        # A token of padding knows nothing, yet whole-window statistics would give it a scale.
+        counted = counted & window.inside[..., None]
         if self.config.units == "normalized":
             counted = counted & (forecast.scale > 0)[..., None]
             target = normalized(target, forecast)

@@ -1,0 +1,315 @@
+"""The loss is what a model becomes: a shifted target or a leaking span would train nonsense."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from sklearn.metrics import mean_pinball_loss
+
+from tsfm.models.backbone import PatchForecast
+from tsfm.models.timer import Timer, TimerConfig
+from tsfm.objectives.next_patch import (
+    LARGEST_TARGET,
+    NextPatch,
+    NextPatchConfig,
+    normalized,
+    pinball,
+)
+from tsfm.objectives.objective import OBJECTIVES, Objective
+from tsfm.series.windows import WindowBatch
+
+PATCH = 4
+LEVELS = (0.1, 0.5, 0.8)
+MakeTimer = Callable[..., Timer]
+MakeBatch = Callable[..., WindowBatch]
+
+
+@pytest.fixture
+def make_timer() -> MakeTimer:
+    def make(**options: Any) -> Timer:
+        config = TimerConfig(
+            patch_length=PATCH,
+            d_model=8,
+            n_heads=2,
+            n_layers=1,
+            d_ff=8,
+            **{"n_output_patches": 2, "quantile_levels": LEVELS} | options,
+        )
+        model = Timer(config)
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.normal_(0.0, 0.3, generator=generator)
+        return model
+
+    return make
+
+
+@pytest.fixture
+def make_batch() -> MakeBatch:
+    """Windows of random walks with gaps; the first rows start late."""
+
+    def make(batch: int = 4, length: int = 26, missing: float = 0.2) -> WindowBatch:
+        generator = torch.Generator().manual_seed(length)
+        values = torch.randn(batch, length, 1, generator=generator).cumsum(1)
+        inside = torch.arange(length) >= torch.tensor([9, 5, *[0] * (batch - 2)])[:, None]
+        observed = torch.rand(values.shape, generator=generator) >= missing
+        observed &= inside[..., None]
+        return WindowBatch(values * observed, observed, inside, torch.arange(batch))
+
+    return make
+
+
+class Recorder(torch.nn.Module):
+    """A model that keeps what it was shown."""
+
+    def __init__(self, model: Timer) -> None:
+        super().__init__()
+        self.model, self.observed = model, torch.empty(0)
+        self.patch_length, self.quantile_levels = model.patch_length, model.quantile_levels
+
+    def forecast_patches(
+        self, values: torch.Tensor, observed: torch.Tensor, inside: torch.Tensor
+    ) -> PatchForecast:
+        self.observed = observed
+        return self.model.forecast_patches(values, observed, inside)
+
+    def predict_next(
+        self, values: torch.Tensor, observed: torch.Tensor, inside: torch.Tensor
+    ) -> torch.Tensor:
+        return self.model.predict_next(values, observed, inside)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def replaced(batch: WindowBatch, values: torch.Tensor) -> WindowBatch:
+    return WindowBatch(values, batch.observed, batch.inside, batch.item)
+
+
+def by_hand(model: Timer, batch: WindowBatch, units: str) -> tuple[float, int]:
+    """The mean loss with loops over rows, tokens, steps ahead and levels."""
+    forecast = model.forecast_patches(batch.values, batch.observed, batch.inside)
+    raw = forecast.in_input_units() if units == "input" else forecast.values
+    predicted = raw.detach().double().numpy()
+    loc, scale = (x.double().numpy() for x in (forecast.loc, forecast.scale))
+    values, observed = batch.values[..., 0].double().numpy(), batch.observed[..., 0].numpy()
+    n_rows, length = values.shape
+    padding = -length % PATCH
+    losses = []
+    for row in range(n_rows):
+        for token in range((length + padding) // PATCH):
+            end = (token + 1) * PATCH - padding
+            if not batch.inside[row, :end][-PATCH:].any():
+                continue
+            if units == "normalized" and scale[row, 0, token] == 0:
+                continue
+            for ahead in range(predicted.shape[-1]):
+                if end + ahead >= length or not observed[row, end + ahead]:
+                    continue
+                target = values[row, end + ahead]
+                if units == "normalized":
+                    target = (target - loc[row, 0, token]) / scale[row, 0, token]
+                    target = np.arcsinh(target) if forecast.is_arcsinh else target
+                    target = min(max(target, -LARGEST_TARGET), LARGEST_TARGET)
+                errors = target - predicted[row, 0, token, :, ahead]
+                if model.quantile_levels:
+                    parts = [
+                        level * error if error > 0 else (level - 1) * error
+                        for level, error in zip(LEVELS, errors, strict=True)
+                    ]
+                    losses.append(sum(parts) / len(parts))
+                else:
+                    losses.append(errors[0] ** 2)
+    return sum(losses) / len(losses), len(losses)
+
+
+@pytest.mark.parametrize("units", ["normalized", "input"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"quantile_levels": ()}, {"normalization": "window"}, {"arcsinh": False}],
+    ids=["ours", "point", "window", "without arcsinh"],
+)
+@pytest.mark.parametrize("length", [24, 26])
+def test_the_loss_equals_plain_loops(
+    make_timer: MakeTimer, make_batch: MakeBatch, units: Any, options: dict[str, Any], length: int
+) -> None:
+    model, batch = make_timer(**options), make_batch(length=length)
+    loss = NextPatch(NextPatchConfig(units=units))(model, batch, seeded())
+    expected, count = by_hand(model, batch, units)
+    assert loss.count == count
+    assert loss.total.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_pinball_loss_is_that_of_scikit_learn(generator: np.random.Generator) -> None:
+    target, predicted = generator.normal(size=60), generator.normal(size=(3, 60))
+    error = torch.from_numpy(target - predicted).reshape(1, 1, 1, 3, 60)
+    found = pinball(error, torch.tensor(LEVELS, dtype=torch.float64)).mean().item()
+    expected = [
+        mean_pinball_loss(target, row, alpha=level)
+        for level, row in zip(LEVELS, predicted, strict=True)
+    ]
+    assert found == pytest.approx(np.mean(expected))
+
+
+def test_hidden_values_do_not_reach_the_model_but_are_still_targets(
+    make_timer: MakeTimer, make_batch: MakeBatch
+) -> None:
+    objective = NextPatch(NextPatchConfig(hidden_share=1.0))
+    recorder, batch = Recorder(make_timer()), make_batch(missing=0.0)
+    before = objective(recorder, batch, seeded())
+    hidden = batch.observed & ~recorder.observed
+    assert hidden.any(dim=1).all()
+    changed = replaced(batch, torch.where(hidden, batch.values + 0.5, batch.values))
+    forecasts = [
+        recorder.model.forecast_patches(b.values, recorder.observed, b.inside)
+        for b in (batch, changed)
+    ]
+    assert torch.equal(forecasts[0].values, forecasts[1].values)
+    assert torch.equal(forecasts[0].loc, forecasts[1].loc)
+    after = objective(recorder, changed, seeded())
+    assert after.count == before.count
+    assert after.total.item() != pytest.approx(before.total.item(), rel=1e-3)
+
+
+def test_a_hidden_span_is_one_run_of_whole_patches_after_the_first(
+    make_timer: MakeTimer, make_batch: MakeBatch
+) -> None:
+    recorder, batch = Recorder(make_timer()), make_batch(40, 42, missing=0.0)
+    longest = 0
+    for seed in range(5):
+        objective = NextPatch(NextPatchConfig(hidden_share=1.0, longest_span=0.5))
+        objective(recorder, batch, seeded(seed))
+        hidden = (batch.observed & ~recorder.observed)[..., 0]
+        assert not hidden[:, :2].any()  # the first, incomplete patch
+        tokens = hidden[2:, 2:].reshape(38, 10, PATCH)
+        assert torch.equal(tokens.any(-1), tokens.all(-1))
+        starts = tokens.all(-1).int().diff(dim=1, prepend=torch.zeros(38, 1)) == 1
+        assert (starts.sum(1) == 1).all()
+        longest = max(longest, int(tokens.all(-1).sum(1).max()))
+    assert 3 <= longest <= 5
+
+
+@pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0, 0), (0.5, 60, 140), (1.0, 200, 200)])
+def test_the_share_of_windows_with_a_hidden_span_is_as_asked(
+    make_timer: MakeTimer, make_batch: MakeBatch, share: float, low: int, high: int
+) -> None:
+    recorder, batch = Recorder(make_timer()), make_batch(202, 16, missing=0.0)
+    NextPatch(NextPatchConfig(hidden_share=share))(recorder, batch, seeded())
+    hidden = (batch.observed & ~recorder.observed)[2:].flatten(1).any(1)
+    assert low <= hidden.sum() <= high
+
+
+def test_a_window_of_one_patch_hides_nothing(make_timer: MakeTimer, make_batch: MakeBatch) -> None:
+    recorder, batch = Recorder(make_timer()), make_batch(4, 4, missing=0.0)
+    loss = NextPatch(NextPatchConfig(hidden_share=1.0))(recorder, batch, seeded())
+    assert torch.equal(recorder.observed, batch.observed)
+    assert loss.count == 0
+    assert loss.total.item() == 0.0
+
+
+def test_what_is_not_observed_is_neither_seen_nor_a_target(
+    make_timer: MakeTimer, make_batch: MakeBatch
+) -> None:
+    model, batch = make_timer(), make_batch()
+    objective = NextPatch(NextPatchConfig())
+    before = objective(model, batch, seeded())
+    noise = torch.where(batch.observed, batch.values, float("nan"))
+    after = objective(model, replaced(batch, noise), seeded())
+    assert after.count == before.count
+    assert torch.equal(after.total, before.total)
+
+
+def test_nothing_observed_is_a_loss_of_zero_that_trains_nothing(
+    make_timer: MakeTimer, make_batch: MakeBatch
+) -> None:
+    model, batch = make_timer(), make_batch(missing=1.1)
+    loss = NextPatch(NextPatchConfig())(model, batch, seeded())
+    assert (loss.total.item(), loss.count) == (0.0, 0)
+    loss.total.backward()
+    for parameter in model.parameters():
+        assert parameter.grad is None or not parameter.grad.any()
+
+
+@pytest.mark.parametrize("units", ["normalized", "input"])
+@pytest.mark.parametrize("normalization", ["causal", "window"])
+def test_tokens_of_padding_are_not_trained(
+    make_timer: MakeTimer, make_batch: MakeBatch, units: Any, normalization: str
+) -> None:
+    """With whole-window statistics they would have a scale, and learn to forecast from nothing."""
+    model, batch = make_timer(normalization=normalization), make_batch(2, 24)
+    objective = NextPatch(NextPatchConfig(units=units))
+    padded = WindowBatch(
+        *(torch.nn.functional.pad(x, (0, 0, 8, 0)) for x in (batch.values, batch.observed)),
+        torch.nn.functional.pad(batch.inside, (8, 0)),
+        batch.item,
+    )
+    before, after = (objective(model, b, seeded()) for b in (batch, padded))
+    assert after.count == before.count
+    torch.testing.assert_close(after.total, before.total)
+
+
+def test_the_same_generator_gives_the_same_loss(
+    make_timer: MakeTimer, make_batch: MakeBatch
+) -> None:
+    model, batch = make_timer(), make_batch()
+    objective = NextPatch(NextPatchConfig(hidden_share=0.5))
+    first, again, other = (objective(model, batch, seeded(seed)).total for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_perfect_forecast_has_no_loss(make_batch: MakeBatch) -> None:
+    batch = make_batch(missing=0.0)
+
+    class Oracle:
+        patch_length, quantile_levels = PATCH, LEVELS
+
+        def forecast_patches(
+            self, values: torch.Tensor, observed: torch.Tensor, inside: torch.Tensor
+        ) -> PatchForecast:
+            following = torch.nn.functional.pad(values[:, 2:, 0], (0, PATCH))
+            tokens = following.reshape(4, 7, PATCH)[:, None, :, None].expand(4, 1, 7, 3, PATCH)
+            statistics = torch.zeros(4, 1, 7), torch.ones(4, 1, 7)
+            return PatchForecast(tokens, *statistics, is_arcsinh=False)
+
+        def predict_next(self, *windows: torch.Tensor) -> torch.Tensor:
+            raise NotImplementedError
+
+    loss = NextPatch(NextPatchConfig())(Oracle(), batch, seeded())
+    assert loss.count > 0
+    assert loss.total.item() == 0.0
+
+
+def test_targets_far_away_are_cut() -> None:
+    target = torch.tensor([[[[1e9, -1e9, 1.5, 0.0]]]])
+    one = torch.ones(1, 1, 1)
+    forecast = PatchForecast(torch.zeros(1, 1, 1, 1, 4), one, one / 2, is_arcsinh=False)
+    found = normalized(target, forecast).flatten().tolist()
+    assert found == [LARGEST_TARGET, -LARGEST_TARGET, 1.0, -2.0]
+
+
+def test_it_is_registered_with_what_it_needs(make_timer: MakeTimer) -> None:
+    assert OBJECTIVES["next_patch"] is NextPatch
+    objective = NextPatch(NextPatchConfig())
+    assert isinstance(objective, Objective)
+    assert isinstance(make_timer(), objective.requires)
+    assert not isinstance(torch.nn.Linear(1, 1), objective.requires)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden_share": 1.5}, "hidden_share\n.*less than or equal to 1"),
+        ({"hidden_share": -0.1}, "hidden_share\n.*greater than or equal to 0"),
+        ({"longest_span": 0.0}, "longest_span\n.*greater than 0"),
+        ({"units": "raw"}, "units\n.*'normalized' or 'input'"),
+    ],
+)
+def test_a_wrong_configuration_says_what_is_wrong(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        NextPatchConfig(**options)
