@@ -13,6 +13,8 @@ Departures, each a config word, with the published setting named:
   as published, where a missing value is a zero.
 - `n_output_patches` and `quantile_levels`: several patches ahead, with quantiles; published is one
   patch and a point.
+- `gated`: a third matrix in the feed-forward networks, as the 84 M successor has; published is
+  without.
 - `arcsinh`: heavy tails are compressed after scaling; published is without.
 """
 
@@ -61,6 +63,7 @@ class TimerConfig:
     embedding: Literal["residual", "linear"] = "residual"
     norm_first: bool = True
     bias: bool = False
+    gated: bool = False
     arcsinh: bool = True
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
@@ -125,6 +128,7 @@ class Timer(nn.Module):
                 norm_first=config.norm_first,
                 bias=config.bias,
                 dropout=config.dropout,
+                gated=config.gated,
             )
             for _ in range(config.n_layers)
         )

@@ -3,7 +3,7 @@
 from torch import nn
 
 from tsfm.models.layers.attention import Angles, KeyValue, SelfAttention
-from tsfm.models.layers.feed_forward import FeedForward
+from tsfm.models.layers.feed_forward import FeedForward, GatedFeedForward
 from tsfm.shapes import Bool, Float, Tensor
 
 
@@ -15,6 +15,8 @@ class Block(nn.Module):
     norm_first
         ``True`` normalises the input of each sub-layer (trains stably without long warm-up);
         ``False`` normalises after the residual sum, as Timer is published.
+    gated
+        Whether the feed-forward network has a gate (a third matrix).
     """
 
     def __init__(
@@ -26,11 +28,13 @@ class Block(nn.Module):
         norm_first: bool,
         bias: bool,
         dropout: float,
+        gated: bool = False,
     ) -> None:
         super().__init__()
         self.norm_first = norm_first
         self.attention = SelfAttention(d_model, n_heads, bias=bias, dropout=dropout)
-        self.feed_forward = FeedForward(d_model, d_ff, bias=bias, dropout=dropout)
+        network = GatedFeedForward if gated else FeedForward
+        self.feed_forward = network(d_model, d_ff, bias=bias, dropout=dropout)
         self.attention_norm = nn.LayerNorm(d_model, bias=bias)
         self.feed_forward_norm = nn.LayerNorm(d_model, bias=bias)
         self.dropout = nn.Dropout(dropout)

@@ -20,6 +20,26 @@ class FeedForward(nn.Module):
         return self.contract(self.dropout(F.gelu(self.expand(x))))
 
 
+class GatedFeedForward(nn.Module):
+    """Two linear maps, and a third one through a SiLU that weighs what lies between them.
+
+    References
+    ----------
+    Shazeer (2020), "GLU Variants Improve Transformer".
+    """
+
+    def __init__(self, d_model: int, d_ff: int, *, bias: bool, dropout: float) -> None:
+        super().__init__()
+        self.gate = nn.Linear(d_model, d_ff, bias=bias)
+        self.expand = nn.Linear(d_model, d_ff, bias=bias)
+        self.contract = nn.Linear(d_ff, d_model, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes d_model"]:
+        """Map every token by itself."""
+        return self.contract(self.dropout(F.silu(self.gate(x)) * self.expand(x)))
+
+
 class ResidualMLP(nn.Module):
     """A linear map plus a hidden-layer correction, for embeddings and heads.
 
