@@ -97,7 +97,7 @@ class MlflowTracker:
     def start(self, name: str, config: dict[str, Any]) -> None:
         """Open the run with flat parameters, commit and versions; or go on with `run_id`."""
         client_class = import_mlflow().MlflowClient
-        if not _answers(self.uri):
+        if not answers(self.uri):
             raise ConfigError(_unreachable(self.uri, "nothing listens there"))
         try:
             self._client = client_class(tracking_uri=self.uri)
@@ -177,7 +177,7 @@ class MlflowTracker:
         """Make a request that must not end the run; warn at the first failure in a row."""
         if self._client is None:
             raise ConfigError("a tracker must be started before it records, got no start(name)")
-        reason = "" if _answers(self.uri) else "nothing listens there"
+        reason = "" if answers(self.uri) else "nothing listens there"
         if not reason:
             try:
                 request()
@@ -223,7 +223,7 @@ def _tags() -> dict[str, str]:
     return tags | ({"mlflow.source.git.commit": at} if at else {})
 
 
-def _answers(uri: str) -> bool:
+def answers(uri: str) -> bool:
     """Is somebody there? MLflow itself would try for minutes."""
     import socket
 

@@ -25,6 +25,7 @@ NAMES = list(BACKBONES)
 WORDS: dict[str, Any] = {
     "patch_length": 4,
     "context_length": 40,
+    "n_channels": 2,
     "d_model": 16,
     "d_ff": 24,
     "n_heads": 2,
@@ -34,9 +35,7 @@ WORDS: dict[str, Any] = {
     "normalization": "causal",
     "dropout": 0.0,
 }
-OPTIONS: dict[str, dict[str, Any]] = {"sspt": {"n_channels": 2}}
-# Backbones that mix channels are made for a number of them.
-CHANNELS: dict[str, int] = {"sspt": 2}
+OPTIONS: dict[str, dict[str, Any]] = {}
 LONGEST = WORDS["context_length"]
 
 
@@ -65,9 +64,10 @@ def make(name: str) -> Any:
     return backbone.eval()
 
 
-def draw(name: str, batch: int = 3, length: int = 30, channels: int = 2) -> Windows:
+def draw(backbone: Any, batch: int = 3, length: int = 30, channels: int = 2) -> Windows:
     """Random walks with missing values; every other row starts late."""
-    channels = CHANNELS.get(name, channels)
+    # What mixes channels is made for a number of them.
+    channels = getattr(backbone.config, "n_channels", channels)
     generator = torch.Generator().manual_seed(100 * length + batch)
     values = torch.randn(batch, length, channels, generator=generator).cumsum(1)
     inside = torch.ones(batch, length, dtype=torch.bool)
@@ -105,7 +105,8 @@ def test_it_offers_a_protocol_and_its_own_config(name: str) -> None:
 @given(batch=st.integers(1, 4), length=st.integers(1, LONGEST), channels=st.integers(1, 3))
 @settings(max_examples=20)
 def test_shapes(name: str, batch: int, length: int, channels: int) -> None:
-    backbone, windows = make(name), draw(name, batch, length, channels)
+    backbone = make(name)
+    windows = draw(backbone, batch, length, channels)
     said = outputs(backbone, windows)
     channels = windows.values.shape[2]
     patch = getattr(backbone, "patch_length", 1)
@@ -142,7 +143,8 @@ def test_the_same_seed_draws_the_same_weights(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_row_does_not_depend_on_the_other_rows(name: str) -> None:
-    backbone, windows = make(name), draw(name, 4)
+    backbone = make(name)
+    windows = draw(backbone, 4)
     together = outputs(backbone, windows)
     shuffled = outputs(backbone, windows.rows([2, 0, 3, 1]))
     for key, value in together.items():
@@ -154,7 +156,8 @@ def test_a_row_does_not_depend_on_the_other_rows(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_saved_and_loaded_it_says_exactly_the_same(name: str, tmp_path: Path) -> None:
-    backbone, windows = make(name), draw(name)
+    backbone = make(name)
+    windows = draw(backbone)
     save_pretrained(TimeSeriesModel(name, backbone, LONGEST, Provenance()), tmp_path)
     loaded = load_pretrained(tmp_path).backbone
     assert loaded.config == backbone.config
@@ -168,7 +171,7 @@ def test_every_parameter_receives_a_gradient(name: str) -> None:
     backbone = make(name)
     generator = torch.Generator().manual_seed(2)
     loss = torch.zeros(())
-    for value in outputs(backbone, draw(name)).values():
+    for value in outputs(backbone, draw(backbone)).values():
         loss = loss + (value * torch.randn(value.shape, generator=generator)).sum()
     loss.backward()
     without = [
@@ -182,7 +185,8 @@ def test_every_parameter_receives_a_gradient(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("number", [1.0, -1e30, float("nan"), float("inf")])
 def test_what_is_not_observed_has_no_influence(name: str, number: float) -> None:
-    backbone, windows = make(name), draw(name)
+    backbone = make(name)
+    windows = draw(backbone)
     assert not windows.observed[windows.inside].all()
     other = windows.with_values(torch.where(windows.observed, windows.values, number))
     before, after = (outputs(backbone, one) for one in (windows, other))
@@ -193,7 +197,8 @@ def test_what_is_not_observed_has_no_influence(name: str, number: float) -> None
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_observed_has_influence(name: str) -> None:
     """Otherwise every test of what has none would pass."""
-    backbone, windows = make(name), draw(name)
+    backbone = make(name)
+    windows = draw(backbone)
     generator = torch.Generator().manual_seed(3)
     noise = torch.randn(windows.values.shape, generator=generator)
     before, after = (
@@ -206,7 +211,8 @@ def test_what_is_observed_has_influence(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("length", [28, 30])
 def test_a_change_after_a_patch_alters_nothing_up_to_it(name: str, length: int) -> None:
-    backbone, windows = make(name), draw(name, length=length)
+    backbone = make(name)
+    windows = draw(backbone, length=length)
     if not isinstance(backbone, NextPatchModel):
         pytest.skip("only what predicts the next patch must not look ahead")
     patch = backbone.patch_length
