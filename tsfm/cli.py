@@ -155,6 +155,25 @@ def evaluate(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
     return job.run(loaded)
 
 
+@app.command
+def backtest(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
+    """Rank stocks, trade on it, and audit it; seeds that are fitted are not fitted again.
+
+    Parameters
+    ----------
+    recipe
+        sspt_nasdaq_corrected, sspt_nasdaq_faithful, or path of a TOML file.
+    overrides
+        Assignments section.key=value.
+    """
+    from tsfm.config import load_recipe
+
+    loaded = load_recipe(recipe, overrides or ())
+    from tsfm.jobs import backtest as job
+
+    return job.run(loaded)
+
+
 @data.command(name="list")
 def list_data() -> dict[str, Any]:
     """List the data sets that have a card, and whether their file is here."""

@@ -59,7 +59,7 @@ class Choice:
 
 def discover_all() -> None:
     """Import every room that registers backbones, objectives or data streams."""
-    discover("tsfm.models", "tsfm.objectives", "tsfm.training")
+    discover("tsfm.models", "tsfm.objectives", "tsfm.training", "tsfm.stocks")
 
 
 def recipe_names() -> tuple[str, ...]:

@@ -35,7 +35,7 @@ WORDS: dict[str, Any] = {
     "normalization": "causal",
     "dropout": 0.0,
 }
-OPTIONS: dict[str, dict[str, Any]] = {}
+OPTIONS: dict[str, dict[str, Any]] = {"gpht": {"pools": (4, 2, 1)}, "tst": {"n_channels": 2}}
 LONGEST = WORDS["context_length"]
 
 

@@ -27,6 +27,7 @@ FROZEN = {
     "pretrain": {"recipe", "--set"},
     "finetune": {"recipe", "--set"},
     "evaluate": {"recipe", "--set"},
+    "backtest": {"recipe", "--set"},
     "data list": set(),
     "data verify": set(),
     "data path": {"name"},

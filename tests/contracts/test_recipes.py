@@ -13,7 +13,7 @@ import torch
 
 from tsfm.config import Recipe, build_sections, dump, load_recipe, recipe_names
 from tsfm.errors import ConfigError
-from tsfm.jobs import evaluate, finetune, pretrain
+from tsfm.jobs import backtest, evaluate, finetune, pretrain
 from tsfm.jobs.training_run import resolve, training_sections
 from tsfm.mlflow_tracker import TrackingConfig
 from tsfm.models.backbone import count_parameters
@@ -42,6 +42,7 @@ def finetuning_sections(recipe: Recipe) -> dict[str, Any]:
 # The section that only recipes of one verb have -> what builds all of their sections.
 BUILDERS: dict[str, Callable[[Recipe], dict[str, Any]]] = {
     "evaluate": evaluation_sections,
+    "backtest": backtest.sections,
     "start": finetuning_sections,
     "model": pretrain.sections,
 }

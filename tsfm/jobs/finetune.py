@@ -55,9 +55,8 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
         model = load_pretrained(config.model)
         if config.scratch:
             model.backbone.reset_parameters(generator)
-        trained = TrainingStep(
-            model.backbone, OBJECTIVES[parts["objective"].name](parts["objective.config"])
-        )
+        objective = OBJECTIVES[parts["objective"].name](parts["objective.config"], model.backbone)
+        trained = TrainingStep(model.backbone, objective)
         thaw = apply_policy(model.backbone, config.mode, rank=config.rank, generator=generator)
         return Start(model.name, trained, None if config.scratch else model.provenance, thaw)
 

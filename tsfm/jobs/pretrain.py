@@ -32,7 +32,7 @@ def sections(recipe: Recipe) -> dict[str, Any]:
 def build_step(parts: dict[str, Any]) -> TrainingStep:
     """Return backbone and objective with weights that are not yet drawn."""
     backbone = BACKBONES[parts["model"].name](parts["model.config"])
-    objective = OBJECTIVES[parts["objective"].name](parts["objective.config"])
+    objective = OBJECTIVES[parts["objective"].name](parts["objective.config"], backbone)
     return TrainingStep(backbone, objective)
 
 

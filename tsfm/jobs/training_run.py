@@ -232,7 +232,10 @@ def _delivered(
     result: dict[str, Any],
 ) -> TimeSeriesModel:
     best = parts["training"].keep == "best"
-    backbone = merge(state.delivered(best=best).cpu().eval().backbone)
+    trained = state.delivered(best=best).cpu().eval()
+    backbone = merge(trained.backbone)
+    # An objective that is to be asked again later keeps its head with the model.
+    heads = getattr(trained.objective, "heads", {})
     seen = start.seen or Provenance()
     provenance = Provenance(
         trained_on=tuple(dict.fromkeys((*seen.trained_on, *stream.trained_on))),
@@ -245,7 +248,7 @@ def _delivered(
             **({"started_from": seen.details} if start.seen else {}),
         },
     )
-    return TimeSeriesModel(start.backbone, backbone, stream.context_length, provenance)
+    return TimeSeriesModel(start.backbone, backbone, stream.context_length, provenance, heads)
 
 
 def resolve(parts: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """TimeSeriesModel: a backbone and what must travel with its weights."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
+
+from tsfm.errors import UnsupportedError
 
 
 @dataclass(frozen=True)
@@ -42,26 +45,45 @@ class TimeSeriesModel(nn.Module):
         A `NextPatchModel` or an `Encoder`.
     context_length
         The longest context, in steps, that helps.
+    heads
+        What tasks put on the tokens of the backbone, by name; see `tsfm.models.heads`.
     """
 
     def __init__(
-        self, name: str, backbone: nn.Module, context_length: int, provenance: Provenance
+        self,
+        name: str,
+        backbone: nn.Module,
+        context_length: int,
+        provenance: Provenance,
+        heads: Mapping[str, nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.name = name
         self.backbone: Any = backbone
         self.context_length = context_length
         self.provenance = provenance
+        self.heads = nn.ModuleDict(dict(heads or {}))
 
     @property
     def quantile_levels(self) -> tuple[float, ...]:
-        """Levels that the model was trained on; empty for a point model."""
+        """Levels that the model was trained on; empty for a point model.
+
+        Raises
+        ------
+        UnsupportedError
+            When the backbone does not forecast.
+        """
+        if not hasattr(self.backbone, "quantile_levels"):
+            raise UnsupportedError(
+                f"a model must have a backbone that predicts the next patch to forecast, got "
+                f"{self.name!r}; choose another model"
+            )
         return tuple(self.backbone.quantile_levels)
 
     @property
     def patch_length(self) -> int:
         """Steps per token."""
-        return int(self.backbone.patch_length)
+        return int(getattr(self.backbone, "patch_length", 1))
 
     @property
     def trained_on(self) -> tuple[str, ...]:

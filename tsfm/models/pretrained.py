@@ -16,15 +16,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from tsfm.errors import CheckpointError
-from tsfm.mlflow_tracker import DEFAULT_URI, _answers, import_mlflow
+from tsfm.mlflow_tracker import DEFAULT_URI, answers, import_mlflow
 from tsfm.models.backbone import BACKBONES, count_parameters
+from tsfm.models.heads import HEADS, describe
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.registry import discover
+from tsfm.shapes import Tensor
 
 FORMAT = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
+# No module can have such a name, so a weight of a head is never taken for one of the backbone.
+HEAD_KEY = "heads:{name}:{key}"
 
 
 def bundled_models() -> tuple[str, ...]:
@@ -48,12 +52,11 @@ def save_pretrained(model: TimeSeriesModel, folder: str | Path) -> Path:
         "format": FORMAT,
         "tsfm_version": __version__,
         "backbone": {"name": model.name, "config": to_jsonable_python(model.backbone.config)},
+        "heads": {name: to_jsonable_python(describe(head)) for name, head in model.heads.items()},
         "context_length": model.context_length,
         **asdict(model.provenance),
     }
-    weights = {
-        key: value.detach().contiguous().cpu() for key, value in model.backbone.state_dict().items()
-    }
+    weights = {key: value.detach().contiguous().cpu() for key, value in _weights(model).items()}
     (folder / CONFIG_FILE).unlink(missing_ok=True)
     # `save_file` would make a file that nobody else can read, whatever the umask.
     (folder / WEIGHTS_FILE).write_bytes(save(weights))
@@ -99,7 +102,12 @@ def _build(config: dict[str, Any], weights: Path) -> TimeSeriesModel:
     backbone_class = BACKBONES[name]
     settings = TypeAdapter(backbone_class.Config).validate_python(config["backbone"]["config"])
     backbone = backbone_class(settings)
-    backbone.load_state_dict(load_file(weights), strict=True)
+    heads = {}
+    for head, described in config.get("heads", {}).items():
+        head_class = HEADS[described["kind"]]
+        heads[head] = head_class(
+            TypeAdapter(head_class.Config).validate_python(described["config"])
+        )
     provenance = Provenance(
         trained_on=tuple(config["trained_on"]),
         training_cutoff=config["training_cutoff"],
@@ -107,7 +115,22 @@ def _build(config: dict[str, Any], weights: Path) -> TimeSeriesModel:
         synthetic_share=config["synthetic_share"],
         details=config["details"],
     )
-    return TimeSeriesModel(name, backbone, config["context_length"], provenance)
+    model = TimeSeriesModel(name, backbone, config["context_length"], provenance, heads)
+    content = load_file(weights)
+    for head, module in heads.items():
+        prefix = HEAD_KEY.format(name=head, key="")
+        own = {key: content.pop(key) for key in list(content) if key.startswith(prefix)}
+        module.load_state_dict({key.removeprefix(prefix): one for key, one in own.items()})
+    backbone.load_state_dict(content)
+    return model
+
+
+def _weights(model: TimeSeriesModel) -> dict[str, Tensor]:
+    """Return the backbone's weights under their own names, and those of the heads."""
+    weights: dict[str, Tensor] = dict(model.backbone.state_dict())
+    for name, head in model.heads.items():
+        weights |= {HEAD_KEY.format(name=name, key=k): v for k, v in head.state_dict().items()}
+    return weights
 
 
 def _read_config(folder: Path, name: str | Path) -> dict[str, Any]:
@@ -175,7 +198,7 @@ def _absence(store: str) -> str:
     file = Path(store.removeprefix("sqlite:///").partition("?")[0])
     if store.startswith("sqlite:///") and not file.is_file():
         return "there is no such file"
-    return "" if _answers(store) else "nothing listens there"
+    return "" if answers(store) else "nothing listens there"
 
 
 def _card(config: dict[str, Any], n_parameters: int) -> str:
@@ -185,6 +208,7 @@ def _card(config: dict[str, Any], n_parameters: int) -> str:
         f"# {config['details'].get('name', backbone['name'])}",
         "",
         f"- backbone: {backbone['name']}, {n_parameters:,} parameters",
+        *(f"- head: {name}, {head['kind']}" for name, head in config["heads"].items()),
         f"- context: up to {config['context_length']} steps",
         f"- licence of the weights: {config['licence']}",
         f"- training cut-off: {config['training_cutoff'] or 'unknown'}",
@@ -199,8 +223,19 @@ def _card(config: dict[str, Any], n_parameters: int) -> str:
         "",
         "## Limits",
         "",
-        "Univariate: every channel is forecast by itself, without covariates or stamps. Steps must",
-        "be regular. Quantiles outside the trained levels are extrapolated.",
+        *_limits(backbone["config"].get("n_channels")),
         "",
     ]
     return "\n".join(lines)
+
+
+def _limits(n_channels: int | None) -> tuple[str, ...]:
+    if n_channels is not None:
+        return (
+            f"Made for {n_channels} channels, which it reads together and standardised. Steps must",
+            "be regular.",
+        )
+    return (
+        "Univariate: every channel is forecast by itself, without covariates or stamps. Steps must",
+        "be regular. Quantiles outside the trained levels are extrapolated.",
+    )

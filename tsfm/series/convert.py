@@ -1,6 +1,7 @@
 """Frames of any library to polars and back, once each."""
 
 import sys
+import warnings
 from typing import Any, Literal
 
 import polars as pl
@@ -43,27 +44,39 @@ def _through_narwhals(data: Any) -> pl.DataFrame:
 def _from_pandas(data: Any, timestamp_column: str) -> pl.DataFrame:
     import pandas as pd
 
+    if timestamp_column not in data.columns and timestamp_column in data.index.names:
+        data = data.reset_index()
     if timestamp_column not in data.columns and isinstance(
         data.index, pd.DatetimeIndex | pd.PeriodIndex
     ):
         index = data.index
         stamps = index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index
         data = data.assign(**{timestamp_column: stamps})
+    names = data.columns.astype(str)
+    if not names.is_unique:
+        twice = names[names.duplicated()].unique().tolist()
+        raise DataError(f"columns must have names of their own, got {twice} twice; rename them")
     columns = {}
     for name in data.columns:
         column = data[name]
         if isinstance(column.dtype, pd.PeriodDtype):
             column = column.dt.to_timestamp()
-        try:
-            columns[str(name)] = pl.from_pandas(column.reset_index(drop=True))
-        except Exception as error:
-            bad = column[[isinstance(value, str) for value in column]]
-            shown = f", for example {bad.iloc[0]!r} in row {bad.index[0]!r}" if len(bad) else ""
-            raise DataError(
-                f"column {name!r} must hold values of one type, got a mixture{shown}; cast it "
-                f"({type(error).__name__})"
-            ) from None
+        columns[str(name)] = _series(column.reset_index(drop=True))
     return pl.DataFrame(columns)
+
+
+def _series(column: Any) -> pl.Series:
+    try:
+        with warnings.catch_warnings():
+            # pandas 3.1 deprecates how pyarrow reads stamps with a time zone.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return pl.from_pandas(column)
+    except (TypeError, ValueError, NotImplementedError, OverflowError, pl.exceptions.PolarsError):
+        # A mixture of types goes on as text, so that the check of frames can name the item and
+        # the stamp of a value that it cannot use.
+        texts = column.map(str, na_action="ignore")
+        values = [text if isinstance(text, str) else None for text in texts]
+        return pl.Series(values, dtype=pl.String)
 
 
 def from_polars(frame: pl.DataFrame, origin: Origin) -> Any:

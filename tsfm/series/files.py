@@ -29,6 +29,8 @@ def read_input(inputs: Sequence[str | Path]) -> tuple[pl.DataFrame, list[tuple[s
         When nothing matches, a file is empty or unreadable, or the columns of two files differ.
     """
     files = [file for entry in inputs for file in _expand(str(entry))]
+    if not files:
+        raise DataError("input must name a file, a folder or a pattern, got none; name one")
     frames = [_read(file) for file in files]
     first = frames[0]
     for file, frame in zip(files[1:], frames[1:], strict=True):
@@ -38,11 +40,8 @@ def read_input(inputs: Sequence[str | Path]) -> tuple[pl.DataFrame, list[tuple[s
                 f"{first.columns}; pass files of one kind"
             )
     sources = [(str(file), frame.height) for file, frame in zip(files, frames, strict=True)]
-    if len(frames) == 1:
-        return first, sources
-    aligned = [frame.select(first.columns) for frame in frames]
     try:
-        return pl.concat(aligned, how="vertical_relaxed"), sources
+        return pl.concat(_aligned(frames), how="vertical_relaxed"), sources
     except pl.exceptions.PolarsError as error:
         raise DataError(
             f"{files[0]} and the files after it must have the same column types, got: "
@@ -50,14 +49,25 @@ def read_input(inputs: Sequence[str | Path]) -> tuple[pl.DataFrame, list[tuple[s
         ) from None
 
 
+def _aligned(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Give all frames the first one's order; a column that is text in one is text in all.
+
+    So a text value among numbers reaches the check that names file, item and stamp.
+    """
+    columns = frames[0].columns
+    text = [name for name in columns if any(frame[name].dtype == pl.String for frame in frames)]
+    return [frame.select(columns).with_columns(pl.col(text).cast(pl.String)) for frame in frames]
+
+
 def _expand(entry: str) -> list[Path]:
     path = Path(entry)
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if file.name.endswith(SUFFIXES))
     elif path.is_file():
-        found = [path]
+        return [path]
     else:
         found = sorted(Path(match) for match in glob.glob(entry, recursive=True))  # noqa: PTH207
+    found = [file for file in found if file.is_file()]
     if not found:
         raise DataError(f"{entry} must be a file, a folder or a pattern of CSV or Parquet files, "
                         "got nothing there; check the path")  # fmt: skip
@@ -72,11 +82,12 @@ def _read(file: Path) -> pl.DataFrame:
             frame = pl.read_parquet(file)
         elif file.name.endswith((".csv", ".csv.gz", ".txt")):
             # All rows are looked at, so that one text value late in a file is found and named.
-            frame = pl.read_csv(
-                file, separator=_separator(file), try_parse_dates=True, infer_schema_length=None
-            )
+            # Stamps stay text: the check of frames reads them, and names what it cannot read.
+            frame = pl.read_csv(file, separator=separator(file), infer_schema_length=None)
         else:
-            raise DataError(f"{file} must end in .csv, .csv.gz or .parquet; convert it")
+            raise DataError(
+                f"{file} must end in .csv, .csv.gz, .txt or .parquet, got {file.name!r}; convert it"
+            )
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(
             f"{file} must be a readable CSV or Parquet file, got: {_one_line(error)}; "
@@ -87,7 +98,8 @@ def _read(file: Path) -> pl.DataFrame:
     return frame
 
 
-def _separator(file: Path) -> str:
+def separator(file: Path) -> str:
+    """Return the separator of a CSV file, as its first line tells."""
     import gzip
 
     with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
@@ -103,22 +115,23 @@ def _one_line(error: Exception) -> str:
 def write_output(frame: pl.DataFrame, file: str | Path) -> Path:
     """Write by suffix; the file appears under its name only when it is whole."""
     file = Path(file)
+    if file.suffix not in (".parquet", ".csv"):
+        raise DataError(f"output must end in .parquet or .csv, got {file}; rename it")
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.partial")
-    if file.name.endswith(".parquet"):
-        frame.write_parquet(temporary)
-    elif file.name.endswith(".csv"):
-        frame.write_csv(temporary)
-    else:
-        raise DataError(f"output must end in .parquet or .csv, got {file}; rename it")
-    os.replace(temporary, file)  # noqa: PTH105 (atomic on every platform)
+    write = frame.write_parquet if file.suffix == ".parquet" else frame.write_csv
+    try:
+        write(temporary)
+        os.replace(temporary, file)  # noqa: PTH105 (atomic on every platform)
+    finally:
+        temporary.unlink(missing_ok=True)
     return file
 
 
-def file_of_row(sources: Sequence[tuple[str, int]], row: int) -> str:
-    """Return the name of the file that row number `row` of the joined frame came from."""
+def place_of_row(sources: Sequence[tuple[str, int]], row: int) -> tuple[str, int]:
+    """Return the file that row number `row` of the joined frame came from, and its number there."""
     for name, n_rows in sources:
         if row < n_rows:
-            return name
+            return name, row
         row -= n_rows
-    return ""
+    return "", row

@@ -14,9 +14,10 @@ import polars as pl
 
 from tsfm.errors import DataError
 from tsfm.series.convert import Origin, from_polars, to_polars
-from tsfm.series.frequency import grid_of, infer_grid, infer_steps
-from tsfm.series.grids import DAY, OFF_GRID, FixedGrid, Grid, SessionGrid, StepGrid
-from tsfm.series.validation import Columns, Rows, check_rows, pick_columns
+from tsfm.series.frequency import grid_of, infer_grid, infer_steps, session_grid
+from tsfm.series.grids import OFF_GRID, Grid, SessionGrid, TradingGrid
+from tsfm.series.stamps import to_stamps, uses_utc
+from tsfm.series.validation import Columns, Rows, check_rows, count_rows, pick_columns
 from tsfm.shapes import Float64, Int, ndarray
 
 # More rows than this after filling gaps is a wrong frequency, not a series.
@@ -73,7 +74,8 @@ class SeriesFrame:
         freq
             A pandas alias; inferred when None.
         calendar
-            An exchange code: the grid is its sessions.
+            An exchange code: the grid is its sessions or, when stamps are less than a day apart,
+            steps within its trading hours; stamps without a time zone are then the exchange's.
         sources
             File names and row counts, for error messages.
 
@@ -179,19 +181,19 @@ def _choose_grid(rows: Rows, freq: str | None, calendar: str | None) -> Grid | N
     is_first = np.zeros(len(rows.item), bool)
     is_first[rows.starts] = True
     if calendar is not None:
-        if (rows.wall % DAY != rows.wall[0] % DAY).any() or rows.is_steps:
+        if rows.is_steps:
             raise DataError(
-                f"stamps of calendar {calendar!r} must be one per session, at one time of day; got "
-                "several times of day; aggregate to daily bars or leave calendar out"
+                f"{rows.where(0)}: stamps must be days or times with calendar {calendar!r}, got "
+                "integer steps; convert them or leave calendar= out"
             )
-        return SessionGrid(calendar)
+        return session_grid(calendar, freq, rows.utc, is_first, is_local=not rows.is_zoned)
     if rows.is_steps:
         return infer_steps(rows.wall, is_first)
     if freq is not None:
         grid: Grid | None = grid_of(freq, rows.wall, is_first)
     else:
         grid = infer_grid(rows.wall, is_first)
-        if isinstance(grid, FixedGrid) and grid.step < DAY and rows.is_zoned:
+        if rows.is_zoned and (grid is None or uses_utc(grid)):
             grid = infer_grid(rows.utc, is_first)
     return grid
 
@@ -208,15 +210,16 @@ def _on_grid(rows: Rows, grid: Grid | None, columns: Columns, origin: Origin) ->
         place = grid.ordinals(stamps, origin_stamps[of_row])
         off = np.flatnonzero(place == OFF_GRID)
         if len(off):
+            rule, remedy = _rule_and_remedy(grid)
+            bad = int(off[0])
             raise DataError(
-                f"{rows.where(off[0])}: stamps must be regular, got {rows.stamp_text(off[0])} "
-                f"off the grid of freq={grid.freq!r} ({len(off)} such rows); pass freq= or "
-                "calendar=, or resample"
+                f"{rows.where(bad)}: stamps must be {rule}, got {rows.stamp_text(bad)} "
+                f"({count_rows(len(off))}); {remedy}"
             )
     first = place[rows.starts]
     last_rows = np.append(rows.starts[1:], len(rows.item)) - 1
     filled = place[last_rows] - first + 1
-    _check_expansion(rows, filled, lengths, grid)
+    _check_expansion(rows, place, filled, lengths, grid)
     offsets = np.concatenate([[0], np.cumsum(filled)]).astype(np.int64)
     if offsets[-1] == len(rows.item):
         values = rows.values
@@ -228,42 +231,35 @@ def _on_grid(rows: Rows, grid: Grid | None, columns: Columns, origin: Origin) ->
     )
 
 
+def _rule_and_remedy(grid: Grid) -> tuple[str, str]:
+    """Say what stamps on a grid are, and what to do about others."""
+    if isinstance(grid, SessionGrid):
+        return (
+            f"sessions of {grid.calendar}, each item at one time of day",
+            "drop the other rows, or pass freq='B' in place of calendar=",
+        )
+    if isinstance(grid, TradingGrid):
+        return (
+            f"steps of {grid.freq} in the trading hours of {grid.calendar}, from the open on"
+            + (", by the exchange's clock" if grid.is_local else ""),
+            "drop the other rows, give stamps their time zone, or leave calendar= out",
+        )
+    return (
+        f"regular steps of freq={grid.freq!r}",
+        "pass another freq= or a calendar=, or resample",
+    )
+
+
 def _check_expansion(
-    rows: Rows, filled: np.ndarray, lengths: np.ndarray, grid: Grid | None
+    rows: Rows, place: np.ndarray, filled: np.ndarray, lengths: np.ndarray, grid: Grid | None
 ) -> None:
     worst = int(np.argmax(filled / lengths))
     stretched = filled[worst] > MOST_STRETCH * lengths[worst] and filled[worst] > 1_000_000
     if stretched or filled.sum() > MOST_ROWS:
+        start = int(rows.starts[worst])
+        after = start + int(np.argmax(np.diff(place[start : start + lengths[worst]], append=0)))
         raise DataError(
-            f"item {rows.items[worst]!r} must not be mostly gaps, got {lengths[worst]} rows on "
-            f"{filled[worst]} steps of freq={grid.freq if grid else None!r}; pass the true freq= "
-            "or resample"
+            f"{rows.where(after)}: stamps must not be mostly gaps, got {lengths[worst]} rows on "
+            f"{filled[worst]} steps of freq={grid.freq if grid else None!r}, the longest gap after "
+            f"{rows.stamp_text(after)}; pass the true freq=, split the item or resample"
         )
-
-
-def uses_utc(grid: Grid | None) -> bool:
-    """Say whether the grid's steps are durations shorter than a day, so that clocks may change."""
-    return isinstance(grid, FixedGrid) and grid.step < DAY
-
-
-def to_stamps(numbers: Int[ndarray, " row"], kind: Any, grid: Grid | None, name: str) -> pl.Series:
-    """Return int64 stamps in the type that came in."""
-    if kind.is_integer() or isinstance(grid, StepGrid):
-        return pl.Series(name, numbers).cast(kind)
-    stamps = pl.Series(name, numbers).cast(pl.Datetime("us"))
-    if kind == pl.Date:
-        return stamps.cast(pl.Date)
-    unit: Any = getattr(kind, "time_unit", None) or "us"
-    zone = getattr(kind, "time_zone", None)
-    if zone is not None:
-        if uses_utc(grid):
-            stamps = stamps.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
-        else:
-            # A wall time that a clock change skips moves on by an hour; of a double one we take
-            # the earlier.
-            exact, later = (
-                wall.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-                for wall in (stamps, stamps.dt.offset_by("1h"))
-            )
-            stamps = pl.select(pl.coalesce(exact, later)).to_series()
-    return stamps.dt.cast_time_unit(unit).alias(name)

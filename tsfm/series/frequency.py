@@ -13,10 +13,14 @@ from tsfm.series.grids import (
     FixedGrid,
     Grid,
     MonthGrid,
+    SessionGrid,
     Stamps,
     StepGrid,
+    TradingGrid,
+    month_days,
+    months_of,
 )
-from tsfm.shapes import Bool, ndarray
+from tsfm.shapes import Bool, Int, ndarray
 
 UNITS = {
     "s": SECOND,
@@ -27,18 +31,21 @@ UNITS = {
     "ms": SECOND // 1000,
     "us": 1,
 }
-MONTHS = {"M": 1, "Q": 3, "Y": 12}
+# B: on the first or last day from Monday to Friday.
+MONTHS = {"M": 1, "Q": 3, "Y": 12, "BM": 1, "BQ": 3, "BY": 12}
 # Old pandas names and polars names of the same steps.
 SYNONYMS = {
     "S": "s", "sec": "s", "T": "min", "m": "min", "H": "h", "d": "D", "w": "W", "L": "ms",
-    "mo": "M", "q": "Q", "y": "Y", "A": "Y", "b": "B",
+    "U": "us", "mo": "M", "q": "Q", "y": "Y", "A": "Y", "BA": "BY", "b": "B",
 }  # fmt: skip
 WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 # Season lengths of GluonTS, which the Chronos benchmarks use.
 SEASONALITIES = {
-    "s": 3600, "min": 1440, "h": 24, "D": 1, "W": 1, "M": 12, "B": 5, "Q": 4, "Y": 1,
+    "s": 3600, "min": 1440, "h": 24, "D": 1, "W": 1, "M": 12, "B": 5, "Q": 4, "Y": 1, "BM": 12,
+    "BQ": 4,
 }  # fmt: skip
-ALIAS = re.compile(r"^(\d*)([A-Za-z]+?)(S|E)?(?:-([A-Z]{3}))?$")
+YEAR_MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+ALIAS = re.compile(r"(\d*)([A-Za-z]+)(?:-([A-Z]{3}))?")
 
 
 def parse_alias(freq: str) -> tuple[int, str]:
@@ -46,22 +53,23 @@ def parse_alias(freq: str) -> tuple[int, str]:
 
     Examples
     --------
-    >>> [parse_alias(alias) for alias in ("15min", "H", "W-SUN", "QE-DEC", "1mo", "B")]
-    [(15, 'min'), (1, 'h'), (1, 'W'), (1, 'Q'), (1, 'M'), (1, 'B')]
+    >>> [parse_alias(alias) for alias in ("15min", "H", "W-SUN", "QE-DEC", "1mo", "BME")]
+    [(15, 'min'), (1, 'h'), (1, 'W'), (1, 'Q'), (1, 'M'), (1, 'BM')]
     """
-    plain = re.match(r"^(\d*)([A-Za-z]+)", freq)
-    if plain:
-        count, unit = int(plain[1] or 1), SYNONYMS.get(plain[2], plain[2])
-        if unit in (*UNITS, *MONTHS, "B") and count:
-            return count, unit
-    found = ALIAS.match(freq)
+    found = ALIAS.fullmatch(freq)
     if found:
-        count, unit = int(found[1] or 1), SYNONYMS.get(found[2], found[2])
-        if unit in MONTHS and count:
+        count, name, anchor = int(found[1] or 1), found[2], found[3]
+        unit = SYNONYMS.get(name, name)
+        if unit not in UNITS and unit != "B":
+            name = re.sub("[SE]$", "", name)
+            unit = SYNONYMS.get(name, name)
+        is_known = unit in MONTHS or (unit in (*UNITS, "B") and name == found[2])
+        anchors = WEEKDAYS if unit == "W" else YEAR_MONTHS if MONTHS.get(unit, 1) > 1 else ()
+        if count and is_known and (anchor is None or anchor in anchors):
             return count, unit
     raise ConfigError(
         f"freq must be an alias such as 's', '15min', 'h', 'D', 'B', 'W', 'MS', 'ME', 'QS' or "
-        f"'YE', got {freq!r}"
+        f"'YE', got {freq!r}; pass one of these, with a count in front where needed"
     )
 
 
@@ -88,7 +96,7 @@ def grid_of(freq: str, stamps: Stamps, is_first: Bool[ndarray, " row"]) -> Grid:
             raise ConfigError(f"freq must be 'B' for business days, got {freq!r}; pass 'B'")
         return BusinessGrid()
     if unit in MONTHS:
-        return _month_grid(count * MONTHS[unit], stamps)
+        return _month_grid(count * MONTHS[unit], stamps, prefer_business=unit.startswith("B"))
     step = count * UNITS[unit]
     return FixedGrid(_fixed_alias(step, stamps[is_first]), step)
 
@@ -99,66 +107,101 @@ def infer_grid(stamps: Stamps, is_first: Bool[ndarray, " row"]) -> Grid | None:
     The step is the most common difference; the rest of the stamps must then lie on the grid,
     with gaps.
     """
-    differences = np.diff(stamps)[~is_first[1:]]
-    differences = differences[differences > 0]
+    differences = _differences(stamps, is_first)
     if not len(differences):
         return None
-    same_time = len(np.unique(stamps % DAY)) == 1
-    if same_time and differences.min() >= 28 * DAY and _month_day(stamps) is not None:
-        return _month_grid(_modal_months(stamps, is_first), stamps)
+    if differences.min() >= 28 * DAY and _month_rule(stamps) is not None:
+        return _month_grid(_mode(_differences(months_of(stamps), is_first)), stamps)
     step = _mode(differences)
-    if step == DAY and same_time and _skips_weekends(stamps, differences):
+    if step == DAY and _skips_weekends(stamps, differences):
         return BusinessGrid()
     return FixedGrid(_fixed_alias(step, stamps[is_first]), step)
 
 
+def session_grid(
+    calendar: str,
+    freq: str | None,
+    stamps: Stamps,
+    is_first: Bool[ndarray, " row"],
+    *,
+    is_local: bool,
+) -> Grid:
+    """Return the sessions of an exchange, or steps within its hours if they are under a day.
+
+    Parameters
+    ----------
+    is_local
+        Stamps are times of the exchange's wall clock; of UTC otherwise.
+    """
+    if freq is not None:
+        count, unit = parse_alias(freq)
+        step = count * UNITS.get(unit, DAY if unit == "B" else 28 * DAY)
+    else:
+        differences = _differences(stamps, is_first)
+        step = _mode(differences) if len(differences) else DAY
+    if (freq is not None and step > DAY) or step >= 7 * DAY:
+        raise ConfigError(
+            f"calendar must go with one stamp per session or more, got freq="
+            f"{freq or _fixed_alias(step, stamps)!r} with {calendar!r}; leave calendar= out, or "
+            "pass freq='B' for sessions with gaps"
+        )
+    if step >= DAY:
+        return SessionGrid(calendar)
+    alias = _fixed_alias(step, stamps)
+    return TradingGrid.from_stamps(calendar, alias, step, stamps, is_local=is_local)
+
+
 def infer_steps(stamps: Stamps, is_first: Bool[ndarray, " row"]) -> StepGrid:
     """Infer the step of integer stamps; 1 when there is nothing to infer from."""
-    differences = np.diff(stamps)[~is_first[1:]]
-    differences = differences[differences > 0]
+    differences = _differences(stamps, is_first)
     return StepGrid(_mode(differences) if len(differences) else 1)
 
 
-def _mode(numbers: Stamps) -> int:
+def _differences(numbers: Stamps, is_first: Bool[ndarray, " row"]) -> Int[ndarray, " difference"]:
+    differences = np.diff(numbers)[~is_first[1:]]
+    return differences[differences > 0]
+
+
+def _mode(numbers: Int[ndarray, " difference"]) -> int:
     found, count = np.unique(numbers, return_counts=True)
     return int(found[np.argmax(count)])
 
 
-def _skips_weekends(stamps: Stamps, differences: Stamps) -> bool:
+def _skips_weekends(stamps: Stamps, differences: Int[ndarray, " difference"]) -> bool:
     weekday = (stamps // DAY - MONDAY) % 7
     return bool((weekday < 5).all() and (differences >= 3 * DAY).any())
 
 
-def _month_day(stamps: Stamps) -> int | None:
-    """Return the common day of the month, 0 for the last day, None for neither."""
-    days = (stamps // DAY).astype("datetime64[D]")
-    months = days.astype("datetime64[M]")
-    day = (days - months.astype("datetime64[D]")).astype(np.int64) + 1
-    if (days + 1).astype("datetime64[M]").tolist() == (months + 1).tolist():
-        return 0
-    return int(day[0]) if (day == day[0]).all() and day[0] <= 28 else None
+def _month_rule(stamps: Stamps, *, prefer_business: bool = False) -> tuple[int, bool] | None:
+    """Return the day of the month that all stamps share, as `MonthGrid` tells days; or None."""
+    months, days = months_of(stamps), stamps // DAY
+    fixed = _day_of_month(days[0])
+    plain = [(0, False), *([(fixed, False)] if fixed <= 28 else [])]
+    business = [(1, True), (0, True)]
+    for day, is_business in [*business, *plain] if prefer_business else [*plain, *business]:
+        if (month_days(months, day, is_business) == days).all():
+            return day, is_business
+    return None
 
 
-def _modal_months(stamps: Stamps, is_first: Bool[ndarray, " row"]) -> int:
-    months = (stamps // DAY).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-    differences = np.diff(months)[~is_first[1:]]
-    return _mode(differences[differences > 0])
+def _day_of_month(day: np.int64) -> int:
+    return int(str(day.astype("datetime64[D]"))[-2:])
 
 
-def _month_grid(n_months: int, stamps: Stamps) -> MonthGrid:
-    day = _month_day(stamps)
-    if day is None:
-        raise DataError(
-            "stamps of months, quarters or years must share the first, the last or one fixed day "
-            "of the month, got several; move them to the month's first day"
-        )
+def _month_grid(n_months: int, stamps: Stamps, *, prefer_business: bool = False) -> MonthGrid:
+    fixed = _day_of_month(stamps[0] // DAY)
+    # Without a common day the first stamp's counts, so that the first other one can be named.
+    day, is_business = _month_rule(stamps, prefer_business=prefer_business) or (
+        fixed if fixed <= 28 else 0,
+        False,
+    )
     unit, count = next(
         (unit, n_months // size)
         for unit, size in (("Y", 12), ("Q", 3), ("M", 1))
         if n_months % size == 0
     )
-    suffix = "E" if day == 0 else "S"
-    return MonthGrid(f"{count if count > 1 else ''}{unit}{suffix}", n_months, day)
+    name = f"{'B' if is_business else ''}{unit}{'S' if day else 'E'}"
+    return MonthGrid(f"{count if count > 1 else ''}{name}", n_months, day, is_business)
 
 
 def _fixed_alias(step: int, first: Stamps) -> str:

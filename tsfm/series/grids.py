@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from tsfm.errors import DataError
-from tsfm.series.calendars import sessions
+from tsfm.series.calendars import sessions, trading_hours
 from tsfm.shapes import Int, ndarray
 
 SECOND = 1_000_000
@@ -66,22 +66,19 @@ class MonthGrid:
     freq: str
     n_months: int
     day: int  # 1 to 28, or 0 for the last day of the month
+    is_business: bool = False  # the first or last day from Monday to Friday instead
 
     def ordinals(self, stamps: Stamps, origin: Stamps) -> Stamps:
         """See `Grid`."""
-        quotient, rest = np.divmod(_months(stamps) - _months(origin), self.n_months)
-        on_grid = (rest == 0) & (self._on_month(_months(stamps), stamps % DAY) == stamps)
-        on_grid &= stamps % DAY == origin % DAY
-        return np.where(on_grid, quotient, OFF_GRID)
+        months = months_of(stamps)
+        quotient, rest = np.divmod(months - months_of(origin), self.n_months)
+        on_grid = (rest == 0) & (month_days(months, self.day, self.is_business) == stamps // DAY)
+        return np.where(on_grid & (stamps % DAY == origin % DAY), quotient, OFF_GRID)
 
     def stamps(self, ordinals: Stamps, origin: Stamps) -> Stamps:
         """See `Grid`."""
-        return self._on_month(_months(origin) + ordinals * self.n_months, origin % DAY)
-
-    def _on_month(self, months: Stamps, time_of_day: Stamps) -> Stamps:
-        shift = 1 if self.day == 0 else 0
-        first = (months + shift).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-        return (first + self.day - 1) * DAY + time_of_day
+        months = months_of(origin) + ordinals * self.n_months
+        return month_days(months, self.day, self.is_business) * DAY + origin % DAY
 
 
 @dataclass(frozen=True)
@@ -111,8 +108,7 @@ class SessionGrid:
 
     def ordinals(self, stamps: Stamps, origin: Stamps) -> Stamps:
         """See `Grid`."""
-        days = (stamps // DAY).astype("datetime64[D]")
-        first = (origin // DAY).astype("datetime64[D]")
+        days, first = _days(stamps), _days(origin)
         open_days = sessions(self.calendar, first.min(), days.max())
         place = np.minimum(np.searchsorted(open_days, days), len(open_days) - 1)
         on_grid = (open_days[place] == days) & (stamps % DAY == origin % DAY)
@@ -120,19 +116,83 @@ class SessionGrid:
 
     def stamps(self, ordinals: Stamps, origin: Stamps) -> Stamps:
         """See `Grid`."""
-        first = (origin // DAY).astype("datetime64[D]")
+        first = _days(origin)
         # At least 200 sessions a year: more than enough days to hold the farthest ordinal.
-        days_ahead = 366 * (int(ordinals.max(initial=0)) // 200 + 2)
-        open_days = sessions(
-            self.calendar, first.min(), first.max() + np.timedelta64(days_ahead, "D")
-        )
+        last = first.max() + 366 * (int(ordinals.max(initial=0)) // 200 + 2)
+        open_days = sessions(self.calendar, first.min(), last)
         place = np.searchsorted(open_days, first) + ordinals
-        if place.max(initial=0) >= len(open_days):
-            raise DataError(
-                f"calendar {self.calendar} must reach the stamps asked for, got none after "
-                f"{open_days[-1]}; ask for a shorter horizon"
-            )
+        _require_known(self.calendar, place, len(open_days), open_days[-1])
         return open_days[place].astype(np.int64) * DAY + origin % DAY
+
+
+@dataclass(frozen=True)
+class TradingGrid:
+    """Steps of a fixed duration within the trading hours of an exchange, counted from each open.
+
+    Whether opens and closes are stamps themselves is read off the data, so bars may be named by
+    their start or by their end.
+    """
+
+    calendar: str
+    freq: str
+    step: int
+    is_local: bool  # stamps are times of the exchange's wall clock; of UTC otherwise
+    has_open: bool
+    has_close: bool
+
+    @staticmethod
+    def from_stamps(
+        calendar: str, freq: str, step: int, stamps: Stamps, *, is_local: bool
+    ) -> "TradingGrid":
+        """Return the grid of stamps in any order."""
+        days = _days(stamps)
+        opens, closes = trading_hours(calendar, days.min(), days.max(), is_local=is_local)
+        has_close = bool(np.isin(stamps, np.setdiff1d(closes, opens)).any())
+        has_open = not has_close or bool(np.isin(stamps, np.setdiff1d(opens, closes)).any())
+        return TradingGrid(calendar, freq, step, is_local, has_open, has_close)
+
+    def ordinals(self, stamps: Stamps, origin: Stamps) -> Stamps:
+        """See `Grid`."""
+        spans = self._spans(_days(origin).min(), _days(stamps).max())
+        place, start = self._places(stamps, *spans), self._places(origin, *spans)
+        # When an item's first stamp is off the grid, so is a row, and nobody reads the others.
+        return np.where(place == OFF_GRID, OFF_GRID, place - np.maximum(start, 0))
+
+    def stamps(self, ordinals: Stamps, origin: Stamps) -> Stamps:
+        """See `Grid`."""
+        low, high = _days(origin).min(), _days(origin).max()
+        first, before = self._spans(low, high)
+        steps_per_day = before[-1] / ((first[-1] - first[0]) // DAY + 1)
+        high += int(1.5 * ordinals.max(initial=0) / steps_per_day) + 30
+        first, before = self._spans(low, high)
+        place = self._places(origin, first, before) + ordinals
+        _require_known(self.calendar, place, int(before[-1]), _days(first)[-1])
+        span = np.searchsorted(before, place, side="right") - 1
+        return first[span] + (place - before[span]) * self.step
+
+    def _spans(
+        self, low: np.datetime64, high: np.datetime64
+    ) -> tuple[Int[ndarray, " span"], Int[ndarray, " span_and_end"]]:
+        """Return the first stamp of every span of trading; steps before each span and in all."""
+        opens, closes = trading_hours(self.calendar, low, high, is_local=self.is_local)
+        # A close that is the next open, as of a market that never sleeps, is a stamp like any.
+        has_open = self.has_open | np.isin(opens, closes)
+        has_close = self.has_close & ~np.isin(closes, opens)
+        first = opens + np.where(has_open, 0, self.step)
+        n_steps = (closes - first - np.where(has_close, 0, 1)) // self.step + 1
+        first, n_steps = first[n_steps > 0], n_steps[n_steps > 0]
+        return first, np.concatenate([[0], np.cumsum(n_steps)])
+
+    def _places(
+        self,
+        stamps: Stamps,
+        first: Int[ndarray, " span"],
+        before: Int[ndarray, " span_and_end"],
+    ) -> Stamps:
+        span = np.maximum(np.searchsorted(first, stamps, side="right") - 1, 0)
+        step, rest = np.divmod(stamps - first[span], self.step)
+        on_grid = (rest == 0) & (step >= 0) & (step < np.diff(before)[span])
+        return np.where(on_grid, before[span] + step, OFF_GRID)
 
 
 @dataclass(frozen=True)
@@ -152,5 +212,27 @@ class StepGrid:
         return origin + ordinals * self.step
 
 
-def _months(stamps: Stamps) -> Stamps:
-    return (stamps // DAY).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+def _days(stamps: Stamps) -> ndarray:
+    return (stamps // DAY).astype("datetime64[D]")
+
+
+def months_of(stamps: Stamps) -> Stamps:
+    """Return months since 1970."""
+    return _days(stamps).astype("datetime64[M]").astype(np.int64)
+
+
+def month_days(months: Stamps, day: int, is_business: bool) -> Stamps:
+    """Return one day of every month, both since 1970: of `MonthGrid`."""
+    first = (months + (day == 0)).astype("datetime64[M]").astype("datetime64[D]")
+    days = first + (day - 1)
+    if is_business:
+        days = np.busday_offset(days, 0, roll="forward" if day else "backward")
+    return days.astype(np.int64)
+
+
+def _require_known(calendar: str, place: Stamps, n_known: int, last: np.datetime64) -> None:
+    if place.max(initial=0) >= n_known:
+        raise DataError(
+            f"calendar {calendar} must reach the stamps asked for, got none after {last}; ask for "
+            "a shorter horizon, or pass freq='B' in place of calendar="
+        )

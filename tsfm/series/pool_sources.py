@@ -14,7 +14,7 @@ import polars as pl
 
 from tsfm.errors import DataError
 from tsfm.series.cards import list_cards, load_card, require_file
-from tsfm.series.files import SUFFIXES, _separator
+from tsfm.series.files import SUFFIXES, separator
 from tsfm.shapes import Float64, Int, ndarray
 
 ID_COLUMNS = ("item_id", "unique_id", "series_id", "ticker")
@@ -141,9 +141,10 @@ def series_chunks(source: PoolSource, scratch: Path) -> Iterator[SeriesChunk]:
 
 
 def _scan_csv(file: Path) -> pl.LazyFrame:
-    separator = _separator(file)
     # All rows are looked at, so that a number with decimals late in a file is no surprise.
-    return pl.scan_csv(file, separator=separator, try_parse_dates=True, infer_schema_length=None)
+    return pl.scan_csv(
+        file, separator=separator(file), try_parse_dates=True, infer_schema_length=None
+    )
 
 
 def _chunks(frame: pl.LazyFrame, source: PoolSource) -> Iterator[SeriesChunk]:

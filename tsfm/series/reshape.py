@@ -22,6 +22,11 @@ def to_long(
     wide
         A stamp column (or, in pandas, an index of stamps) and one numeric column per item.
 
+    Raises
+    ------
+    DataError
+        When the stamps are missing, a column is not numeric, or the frame is long already.
+
     Examples
     --------
     >>> wide = pl.DataFrame({"timestamp": [1, 2], "a": [1.0, 2.0], "b": [3.0, 4.0]})
@@ -33,6 +38,12 @@ def to_long(
         raise DataError(
             f"column {timestamp_column!r} must be present, got {frame.columns}; pass "
             "timestamp_column="
+        )
+    taken = [name for name in (id_column, target) if name in frame.columns]
+    if taken:
+        raise DataError(
+            f"a wide frame must have a stamp and one column per item, got columns {taken}; use the "
+            "frame as it is if it is long, or pass another id_column= or target="
         )
     items = [name for name in frame.columns if name != timestamp_column]
     text = [

@@ -10,11 +10,17 @@ import numpy as np
 import polars as pl
 
 from tsfm.errors import DataError
-from tsfm.series.files import file_of_row
+from tsfm.series.files import place_of_row
+from tsfm.series.stamps import as_integers, parse_text
 from tsfm.shapes import Float64, Int, ndarray
 
 NIXTLA_NAMES = {"item_id": "unique_id", "timestamp": "ds", "target": "y"}
 ONLY_ITEM = "0"
+TEXT = (pl.String, pl.Categorical, pl.Enum)
+# What people and other programs write for a missing number, in lower case.
+MISSING_TEXTS = ("", "na", "n/a", "nan", "null", "none")
+# 01/02/2024 is in January or in February; only a day after the 12th tells.
+DAY_OR_MONTH_FIRST = r"^(\d{1,2})[/-]\d{1,2}[/-]\d{4}"
 
 
 class ColumnNamesWarning(UserWarning):
@@ -46,6 +52,7 @@ class Rows:
     utc: Int[ndarray, " row"]
     values: Float64[ndarray, "row channel"]
     stamp_type: Any
+    timestamp: str
     source_row: Int[ndarray, " row"]
     sources: tuple[tuple[str, int], ...]
 
@@ -60,8 +67,9 @@ class Rows:
         return getattr(self.stamp_type, "time_zone", None) is not None
 
     def where(self, row: int) -> str:
-        """Name file and item of a row."""
-        return _where(self.sources, int(self.source_row[row]), self.items[int(self.item[row])])
+        """Name file, item and stamp column of a row."""
+        item = self.items[int(self.item[row])]
+        return _where(self.sources, int(self.source_row[row]), item, self.timestamp)
 
     def stamp_text(self, row: int) -> str:
         """Show the stamp of a row as a person writes it."""
@@ -72,9 +80,14 @@ class Rows:
         return text.removesuffix(".000000").replace("T", " ").removesuffix(" 00:00:00")
 
 
-def _where(sources: Sequence[tuple[str, int]], row: int, item: object) -> str:
-    file = file_of_row(sources, row)
-    return f"{file}: item {item!r}" if file else f"item {item!r}"
+def _where(sources: Sequence[tuple[str, int]], row: int, item: object, column: str) -> str:
+    file, _ = place_of_row(sources, row)
+    return f"{file + ': ' if file else ''}item {item!r}, column {column!r}"
+
+
+def count_rows(number: int) -> str:
+    """Say how many rows break a rule."""
+    return f"{number} such row{'' if number == 1 else 's'}"
 
 
 def pick_columns(
@@ -104,6 +117,11 @@ def pick_columns(
             stacklevel=4,
         )
     file = sources[0][0] if sources else ""
+    if names["timestamp"] in targets or names["item_id"] in targets:
+        raise DataError(
+            f"target must name value columns, got {targets} with id_column={names['item_id']!r} "
+            f"and timestamp_column={names['timestamp']!r}; pass other names"
+        )
     for name in (names["timestamp"], *targets):
         _require(frame, name, file)
     if names["item_id"] not in frame.columns and names["item_id"] != "item_id":
@@ -131,29 +149,34 @@ def check_rows(frame: pl.DataFrame, columns: Columns, sources: Sequence[tuple[st
         if columns.has_id
         else pl.Series([ONLY_ITEM]).new_from_index(0, frame.height)
     )
-    if isinstance(ids.dtype, pl.Categorical | pl.Enum):
+    kind = ids.dtype
+    if kind in TEXT:
         ids = ids.cast(pl.String)
-    _refuse(
-        ids.is_null() | _is_nan(ids),
-        ids,
-        None,
-        columns.id,
-        "a missing id",
-        "fill it or drop the rows",
-        sources,
-    )
+    missing = ids.is_null() | _is_nan(ids)
+    remedy = "fill it or drop the rows"
+    _refuse(missing, ids, None, columns.id, "a missing id", remedy, sources)
     stamps = _parsed_stamps(frame[columns.timestamp], ids, columns.timestamp, sources)
     channels = [_numbers(frame[name], ids, stamps, name, sources) for name in columns.targets]
     items = ids.unique().sort()
     item = ids.rank("dense").to_numpy().astype(np.int64) - 1
-    wall, utc = _as_integers(stamps)
+    wall, utc = as_integers(stamps)
     order = np.lexsort((utc, item))
     if (order[1:] > order[:-1]).all():
         order = np.arange(len(order))
     item, wall, utc = item[order], wall[order], utc[order]
     starts = np.flatnonzero(np.append(True, item[1:] != item[:-1]))
-    values = np.column_stack(channels)[order]
-    rows = Rows(items, item, starts, wall, utc, values, stamps.dtype, order, tuple(sources))
+    rows = Rows(
+        items.cast(kind),
+        item,
+        starts,
+        wall,
+        utc,
+        np.column_stack(channels)[order],
+        stamps.dtype,
+        columns.timestamp,
+        order,
+        tuple(sources),
+    )
     _refuse_duplicates(rows)
     return rows
 
@@ -164,10 +187,10 @@ def _refuse_duplicates(rows: Rows) -> None:
         return
     row = int(np.flatnonzero(same)[0]) + 1
     count = int((same & (rows.item[1:] == rows.item[row])).sum())
-    stamp = "timestamp" if count == 1 else "timestamps"
     raise DataError(
-        f"{rows.where(row)} has {count} duplicate {stamp}, first {rows.stamp_text(row)}; aggregate "
-        "them or pass the column that tells them apart as id_column"
+        f"{rows.where(row)}: stamps of an item must differ, got {count} duplicate "
+        f"timestamp{'' if count == 1 else 's'}, first {rows.stamp_text(row)}; aggregate them or "
+        "pass the column that tells them apart as id_column"
     )
 
 
@@ -189,10 +212,11 @@ def _refuse(
     if not bad.any():
         return
     row = int(bad.arg_true()[0])
-    at = f" at {stamps[row]}" if stamps is not None else f" in row {row}"
+    _, row_in_file = place_of_row(sources, row)
+    at = f"at {stamps[row]}" if stamps is not None else f"in row {row_in_file + 1} of the data"
     raise DataError(
-        f"{_where(sources, row, ids[row])}, column {column!r}: got {what}{at} "
-        f"({int(bad.sum())} such rows); {remedy}"
+        f"{_where(sources, row, ids[row], column)}: got {what} {at} "
+        f"({count_rows(int(bad.sum()))}); {remedy}"
     )
 
 
@@ -202,28 +226,30 @@ def _parsed_stamps(
     missing = stamps.is_null()
     _refuse(missing, ids, None, name, "a missing stamp", "fill it or drop the rows", sources)
     kind = stamps.dtype
-    if kind.is_integer() or kind == pl.Date or isinstance(kind, pl.Datetime):
+    if kind == pl.Date or isinstance(kind, pl.Datetime):
         return stamps
-    if kind == pl.String:
-        parsed = stamps.str.to_datetime(strict=False, time_unit="us") if _parses(stamps) else None
-        if parsed is None:
-            parsed = stamps.str.to_date(strict=False)
+    write = "write stamps as 2024-12-31 or 2024-12-31 23:59:59"
+    if kind.is_integer():
+        days = stamps.cast(pl.String).str.to_date("%Y%m%d", strict=False)
+        if len(days) > 1 and days.is_not_null().all() and (stamps >= 1900_01_01).all():
+            what = f"the number {stamps[0]} for the day {days[0]}"
+            _refuse(~missing, ids, None, name, what, write, sources)
+        return stamps
+    if kind in TEXT:
+        text = stamps.cast(pl.String).str.strip_chars()
+        parsed = parse_text(text)
         bad = parsed.is_null()
-        if bad.any():
-            row = int(bad.arg_true()[0])
-            what = f"text {stamps[row]!r} that is no stamp"
-            _refuse(bad, ids, None, name, what, "write stamps as 2024-12-31 23:59:59", sources)
+        what = f"text {text[int(bad.arg_max() or 0)]!r} that is no stamp"
+        _refuse(bad, ids, None, name, what, write, sources)
+        leading = text.str.extract(DAY_OR_MONTH_FIRST).cast(pl.Int64)
+        if not (leading > 12).any():
+            unclear = leading.is_not_null()
+            what = f"text {text[int(unclear.arg_max() or 0)]!r} that may be two days"
+            _refuse(unclear, ids, None, name, what, write, sources)
         return parsed
     raise DataError(
         f"column {name!r} must hold stamps, dates or integer steps, got {kind}; cast it"
     )
-
-
-def _parses(stamps: pl.Series) -> bool:
-    try:
-        return stamps.str.to_datetime(strict=False, time_unit="us").null_count() < len(stamps)
-    except pl.exceptions.PolarsError:
-        return False
 
 
 def _numbers(
@@ -233,28 +259,18 @@ def _numbers(
     name: str,
     sources: Sequence[tuple[str, int]],
 ) -> np.ndarray:
-    if values.dtype == pl.Null:
-        values = values.cast(pl.Float64)
-    if not (values.dtype.is_numeric() or values.dtype == pl.Boolean):
-        numbers = values.cast(pl.Float64, strict=False)
-        bad = numbers.is_null() & values.is_not_null()
-        if bad.any():
-            what = f"{values[int(bad.arg_true()[0])]!r}, which is no number,"
-            _refuse(bad, ids, stamps, name, what, "correct it or leave it empty", sources)
-        values = numbers
-    numbers = values.cast(pl.Float64)
+    kind = values.dtype
+    if kind in TEXT:
+        text = values.cast(pl.String).str.strip_chars()
+        is_missing = text.is_null() | text.str.to_lowercase().is_in(MISSING_TEXTS)
+        numbers = text.cast(pl.Float64, strict=False)
+        bad = numbers.is_null() & ~is_missing
+        what = f"{text[int(bad.arg_max() or 0)]!r}, which is no number,"
+        _refuse(bad, ids, stamps, name, what, "correct it or leave it empty", sources)
+    elif kind.is_numeric() or kind in (pl.Boolean, pl.Null):
+        numbers = values.cast(pl.Float64)
+    else:
+        raise DataError(f"column {name!r} must hold numbers, got {kind}; cast it")
     infinite = numbers.is_infinite().fill_null(False)
     _refuse(infinite, ids, stamps, name, "an infinite value", "make it missing or cap it", sources)
     return numbers.fill_null(np.nan).to_numpy()
-
-
-def _as_integers(stamps: pl.Series) -> tuple[Int[ndarray, " row"], Int[ndarray, " row"]]:
-    """Return wall-clock and UTC microseconds, or the steps twice."""
-    if stamps.dtype.is_integer():
-        steps = stamps.cast(pl.Int64).to_numpy()
-        return steps, steps
-    if stamps.dtype == pl.Date:
-        stamps = stamps.cast(pl.Datetime("us"))
-    utc = stamps.dt.cast_time_unit("us")
-    wall = utc.dt.replace_time_zone(None)
-    return wall.to_physical().to_numpy(), utc.to_physical().to_numpy()

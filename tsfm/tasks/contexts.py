@@ -11,7 +11,11 @@ TOKENS_PER_BATCH = 4096
 
 
 class Contexts(NamedTuple):
-    """A batch of contexts of one padded length, with what puts them back on their own scale."""
+    """A batch of contexts of one padded length, with what puts them back on their own scale.
+
+    `scale` is 0 for a constant context, so that its forecast is that constant to the bit; `loc`
+    is NaN for a context without a value.
+    """
 
     rows: Int[ndarray, " batch"]
     values: Float64[ndarray, "batch time"]
@@ -30,9 +34,13 @@ def context_batches(
     extra_tokens: int,
     batch_size: int,
 ) -> Iterator[Contexts]:
-    """Yield batches in which no series is padded by more than one patch."""
-    lengths = np.minimum(np.diff(offsets), context_length)
-    tokens = -(-lengths // patch_length)
+    """Yield batches in which no series is padded by more than one patch.
+
+    The padding of a series depends on its own length alone, never on its neighbours. A series
+    begins with its first value: missing steps before it are not read.
+    """
+    lengths = _lengths(values, offsets, context_length)
+    tokens = np.maximum(1, -(-lengths // patch_length))
     order = np.argsort(tokens, kind="stable")
     start = 0
     while start < len(order):
@@ -44,26 +52,53 @@ def context_batches(
         yield _batch(values, offsets, rows, lengths[rows], size * patch_length)
 
 
+def _lengths(values: np.ndarray, offsets: np.ndarray, context_length: int) -> Int[ndarray, " item"]:
+    """Count the steps from the first value within the context to the end; 0 without one."""
+    ends = offsets[1:]
+    starts = np.maximum(offsets[:-1], ends - context_length)
+    observed = np.append(np.flatnonzero(np.isfinite(values)), len(values))
+    return ends - np.minimum(ends, observed[np.searchsorted(observed, starts)])
+
+
+def has_value(
+    values: Float64[ndarray, "total_time channel"],
+    offsets: Int[ndarray, " item_and_end"],
+    context_length: int,
+) -> Bool[ndarray, "item channel"]:
+    """Say which series have a value in their last `context_length` steps."""
+    lengths = [_lengths(channel, offsets, context_length) for channel in values.T]
+    return np.stack(lengths, 1) > 0
+
+
 def _batch(
     values: np.ndarray, offsets: np.ndarray, rows: np.ndarray, lengths: np.ndarray, time: int
 ) -> Contexts:
     step = np.arange(time) - time
     inside = step >= -lengths[:, None]
-    place = np.where(inside, offsets[rows + 1][:, None] + step, 0)
-    context = values[place]
+    context = values[np.where(inside, offsets[rows + 1][:, None] + step, 0)]
     observed = inside & np.isfinite(context)
-    clean = np.where(observed, context, 0.0)
-    # Divided by the largest magnitude first: the square of 1e200 is no number.
-    largest = np.abs(clean).max(1)
-    largest = np.where(largest > 0, largest, 1.0)
-    clean = clean / largest[:, None]
-    count = np.maximum(observed.sum(1), 1)
-    loc = clean.sum(1) / count
-    centred = np.where(observed, clean - loc[:, None], 0.0)
-    scale = np.sqrt((centred**2).sum(1) / count)
-    flat = scale <= 1e-13
-    centred = np.where(flat[:, None], 0.0, centred)
-    scale = np.where(flat, 1.0, scale)
-    return Contexts(
-        rows, centred / scale[:, None], observed, inside, loc * largest, scale * largest
-    )
+    scaled, loc, scale = _on_one_scale(np.where(observed, context, 0.0), observed)
+    return Contexts(rows, scaled, observed, inside, loc, scale)
+
+
+def _on_one_scale(
+    values: Float64[ndarray, "batch time"], observed: Bool[ndarray, "batch time"]
+) -> tuple[Float64[ndarray, "batch time"], Float64[ndarray, " batch"], Float64[ndarray, " batch"]]:
+    """Return what float32 can hold, and the mean and deviation that were taken out.
+
+    Division by a power of two loses nothing, and lets 1e300 be squared. Differences to the last
+    value are exact for values near it, so a small movement on a high level survives, and no
+    threshold has to tell a constant series from one with rounding noise.
+    """
+    exponent = np.frexp(np.abs(values).max(1))[1]
+    values = np.ldexp(values, -exponent[:, None])
+    last = values.shape[1] - 1 - observed[:, ::-1].argmax(1)
+    pivot = values[np.arange(len(values)), last]
+    values = np.where(observed, values - pivot[:, None], 0.0)
+    n_observed = observed.sum(1)
+    shift = values.sum(1) / np.maximum(n_observed, 1)
+    values = np.where(observed, values - shift[:, None], 0.0)
+    scale = np.sqrt((values**2).sum(1) / np.maximum(n_observed, 1))
+    loc = np.where(n_observed > 0, pivot + shift, np.nan)
+    scaled = values / np.where(scale > 0, scale, 1.0)[:, None]
+    return scaled, np.ldexp(loc, exponent), np.ldexp(scale, exponent)

@@ -1,33 +1,46 @@
 """Forecaster: frames in, forecasts with quantiles out."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 
-from tsfm.errors import ConfigError, DataError
+from tsfm.errors import DataError
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained, save_pretrained
-from tsfm.models.roll_out import RollOut, roll_out
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float64, Int, ndarray
-from tsfm.tasks.contexts import Contexts, context_batches
-from tsfm.tasks.quantiles import at_levels, check_levels
+from tsfm.tasks.arguments import at_least_one, find_device, refuse_taken
+from tsfm.tasks.array_forecast import array_forecast
+from tsfm.tasks.contexts import has_value
+from tsfm.tasks.progress import Advance, progress_bar
+from tsfm.tasks.quantiles import MEDIAN, check_calibrated, check_levels
+from tsfm.tasks.support import within_support
+from tsfm.training.policies import Mode
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 class Forecaster:
-    """Forecasts every series of a frame with one model."""
+    """Forecasts every series of a frame with one model.
+
+    Parameters
+    ----------
+    device
+        A device that torch knows; ``"auto"`` takes a GPU when there is one.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"timestamp": range(40), "target": [1.0, 2.0] * 20})
+    >>> model = Forecaster.from_pretrained("tsfm-small")
+    >>> model.predict(frame, prediction_length=3, quantile_levels=[0.1, 0.9]).columns
+    ['item_id', 'timestamp', 'target_name', 'predictions', '0.1', '0.9']
+    """
 
     def __init__(self, model: TimeSeriesModel, *, device: str = "auto") -> None:
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(device)
+        self.device = find_device(device)
         self.model = model.eval().to(self.device)
 
     @staticmethod
@@ -52,11 +65,35 @@ class Forecaster:
         calendar: str | None = None,
         context_length: int | None = None,
         batch_size: int = 256,
-        progress: bool | None = None,  # noqa: ARG002 (a forecast takes seconds)
+        progress: bool | None = None,
     ) -> Any:
         """Forecast; returns the kind of frame that came in.
 
-        Columns: id, timestamp, `target_name`, `predictions` (the median), one per level.
+        Columns: id, timestamp, `target_name`, `predictions` (the median), one per level. Items
+        are sorted; every target of every item is forecast by itself.
+
+        Parameters
+        ----------
+        prediction_length
+            Steps after the last stamp of every item.
+        quantile_levels
+            Any numbers between 0 and 1; beyond those the model was trained on they are
+            extrapolated.
+        context_length
+            Steps of the past that are read, at most; the model's own limit is the default.
+        batch_size
+            Series read at once, at most; it moves speed and memory, never a forecast.
+        progress
+            None shows a bar only where standard error is a terminal.
+
+        Raises
+        ------
+        ConfigError
+            When an argument is wrong.
+        DataError
+            When the frame breaks a rule, or a series has no value in its context.
+        NotCalibratedError
+            When a point model is asked for quantiles other than the median.
         """
         series = SeriesFrame.from_any(
             data,
@@ -66,14 +103,64 @@ class Forecaster:
             freq=freq,
             calendar=calendar,
         )
-        frame = self.forecast_series(
-            series,
-            prediction_length,
-            quantile_levels,
-            context_length=context_length,
-            batch_size=batch_size,
-        )
+        with progress_bar(progress, series.n_items * len(series.targets)) as advance:
+            frame = self.forecast_series(
+                series,
+                prediction_length,
+                quantile_levels,
+                context_length=context_length,
+                batch_size=batch_size,
+                advance=advance,
+            )
         return series.to_origin(frame)
+
+    def finetune(
+        self,
+        data: Any,
+        *,
+        mode: Mode = "full",
+        steps: int = 200,
+        learning_rate: float | None = None,
+        rank: int = 8,
+        seed: int = 0,
+        id_column: str = "item_id",
+        timestamp_column: str = "timestamp",
+        target: str | Sequence[str] = "target",
+        freq: str | None = None,
+        calendar: str | None = None,
+        progress: bool | None = None,
+    ) -> "Forecaster":
+        """Return a new forecaster that was trained further on a frame; see `finetuned`.
+
+        Parameters
+        ----------
+        mode
+            ``"full"``, ``"head"``, ``"gradual"`` or ``"lora"``.
+        rank
+            Of the low-rank corrections of ``"lora"``.
+        """
+        from tsfm.tasks.finetune import finetuned
+
+        series = SeriesFrame.from_any(
+            data,
+            id_column=id_column,
+            timestamp_column=timestamp_column,
+            target=target,
+            freq=freq,
+            calendar=calendar,
+        )
+        model = finetuned(
+            self.model,
+            series,
+            mode=mode,
+            steps=steps,
+            learning_rate=learning_rate,
+            rank=rank,
+            seed=seed,
+            device=self.device,
+            progress=progress,
+        )
+        return Forecaster(model, device=str(self.device))
 
     def forecast_series(
         self,
@@ -83,12 +170,13 @@ class Forecaster:
         *,
         context_length: int | None = None,
         batch_size: int = 256,
+        advance: Advance | None = None,
     ) -> pl.DataFrame:
-        """Forecast a validated frame; a long polars frame comes back."""
-        levels = check_levels(quantile_levels)
-        self._refuse_all_missing(series)
-        stamps = series.future_timestamps(_positive(prediction_length))
-        asked = (0.5, *levels)
+        """Return a long polars frame for a validated one; `advance` hears of finished series."""
+        self.check_series(series, prediction_length, quantile_levels, context_length=context_length)
+        asked = (MEDIAN, *check_levels(quantile_levels))
+        names = ("predictions", *(str(level) for level in asked[1:]))
+        stamps = series.future_timestamps(prediction_length)
         quantiles = self.forecast_arrays(
             series.values,
             series.offsets,
@@ -96,20 +184,45 @@ class Forecaster:
             asked,
             context_length=context_length,
             batch_size=batch_size,
+            advance=advance,
         )
         items = series.items.gather(np.repeat(np.arange(series.n_items), prediction_length))
         frames = []
-        for channel, name in enumerate(series.targets):
-            flat = quantiles[..., channel].transpose(0, 2, 1).reshape(-1, len(asked))
+        for channel, target in enumerate(series.targets):
             content = {
                 series.columns.id: items,
                 series.columns.timestamp: stamps,
-                "target_name": pl.Series([name]).new_from_index(0, len(items)),
-                "predictions": flat[:, 0],
+                "target_name": pl.Series([target]).new_from_index(0, len(items)),
             }
-            content |= {str(level): flat[:, 1 + n] for n, level in enumerate(levels)}
+            content |= {
+                name: pl.Series(quantiles[:, n, :, channel].ravel()) for n, name in enumerate(names)
+            }
             frames.append(pl.DataFrame(content))
         return pl.concat(frames)
+
+    def check_series(
+        self,
+        series: SeriesFrame,
+        prediction_length: int,
+        quantile_levels: Sequence[float] = DECILES,
+        *,
+        context_length: int | None = None,
+    ) -> None:
+        """Raise at once what `forecast_series` would raise about its input."""
+        at_least_one("prediction_length", prediction_length)
+        levels = check_levels(quantile_levels)
+        check_calibrated(self.model.quantile_levels, levels)
+        refuse_taken(series, ("target_name", "predictions", *map(str, levels)))
+        longest = self._longest(context_length)
+        items, channels = np.nonzero(~has_value(series.values, series.offsets, longest))
+        if len(items):
+            item, target = int(items[0]), series.targets[int(channels[0])]
+            where = f" in its last {longest} steps" if series.lengths[item] > longest else ""
+            raise DataError(
+                f"item {series.items[item]!r}, column {target!r}: must have a value{where}, got "
+                f"only missing ones ({len(items)} such series); drop the item"
+            )
+        series.future_timestamps(prediction_length)
 
     def forecast_arrays(
         self,
@@ -120,71 +233,39 @@ class Forecaster:
         *,
         context_length: int | None = None,
         batch_size: int = 256,
+        advance: Advance | None = None,
     ) -> Float64[ndarray, "item quantile horizon channel"]:
-        """Forecast series that lie end to end, NaN where missing; each channel by itself."""
-        longest = min(context_length or self.model.context_length, self.model.context_length)
-        n_quantiles = max(1, len(self.model.quantile_levels))
-        shape = (len(offsets) - 1, n_quantiles, _positive(prediction_length), values.shape[1])
-        result = np.empty(shape)
-        for channel in range(values.shape[1]):
-            batches = context_batches(
-                np.ascontiguousarray(values[:, channel]),
-                offsets,
-                context_length=longest,
-                patch_length=self.model.patch_length,
-                extra_tokens=prediction_length // self.model.patch_length,
-                batch_size=batch_size,
-            )
-            for batch in batches:
-                result[batch.rows, :, :, channel] = self._forecast(batch, prediction_length)
-        return at_levels(result, self.model.quantile_levels, quantile_levels)
+        """Forecast series that lie end to end, NaN where missing; each channel by itself.
 
-    @torch.inference_mode()
-    def _forecast(
-        self, batch: Contexts, prediction_length: int
-    ) -> Float64[ndarray, "batch quantile horizon"]:
-        mode: RollOut = "masked" if self.model.quantile_levels else "autoregressive"
-        forecast = roll_out(
+        A series without a value in its context gets NaN.
+        """
+        at_least_one("prediction_length", prediction_length)
+        at_least_one("batch_size", batch_size)
+        longest = self._longest(context_length)
+        check_calibrated(self.model.quantile_levels, quantile_levels)
+        found = array_forecast(
             self.model,
-            torch.from_numpy(batch.values.astype(np.float32))[..., None].to(self.device),
-            torch.from_numpy(batch.observed)[..., None].to(self.device),
-            torch.from_numpy(batch.inside).to(self.device),
-            prediction_length=prediction_length,
-            mode=mode,
+            values,
+            offsets,
+            prediction_length,
+            quantile_levels,
+            context_length=longest,
+            batch_size=batch_size,
+            advance=advance,
         )
-        scaled = forecast[..., 0].cpu().double().numpy()
-        result: ndarray = scaled * batch.scale[:, None, None] + batch.loc[:, None, None]
-        return result
+        return within_support(found, values, offsets, longest)
 
-    def _refuse_all_missing(self, series: SeriesFrame) -> None:
-        seen = np.add.reduceat(np.isfinite(series.values).astype(np.int64), series.offsets[:-1])
-        item, channel = (index[:1] for index in np.nonzero(seen == 0))
-        if len(item):
-            raise DataError(
-                f"item {series.items[int(item[0])]!r}, column "
-                f"{series.targets[int(channel[0])]!r}: must have a value, got only missing ones; "
-                "drop the item"
-            )
-
-
-def _positive(prediction_length: int) -> int:
-    if not isinstance(prediction_length, int | np.integer) or prediction_length < 1:
-        raise ConfigError(
-            f"prediction_length must be a whole number of at least 1, got {prediction_length!r}"
-        )
-    return int(prediction_length)
-
-
-@lru_cache(maxsize=2)
-def _loaded(name: str, device: str) -> Forecaster:
-    return Forecaster.from_pretrained(name, device=device)
+    def _longest(self, context_length: int | None) -> int:
+        if context_length is None:
+            return self.model.context_length
+        return min(at_least_one("context_length", context_length), self.model.context_length)
 
 
 def forecast(
     data: Any,
     *,
     prediction_length: int,
-    model: str = "tsfm-small",
+    model: str | Path = "tsfm-small",
     quantile_levels: Sequence[float] = DECILES,
     id_column: str = "item_id",
     timestamp_column: str = "timestamp",
@@ -196,8 +277,15 @@ def forecast(
     device: str = "auto",
     progress: bool | None = None,
 ) -> Any:
-    """Forecast any frame with a bundled model: no network, no fit. See `Forecaster.predict`."""
-    return _loaded(str(model), device).predict(
+    """Forecast any frame with a bundled model: no network, no fit. See `Forecaster.predict`.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"timestamp": range(40), "target": [7.0] * 40})
+    >>> forecast(frame, prediction_length=2)["predictions"].to_list()
+    [7.0, 7.0]
+    """
+    return Forecaster.from_pretrained(model, device=device).predict(
         data,
         prediction_length=prediction_length,
         quantile_levels=quantile_levels,

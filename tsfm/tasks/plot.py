@@ -1,70 +1,219 @@
 """A forecast as one HTML file: context, median and bands, with nothing fetched from a network."""
 
+import html
+import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from tsfm.errors import UnsupportedError
+from tsfm.errors import ConfigError, UnsupportedError
 from tsfm.series.frame import SeriesFrame
 
 MOST_ITEMS = 12
+MOST_TARGETS = 6
 HISTORY_PER_HORIZON = 6
+LEAST_HISTORY = 60
+OBSERVED_COLOUR = "#1f2937"
+FORECAST_RGB = (37, 99, 235)
+HEAD = "<head><title>Forecast</title><style>body { margin: 0 }</style>"
+FAINTEST, STRONGEST = 0.1, 0.65
+
+
+def check_plot(file: str | Path) -> None:
+    """Say what would keep a plot from being drawn to `file`, before anything is computed."""
+    if importlib.util.find_spec("plotly") is None:
+        raise UnsupportedError("plots need plotly, got none; pip install 'tsfm-kit[plot]'")
+    if Path(file).suffix not in (".html", ".htm"):
+        raise ConfigError(f"plot must end in .html, got {str(file)!r}; rename it")
 
 
 def plot_forecast(series: SeriesFrame, forecast: pl.DataFrame, file: str | Path) -> Path:
-    """Draw up to 12 items, to be picked from a list."""
-    try:
-        import plotly.graph_objects as go
-    except ImportError:
-        raise UnsupportedError("plots need plotly, got none; pip install tsfm-kit[plot]") from None
-    names: list[str] = []
+    """Draw the first 12 items and 6 targets of each, to be picked from a list.
+
+    Parameters
+    ----------
+    series
+        What was forecast; of every item the last steps are drawn.
+    forecast
+        What `Forecaster.forecast_series` returned for it.
+    file
+        An HTML file that needs nothing else; its folder is made.
+
+    Raises
+    ------
+    UnsupportedError
+        When plotly is not installed.
+    ConfigError
+        When `file` does not end in ``.html``.
+    """
+    check_plot(file)
+    import plotly.graph_objects as go
+
+    panels = _panels(series, forecast)
     figure = go.Figure()
-    item_column, stamp, target = series.columns.id, series.columns.timestamp, series.targets[0]
-    for item in series.items.head(MOST_ITEMS):
-        future = forecast.filter((pl.col(item_column) == item) & (pl.col("target_name") == target))
-        past = series.frame.filter(pl.col(item_column) == item).tail(
-            HISTORY_PER_HORIZON * future.height
-        )
-        for trace in _traces(go, past, future, stamp, target):
-            trace.visible = not names
+    for number, (_, past, future) in enumerate(panels):
+        for trace in _traces(go, past, future):
+            trace.visible = number == 0
             figure.add_trace(trace)
-        names.append(str(item))
-    per_item = len(figure.data) // len(names)
+    per_panel = len(figure.data) // len(panels)
+    titles = [_title(series, item, target) for (item, target), _, _ in panels]
     buttons = [
         {
-            "label": name,
+            "label": _label(series, item, target),
             "method": "update",
-            "args": [{"visible": [n // per_item == number for n in range(len(figure.data))]}],
+            "args": [
+                {"visible": [n // per_panel == number for n in range(len(figure.data))]},
+                {
+                    "title.text": titles[number],
+                    "yaxis.title.text": _text(target),
+                    # Another series has another scale: forget how the last one was zoomed.
+                    "xaxis.autorange": True,
+                    "yaxis.autorange": True,
+                },
+            ],
         }
-        for number, name in enumerate(names)
+        for number, ((item, target), _, _) in enumerate(panels)
     ]
+    menu = {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.16, "yanchor": "top"}
     figure.update_layout(
-        template="plotly_white", title=f"Forecast of {target}", updatemenus=[{"buttons": buttons}]
+        template="plotly_white",
+        title={"text": titles[0], "x": 0.01, "xanchor": "left"},
+        font={"family": "system-ui, sans-serif", "size": 13},
+        hovermode="x",
+        legend={"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
+        margin={"l": 70, "r": 30, "t": 110, "b": 60},
+        xaxis={"title": {"text": _text(series.columns.timestamp)}},
+        yaxis={"title": {"text": _text(series.targets[0])}, "zeroline": False},
+        updatemenus=[menu] if len(panels) > 1 else [],
+    )
+    page = figure.to_html(
+        include_plotlyjs=True,
+        default_height="100vh",
+        config={"displaylogo": False, "responsive": True},
     )
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(figure.to_html(include_plotlyjs=True), encoding="utf-8")
-    return file
+    temporary = file.with_name(f".{file.name}.partial")
+    temporary.write_text(page.replace("<head>", HEAD, 1), "utf-8")
+    return temporary.replace(file)
 
 
-def _traces(
-    go: Any, past: pl.DataFrame, future: pl.DataFrame, stamp: str, target: str
-) -> list[Any]:
-    levels = [name for name in future.columns if name.startswith("0.")]
-    levels.sort(key=float)
-    stamps = future[stamp].to_list()
-    traces = [go.Scatter(x=past[stamp].to_list(), y=past[target].to_list(), name="observed")]
-    for low, high in zip(levels[: len(levels) // 2], levels[::-1], strict=False):
+Panel = tuple[tuple[Any, str], pl.DataFrame, pl.DataFrame]
+
+
+def _panels(series: SeriesFrame, forecast: pl.DataFrame) -> list[Panel]:
+    """Return item, target, past and future of everything that is drawn, stamps as `x`."""
+    id_column, stamp = series.columns.id, series.columns.timestamp
+    shown = _first_items(series, MOST_ITEMS)
+    found = []
+    for item in shown.items:
+        history, ahead = (x.filter(pl.col(id_column) == item) for x in (shown.frame, forecast))
+        for target in series.targets[:MOST_TARGETS]:
+            future = ahead.filter(pl.col("target_name") == target).drop(id_column, "target_name")
+            n_steps = max(LEAST_HISTORY, HISTORY_PER_HORIZON * future.height)
+            past = history.select(stamp, pl.col(target).alias("observed")).tail(n_steps)
+            found.append(((item, target), _as_text(past, stamp), _as_text(future, stamp)))
+    return found
+
+
+def _first_items(series: SeriesFrame, n_items: int) -> SeriesFrame:
+    offsets = series.offsets[: n_items + 1]
+    return replace(
+        series,
+        values=series.values[: offsets[-1]],
+        offsets=offsets,
+        items=series.items.head(n_items),
+        first=series.first[:n_items],
+        origin_stamps=series.origin_stamps[:n_items],
+    )
+
+
+def _as_text(frame: pl.DataFrame, stamp: str) -> pl.DataFrame:
+    """Name the stamps `x`, as wall-clock text unless they are steps."""
+    kind = frame[stamp].dtype
+    x = pl.col(stamp)
+    if isinstance(kind, pl.Datetime):
+        x = x.dt.replace_time_zone(None).dt.to_string("%Y-%m-%d %H:%M:%S%.f")
+    elif kind == pl.Date:
+        x = x.dt.to_string("%Y-%m-%d")
+    return frame.select(x.alias("x"), pl.exclude(stamp))
+
+
+def _traces(go: Any, past: pl.DataFrame, future: pl.DataFrame) -> list[Any]:
+    """Draw from back to front: bands from the widest on, what was observed, the median."""
+    levels = sorted(future.columns[2:], key=float)
+    bands = list(zip(levels[: len(levels) // 2], levels[::-1], strict=False))
+    x = future["x"].to_list()
+    is_point = future.height == 1
+    traces = []
+    for number, (low, high) in enumerate(bands):
+        share = FAINTEST + (STRONGEST - FAINTEST) * (number + 1) / (len(bands) + 1)
+        # A band of one step has no width: a thick line stands for it.
+        width = 10 if is_point else 0
         traces.append(
             go.Scatter(
-                x=stamps + stamps[::-1],
+                x=x + x[::-1],
                 y=future[low].to_list() + future[high].to_list()[::-1],
-                fill="toself",
-                line={"width": 0},
-                fillcolor="rgba(31, 119, 180, 0.15)",
+                mode="lines",
+                fill="none" if is_point else "toself",
+                line={"width": width, "color": _blend(share)},
+                fillcolor=_blend(share),
+                hoverinfo="skip",
                 name=f"{low} to {high}",
             )
         )
-    traces.append(go.Scatter(x=stamps, y=future["predictions"].to_list(), name="median"))
+    observed = past["observed"]
+    alone = observed.shift(1).is_null() & observed.shift(-1).is_null()
+    traces.append(
+        go.Scatter(
+            x=past["x"].to_list(),
+            y=observed.to_list(),
+            # A value between gaps has no neighbour to draw a line to.
+            mode="lines+markers",
+            marker={"size": [6 if one else 0 for one in alone]},
+            line={"color": OBSERVED_COLOUR, "width": 1.5},
+            hovertemplate="%{y:.5g}",
+            name="observed",
+        )
+    )
+    lines = ["median %{y:.5g}"]
+    lines += [
+        f"{low} to {high}: %{{customdata[{2 * n}]:.5g}} to %{{customdata[{2 * n + 1}]:.5g}}"
+        for n, (low, high) in enumerate(bands)
+    ]
+    traces.append(
+        go.Scatter(
+            x=x,
+            y=future["predictions"].to_list(),
+            customdata=future.select(name for band in bands for name in band).rows(),
+            mode="markers" if is_point else "lines",
+            line={"color": _blend(1.0), "width": 2},
+            hovertemplate="<br>".join(lines) + "<extra></extra>",
+            name="median",
+        )
+    )
     return traces
+
+
+def _blend(share: float) -> str:
+    """Mix the colour of forecasts with white, opaque, so that the legend shows what is drawn."""
+    return "rgb({}, {}, {})".format(*(round(255 - share * (255 - one)) for one in FORECAST_RGB))
+
+
+def _text(name: object) -> str:
+    return html.escape(str(name), quote=False)
+
+
+def _label(series: SeriesFrame, item: object, target: str) -> str:
+    return _text(item) if len(series.targets) == 1 else f"{_text(item)}: {_text(target)}"
+
+
+def _title(series: SeriesFrame, item: object, target: str) -> str:
+    title = f"Forecast of {_text(target)}"
+    if series.columns.has_id:
+        title += f", {_text(item)}"
+    if series.n_items > MOST_ITEMS:
+        title += f"<br><sup>the first {MOST_ITEMS} of {series.n_items:,} items can be picked</sup>"
+    return title

@@ -1,0 +1,272 @@
+"""Files come from anywhere: a bad one must be named, and no half-written one may stay."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tsfm.errors import DataError
+from tsfm.series.files import place_of_row, read_input, separator, write_output
+from tsfm.series.frame import SeriesFrame
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three files of one kind, below each other, and one of another."""
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    make(1).write_csv(tmp_path / "in" / "a.csv")
+    make(2).write_parquet(tmp_path / "in" / "b.parquet")
+    (tmp_path / "in" / "deep" / "c.csv.gz").write_bytes(gzip.compress(make(3).write_csv().encode()))
+    (tmp_path / "in" / "notes.json").write_text("{}")
+    return tmp_path / "in"
+
+
+def make(n_rows: int) -> pl.DataFrame:
+    item = f"item{n_rows}"
+    return pl.DataFrame(
+        {"item_id": [item] * n_rows, "timestamp": range(n_rows), "target": [n_rows / 2] * n_rows}
+    )
+
+
+def write(file: Path, text: str) -> Path:
+    file.write_text(text)
+    return file
+
+
+# What is read
+
+
+def test_a_folder_is_read_with_all_below_it_and_in_order(folder: Path) -> None:
+    frame, sources = read_input([folder])
+    assert sources == [
+        (str(folder / "a.csv"), 1),
+        (str(folder / "b.parquet"), 2),
+        (str(folder / "deep" / "c.csv.gz"), 3),
+    ]
+    assert frame.rows() == pl.concat([make(1), make(2), make(3)]).rows()
+
+
+@pytest.mark.parametrize(
+    ("patterns", "items"),
+    [
+        (["a.csv"], ["item1"]),
+        (["b.parquet", "a.csv"], ["item2", "item1"]),
+        (["*.csv"], ["item1"]),
+        (["**/*.csv*"], ["item1", "item3"]),
+        (["deep", "?.parquet"], ["item3", "item2"]),
+    ],
+)
+def test_files_folders_and_patterns_may_be_mixed(
+    folder: Path, patterns: list[str], items: list[str]
+) -> None:
+    frame, _ = read_input([folder / pattern for pattern in patterns])
+    assert frame["item_id"].unique(maintain_order=True).to_list() == items
+
+
+def test_a_folder_that_is_named_as_a_file_is_no_file(folder: Path) -> None:
+    (folder / "parts.parquet").mkdir()
+    make(4).write_parquet(folder / "parts.parquet" / "0.parquet")
+    assert len(read_input([folder])[1]) == 4
+    assert len(read_input([folder / "*.parquet"])[1]) == 1
+
+
+@pytest.mark.parametrize("sign", [",", ";", "\t", "|"])
+def test_the_separator_is_read_off_the_first_line(tmp_path: Path, sign: str) -> None:
+    text = make(3).write_csv(separator=sign)
+    file = write(tmp_path / "a.csv", text)
+    assert separator(file) == sign
+    assert read_input([file])[0].rows() == make(3).rows()
+    packed = tmp_path / "a.csv.gz"
+    packed.write_bytes(gzip.compress(text.encode()))
+    assert separator(packed) == sign
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_a_name(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"\xef\xbb\xbf" + b"timestamp;target\r\n1;2.5\r\n")
+    assert read_input([file])[0].rows(named=True) == [{"timestamp": 1, "target": 2.5}]
+
+
+def test_an_empty_cell_is_missing(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "timestamp,target\n1,\n2,2.5\n")
+    assert read_input([file])[0]["target"].to_list() == [None, 2.5]
+
+
+def test_a_column_that_turns_from_numbers_to_decimals_late_is_read(tmp_path: Path) -> None:
+    lines = [f"{n},{n}" for n in range(500)]
+    file = write(tmp_path / "a.csv", "\n".join(["timestamp,target", *lines, "500,0.5"]))
+    assert read_input([file])[0]["target"][-1] == 0.5
+
+
+def test_stamps_of_a_csv_are_left_to_the_check_of_frames(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "timestamp,target\n01/02/2024,1\n01/03/2024,2\n")
+    frame, sources = read_input([file])
+    with pytest.raises(DataError, match=r"a\.csv: item '0', .* '01/02/2024' that may be two days"):
+        SeriesFrame.from_any(frame, sources=sources)
+
+
+# Several files
+
+
+def test_columns_may_be_in_another_order(tmp_path: Path) -> None:
+    make(1).write_csv(tmp_path / "a.csv")
+    make(2)[:, ::-1].write_csv(tmp_path / "b.csv")
+    frame, _ = read_input([tmp_path])
+    assert frame.columns == ["item_id", "timestamp", "target"]
+    assert frame.rows() == pl.concat([make(1), make(2)]).rows()
+
+
+def test_whole_numbers_and_decimals_go_together(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", "timestamp,target\n1,2\n")
+    write(tmp_path / "b.csv", "timestamp,target\n2,2.5\n")
+    assert read_input([tmp_path])[0]["target"].to_list() == [2.0, 2.5]
+
+
+def test_text_among_numbers_is_left_to_the_check_of_frames(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", "item_id,timestamp,target\n7,2024-01-01,1.5\n")
+    write(tmp_path / "b.csv", "item_id,timestamp,target\nx,2024-01-01,?\n")
+    frame, sources = read_input([tmp_path])
+    message = r"b\.csv: item 'x', column 'target': got '\?', which is no number, at 2024-01-01"
+    with pytest.raises(DataError, match=message):
+        SeriesFrame.from_any(frame, sources=sources)
+    assert SeriesFrame.from_any(frame[:1], sources=sources).values.tolist() == [[1.5]]
+
+
+def test_stamps_of_csv_and_parquet_go_together(tmp_path: Path) -> None:
+    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 1, 4), eager=True)
+    frame = pl.DataFrame({"timestamp": days, "target": [1.0, 2.0, 3.0, 4.0]})
+    frame[:2].write_csv(tmp_path / "a.csv")
+    frame[2:].cast({"timestamp": pl.Datetime("us")}).write_parquet(tmp_path / "b.parquet")
+    series = SeriesFrame.from_any(read_input([tmp_path])[0])
+    assert series.freq == "D"
+    np.testing.assert_array_equal(series.values[:, 0], [1, 2, 3, 4])
+
+
+def test_files_with_other_columns_are_named(tmp_path: Path) -> None:
+    make(1).write_csv(tmp_path / "a.csv")
+    make(1).rename({"target": "load"}).write_csv(tmp_path / "b.csv")
+    message = (
+        r"b\.csv must have the columns of .*a\.csv, got \[.*'load'\] against .*; pass files of"
+    )
+    with pytest.raises(DataError, match=message):
+        read_input([tmp_path])
+
+
+def test_files_whose_types_do_not_go_together_are_named(tmp_path: Path) -> None:
+    make(1).write_parquet(tmp_path / "a.parquet")
+    make(1).with_columns(target=pl.Series([[1.0]])).write_parquet(tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet and the files after it must have the same"):
+        read_input([tmp_path])
+
+
+# What cannot be read
+
+
+@pytest.mark.parametrize("entry", ["missing.csv", "*.csv", "empty"])
+def test_an_entry_with_nothing_there_is_named(tmp_path: Path, entry: str) -> None:
+    (tmp_path / "empty").mkdir()
+    name = entry.replace("*", r"\*")
+    with pytest.raises(
+        DataError, match=rf"{name} must be a file, a folder or .*got nothing there;"
+    ):
+        read_input([tmp_path / entry])
+
+
+def test_no_entry_at_all_is_refused() -> None:
+    with pytest.raises(DataError, match="must name a file, a folder or a pattern, got none"):
+        read_input([])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"", r"a\.csv must have rows, got an empty file; remove it"),
+        ("a.parquet", b"", r"a\.parquet must have rows, got an empty file; remove it"),
+        ("a.csv", b"timestamp,target\n", r"a\.csv must have rows, got a header alone; remove it"),
+        ("a.csv", b"timestamp,target\n1,2,3\n", r"a\.csv must be a readable CSV .*got: .*; write"),
+        ("a.csv", b"timestamp,target\n1,\xff\xfe\n", r"a\.csv must be a readable CSV .*got: .*; "),
+        ("a.csv.gz", b"no archive", r"a\.csv\.gz must be a readable CSV or Parquet file, got: "),
+        ("a.parquet", b"no parquet", r"a\.parquet must be a readable CSV or Parquet file, got: "),
+        ("a.xlsx", b"PK", r"must end in \.csv, \.csv\.gz, \.txt or \.parquet, got 'a\.xlsx'; conv"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        read_input([file])
+    assert "\n" not in str(caught.value)
+    assert str(file) in str(caught.value)
+
+
+def test_a_row_is_found_in_its_file() -> None:
+    sources = [("a", 2), ("b", 3)]
+    assert [place_of_row(sources, row) for row in (0, 1, 2, 4)] == [
+        ("a", 0),
+        ("a", 1),
+        ("b", 0),
+        ("b", 2),
+    ]
+    assert place_of_row([], 7) == ("", 7)
+
+
+# What is written
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_a_frame_is_written_by_its_ending_into_new_folders(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "new" / "deep" / name
+    assert write_output(make(3), file) == file
+    assert read_input([file])[0].rows() == make(3).rows()
+    assert [path.name for path in file.parent.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_a_file_that_is_there_is_replaced(tmp_path: Path, name: str) -> None:
+    for n_rows in (9, 2):
+        write_output(make(n_rows), str(tmp_path / name))
+    assert read_input([tmp_path / name])[0].height == 2
+
+
+def test_an_ending_that_cannot_be_written_is_refused_before_anything_is_made(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(DataError, match=r"output must end in \.parquet or \.csv, got .*out\.json;"):
+        write_output(make(1), tmp_path / "new" / "out.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    file = write_output(make(1), tmp_path / "out.csv")
+    nested = pl.DataFrame({"a": [[1, 2]]})  # CSV cannot hold lists
+    with pytest.raises(pl.exceptions.ComputeError):
+        write_output(nested, file)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+    assert read_input([file])[0].rows() == make(1).rows()
+
+
+def test_a_name_that_cannot_be_taken_leaves_no_part(tmp_path: Path) -> None:
+    (tmp_path / "out.csv" / "inside").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"out\.csv"):
+        write_output(make(1), tmp_path / "out.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_a_reader_never_sees_a_part(tmp_path: Path, monkeypatch) -> None:
+    """Until the last byte is there, the name is absent or holds the old file."""
+    file = write_output(make(1), tmp_path / "out.parquet")
+    seen: list[int] = []
+    write = pl.DataFrame.write_parquet
+
+    def watch(frame: pl.DataFrame, target: Path) -> None:
+        write(frame, target)
+        seen.append(pl.read_parquet(file).height)
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", watch)
+    write_output(make(5), file)
+    assert seen == [1]
+    assert pl.read_parquet(file).height == 5

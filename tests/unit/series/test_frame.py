@@ -1,0 +1,531 @@
+"""All user data comes through this door: what it lets in wrongly, no later check will find."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from tsfm.errors import ConfigError, DataError
+from tsfm.series.frame import SeriesFrame
+from tsfm.series.validation import ColumnNamesWarning
+
+NAN = np.nan
+KINDS = {
+    "pandas": (pl.DataFrame.to_pandas, pd.DataFrame),
+    "polars": (pl.DataFrame.clone, pl.DataFrame),
+    "polars_lazy": (pl.DataFrame.lazy, pl.LazyFrame),
+    "pyarrow": (pl.DataFrame.to_arrow, pa.Table),
+}
+
+
+def one_item(stamps: Any, values: Any = None, **columns: Any) -> pd.DataFrame:
+    """Return a frame of these stamps; values count from zero."""
+    values = np.arange(len(stamps), dtype=float) if values is None else values
+    return pd.DataFrame({"timestamp": stamps, "target": values, **columns})
+
+
+def hours(n: int, start: str = "2024-01-01", **options: Any) -> pd.DatetimeIndex:
+    return pd.date_range(start, periods=n, freq="h", **options)
+
+
+def assert_same_stamps(got: pl.Series, expected: pd.DatetimeIndex) -> None:
+    """Compare instants and time zone; the frequency of an index does not count."""
+    assert got.dtype == pl.Datetime("us", str(expected.tz))
+    assert [stamp.timestamp() for stamp in got] == [stamp.timestamp() for stamp in expected]
+
+
+# Kinds of frames
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_frame_is_read_alike_and_given_back(kind: str, tiny_frame) -> None:
+    convert, returned = KINDS[kind]
+    series = SeriesFrame.from_any(convert(tiny_frame))
+    assert series.items.to_list() == ["a", "b"]
+    assert series.lengths.tolist() == [48, 36]
+    assert series.freq == "h"
+    assert series.values[:, 0].tolist() == tiny_frame["target"].to_list()
+    assert isinstance(series.to_origin(tiny_frame), returned)
+
+
+def test_a_narwhals_frame_is_read(tiny_frame) -> None:
+    series = SeriesFrame.from_any(nw.from_native(tiny_frame.to_pandas()))
+    assert series.values[:, 0].tolist() == tiny_frame["target"].to_list()
+
+
+@pytest.mark.parametrize("data", [np.ones(3), [1.0], {"target": [1.0]}, pd.Series([1.0])])
+def test_what_is_no_frame_is_refused(data: Any) -> None:
+    with pytest.raises(DataError, match=f"got {type(data).__name__}; wrap arrays in a frame"):
+        SeriesFrame.from_any(data)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        hours(3),
+        hours(3).rename("timestamp"),
+        hours(3).to_period("h"),
+        pd.Index(["2024-01-01 00:00", "2024-01-01 01:00", "2024-01-01 02:00"], name="timestamp"),
+    ],
+)
+def test_stamps_may_be_the_index_of_a_pandas_frame(index: pd.Index) -> None:
+    series = SeriesFrame.from_any(pd.DataFrame({"target": [1.0, 2.0, 3.0]}, index=index))
+    assert series.freq == "h"
+    assert series.last_timestamps().to_list() == [datetime(2024, 1, 1, 2)]
+
+
+def test_items_and_stamps_may_be_a_pandas_index_of_two_levels(tiny_frame) -> None:
+    indexed = tiny_frame.to_pandas().set_index(["item_id", "timestamp"])
+    assert SeriesFrame.from_any(indexed).lengths.tolist() == [48, 36]
+
+
+def test_a_row_index_that_repeats_does_not_matter(tiny_frame) -> None:
+    frame = tiny_frame.to_pandas()
+    frame.index = np.zeros(len(frame), int)
+    assert SeriesFrame.from_any(frame).values[:, 0].tolist() == tiny_frame["target"].to_list()
+
+
+def test_columns_of_one_name_are_refused() -> None:
+    frame = pd.DataFrame([[1, 2.0, 3.0]], columns=["timestamp", "target", "target"])
+    with pytest.raises(DataError, match=r"names of their own, got \['target'\] twice; rename"):
+        SeriesFrame.from_any(frame)
+
+
+# Columns
+
+
+def test_several_targets_are_channels_in_the_order_asked_for() -> None:
+    frame = one_item([1, 2], load=[1, 2], wind=[3, 4])
+    series = SeriesFrame.from_any(frame, target=["wind", "load"])
+    assert series.targets == ("wind", "load")
+    assert series.values.tolist() == [[3, 1], [4, 2]]
+
+
+def test_a_frame_without_an_id_is_one_item() -> None:
+    series = SeriesFrame.from_any(one_item([1, 2, 3]))
+    assert (series.n_items, series.items.to_list()) == (1, ["0"])
+    assert not series.columns.has_id
+
+
+def test_unique_id_ds_and_y_stand_in_for_absent_default_names(tiny_frame) -> None:
+    other = tiny_frame.rename({"item_id": "unique_id", "timestamp": "ds", "target": "y"})
+    with pytest.warns(ColumnNamesWarning, match=r"\['unique_id', 'ds', 'y'\]; pass id_column="):
+        series = SeriesFrame.from_any(other)
+    assert series.values.tolist() == SeriesFrame.from_any(tiny_frame).values.tolist()
+    assert series.frame.columns == ["unique_id", "ds", "y"]
+
+
+def test_a_default_name_that_is_there_wins(tiny_frame) -> None:
+    both = tiny_frame.with_columns(pl.lit("x").alias("unique_id"), pl.lit(0.0).alias("y"))
+    assert SeriesFrame.from_any(both).items.to_list() == ["a", "b"]
+
+
+def test_names_given_by_keyword_are_used_without_a_warning(tiny_frame) -> None:
+    other = tiny_frame.rename({"item_id": "shop", "timestamp": "when", "target": "sales"})
+    series = SeriesFrame.from_any(other, id_column="shop", timestamp_column="when", target="sales")
+    assert series.frame.columns == ["shop", "when", "sales"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"target": "targte"}, r"'targte' must be present, got \[.*\]; did you mean 'target'\?"),
+        ({"target": ["target", "xyz"]}, r"column 'xyz' must be present, .*; pass id_column="),
+        ({"timestamp_column": "time"}, r"a.csv: column 'time' must be present"),
+        ({"id_column": "item"}, r"'item' must be present, got .*; did you mean 'item_id'\?"),
+        ({"target": []}, r"target must name columns once each, got \[\]"),
+        ({"target": ["target", "target"]}, r"once each, got \['target', 'target'\]"),
+        ({"target": "timestamp"}, r"must name value columns, got \['timestamp'\] with id_column="),
+    ],
+)
+def test_a_column_that_is_not_there_is_named(names, message: str, tiny_frame) -> None:
+    with pytest.raises(DataError, match=message):
+        SeriesFrame.from_any(tiny_frame, sources=[("a.csv", 84)], **names)
+
+
+# Order and gaps
+
+
+def test_rows_may_come_in_any_order(tiny_frame, generator) -> None:
+    shuffled = tiny_frame[generator.permutation(84)]
+    series, ordered = SeriesFrame.from_any(shuffled), SeriesFrame.from_any(tiny_frame)
+    assert series.values.tolist() == ordered.values.tolist()
+    assert series.offsets.tolist() == ordered.offsets.tolist()
+
+
+def test_a_missing_stamp_becomes_a_missing_value(tiny_frame) -> None:
+    series = SeriesFrame.from_any(tiny_frame[[*range(5), *range(8, 50), *range(51, 84)]])
+    assert series.lengths.tolist() == [48, 36]
+    assert np.flatnonzero(np.isnan(series.values[:, 0])).tolist() == [5, 6, 7, 50]
+    rows = series.frame
+    assert rows["timestamp"].to_list() == tiny_frame["timestamp"].to_list()
+    assert rows["target"].null_count() == 4
+
+
+def test_null_and_nan_are_both_missing() -> None:
+    frame = pl.DataFrame({"timestamp": [1, 2, 3], "target": [None, NAN, 1.0]})
+    assert np.isnan(SeriesFrame.from_any(frame).values[:, 0]).tolist() == [True, True, False]
+
+
+def test_a_gap_much_longer_than_the_series_is_refused() -> None:
+    stamps = [*hours(3), pd.Timestamp("2260-01-01")]
+    message = r"mostly gaps, got 4 rows on 2068729 steps of freq='h', the longest gap after 2024-01"
+    with pytest.raises(
+        DataError, match="item '0', column 'timestamp': stamps must not be " + message
+    ):
+        SeriesFrame.from_any(one_item(stamps))
+
+
+def test_a_few_long_gaps_are_no_reason_to_refuse() -> None:
+    assert SeriesFrame.from_any(one_item([0, 1, 900_000])).lengths.tolist() == [900_001]
+
+
+# Values
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pl.Series([1, None, 3], dtype=pl.Int8),
+        pl.Series([1, None, 3], dtype=pl.UInt64),
+        pl.Series([1, None, 3], dtype=pl.Float32),
+        pl.Series([Decimal("1.00"), None, Decimal("3.00")]),
+        pl.Series(["1", None, " 3.0 "]),
+        pl.Series(["1", "NA", "3"], dtype=pl.Categorical),
+        *(
+            pl.Series(["1", missing, "3"])
+            for missing in ("", "NA", "n/a", "nan", "NaN", "null", "None")
+        ),
+    ],
+)
+def test_numbers_of_any_type_become_float64(values: pl.Series) -> None:
+    series = SeriesFrame.from_any(pl.DataFrame({"timestamp": [1, 2, 3], "target": values}))
+    np.testing.assert_array_equal(series.values[:, 0], [1.0, NAN, 3.0])
+    assert series.values.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.array([1, None, 3], dtype="Int64"),
+        pd.array([1.0, None, 3.0], dtype="Float32"),
+        pd.array([1.0, None, 3.0], dtype="double[pyarrow]"),
+        np.array([Decimal(1), None, Decimal(3)], dtype=object),
+        np.array([1, None, 3.0], dtype=object),
+        np.array([1, None, "3"], dtype=object),
+    ],
+)
+def test_nullable_and_object_columns_of_pandas_become_float64(values: Any) -> None:
+    series = SeriesFrame.from_any(one_item([1, 2, 3], values))
+    np.testing.assert_array_equal(series.values[:, 0], [1.0, NAN, 3.0])
+
+
+def test_truth_values_count_as_one_and_zero() -> None:
+    values = pd.array([True, None, False], dtype="boolean")
+    series = SeriesFrame.from_any(one_item([1, 2, 3], values))
+    np.testing.assert_array_equal(series.values[:, 0], [1.0, NAN, 0.0])
+
+
+def test_float32_values_are_not_changed() -> None:
+    values = np.array([0.1, 1e-30], np.float32)
+    assert SeriesFrame.from_any(one_item([1, 2], values)).values[:, 0].tolist() == values.tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1.0, np.inf, -np.inf], r"got an infinite value at 2024-01-01 01:00:00 \(2 such rows\)"),
+        (["1", "2", "five"], r"got 'five', which is no number, at 2024-01-01 02:00:00 \(1 such r"),
+        ([1.0, "five", 2.0], r"got 'five', which is no number, at 2024-01-01 01:00:00"),
+        (["1,5", "2", "x"], r"got '1,5', which is no number, at 2024-01-01 00:00:00 \(2 such"),
+        (["1", "inf", "2"], r"got an infinite value at 2024-01-01 01:00:00 \(1 such row\); make"),
+    ],
+)
+def test_a_value_that_is_no_number_is_named(values: list[Any], message: str) -> None:
+    frame = one_item(hours(3), pd.Series(values), item_id=["x", "y", "y"])
+    bad_item = "x" if "1,5" in values else "y"
+    with pytest.raises(DataError, match=rf"b.csv: item '{bad_item}', column 'target': {message}"):
+        SeriesFrame.from_any(frame, sources=[("a.csv", 0), ("b.csv", 3)])
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [([date(2024, 1, 1)] * 2, "Date"), ([[1.0], [2.0]], "List"), ([{"a": 1}] * 2, "Struct")],
+)
+def test_a_column_that_holds_no_numbers_is_refused(values: list[Any], kind: str) -> None:
+    frame = pl.DataFrame({"timestamp": [1, 2], "target": values})
+    with pytest.raises(DataError, match=f"column 'target' must hold numbers, got {kind}.*; cast"):
+        SeriesFrame.from_any(frame)
+
+
+def test_columns_that_nobody_asked_for_do_not_matter() -> None:
+    odd = pd.Series([{"a": 1}, "text"], dtype=object)
+    assert SeriesFrame.from_any(one_item([1, 2], note=odd)).n_items == 1
+
+
+# Items
+
+
+def test_integer_ids_are_in_the_order_of_numbers_and_keep_their_type() -> None:
+    frame = one_item([1, 2] * 3, item_id=np.repeat(np.array([10, 9, 100], np.int32), 2))
+    series = SeriesFrame.from_any(frame)
+    assert series.items.to_list() == [9, 10, 100]
+    assert series.frame["item_id"].dtype == pl.Int32
+    assert series.values[:, 0].tolist() == [2, 3, 0, 1, 4, 5]
+
+
+def test_categorical_ids_stay_categorical() -> None:
+    ids = pd.Categorical(["b", "b", "a", "a"], categories=["b", "a", "unused"])
+    series = SeriesFrame.from_any(one_item([1, 2, 1, 2], item_id=ids))
+    assert series.items.to_list() == ["a", "b"]
+    assert series.values[:, 0].tolist() == [2, 3, 0, 1]
+    assert isinstance(series.to_origin(series.frame)["item_id"].dtype, pd.CategoricalDtype)
+
+
+@pytest.mark.parametrize("missing", [None, NAN])
+def test_a_missing_id_is_refused(missing: Any) -> None:
+    frame = one_item([1, 2, 3], item_id=[1.0, missing, missing])
+    message = r"b.csv: item None, column 'item_id': got a missing id in row 1 of the data \(2 such"
+    with pytest.raises(DataError, match=message):
+        SeriesFrame.from_any(frame, sources=[("a.csv", 1), ("b.csv", 2)])
+
+
+def test_duplicate_stamps_are_refused_and_counted_within_the_item() -> None:
+    stamps = [1, 2, 2, 2, 3, 1, 1]
+    frame = one_item(stamps, item_id=["a"] * 5 + ["b"] * 2)
+    message = (
+        "a.csv: item 'a', column 'timestamp': stamps of an item must differ, got 2 duplicate "
+        "timestamps, first 2; aggregate them or pass the column that tells them apart as id_column"
+    )
+    with pytest.raises(DataError, match=message):
+        SeriesFrame.from_any(frame, sources=[("a.csv", 7)])
+    with pytest.raises(DataError, match=r"item 'b'.* got 1 duplicate timestamp, first 1;"):
+        SeriesFrame.from_any(frame.drop([2, 3]))
+
+
+# Stamps
+
+
+def test_integer_steps_have_gaps_and_a_future_of_their_own() -> None:
+    series = SeriesFrame.from_any(one_item(np.array([10, 20, 50, 60], np.int16)))
+    assert series.freq == "step"
+    np.testing.assert_array_equal(series.values[:, 0], [0, 1, NAN, NAN, 2, 3])
+    assert series.future_timestamps(2).to_list() == [70, 80]
+    assert series.future_timestamps(2).dtype == pl.Int16
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_the_unit_of_stamps_is_kept(unit: str) -> None:
+    series = SeriesFrame.from_any(pl.from_pandas(one_item(hours(3).as_unit(unit))))
+    assert series.future_timestamps(1).dtype == pl.Datetime(unit)
+    assert series.future_timestamps(1).to_list() == [datetime(2024, 1, 1, 3)]
+
+
+def test_dates_stay_dates() -> None:
+    stamps = [date(2024, 2, 28), date(2024, 2, 29)]
+    series = SeriesFrame.from_any(pl.DataFrame({"timestamp": stamps, "target": [1.0, 2.0]}))
+    assert series.future_timestamps(1).to_list() == [date(2024, 3, 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "following"),
+    [
+        (["2024-01-01", "2024-01-02"], date(2024, 1, 3)),
+        (["2024/01/01", "2024/01/02"], date(2024, 1, 3)),
+        (["13/01/2024", "14/01/2024"], date(2024, 1, 15)),
+        (["01.02.2024", "02.02.2024"], date(2024, 2, 3)),
+        (["2024-01", "2024-02"], date(2024, 3, 1)),
+        (["2024-01-01 00:00", "2024-01-01 00:15"], datetime(2024, 1, 1, 0, 30)),
+        (["2024-01-01T00:00:00", "2024-01-01T00:00:01"], datetime(2024, 1, 1, 0, 0, 2)),
+        (["2024-01-01", "2024-01-01 12:00:00"], datetime(2024, 1, 2)),
+    ],
+)
+def test_stamps_may_be_text(text: list[str], following: date) -> None:
+    series = SeriesFrame.from_any(pl.DataFrame({"timestamp": text, "target": [1.0, 2.0]}))
+    assert series.future_timestamps(1).to_list() == [following]
+    assert type(series.future_timestamps(1)[0]) is type(following)
+
+
+def test_text_with_an_offset_is_a_time_of_utc() -> None:
+    text = ["2024-01-01T00:00:00+02:00", "2024-01-01T01:00:00+02:00"]
+    series = SeriesFrame.from_any(pl.DataFrame({"timestamp": text, "target": [1.0, 2.0]}))
+    assert series.stamp_type == pl.Datetime("us", "UTC")
+    assert series.last_timestamps()[0].isoformat() == "2023-12-31T23:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("stamps", "message"),
+    [
+        (["2024-01-01", "soon"], r"got text 'soon' that is no stamp in row 2 of the data \(1 such"),
+        (["soon", "later"], r"got text 'soon' that is no stamp in row 1 of the data \(2 such rows"),
+        (["01/13/2024", "01/14/2024"], r"got text '01/13/2024' that is no stamp .*; write stamps"),
+        (["01/02/2024", "01/03/2024"], r"got text '01/02/2024' that may be two days .*; write sta"),
+        ([20240131, 20240201], r"got the number 20240131 for the day 2024-01-31 .*; write stamps"),
+        ([datetime(2024, 1, 1), None], r"got a missing stamp in row 2 of the data .*; fill it or"),
+    ],
+)
+def test_a_stamp_that_cannot_be_read_is_named(stamps: list[Any], message: str) -> None:
+    frame = pl.DataFrame({"timestamp": stamps, "target": [1.0, 2.0]})
+    with pytest.raises(DataError, match=rf"a.csv: item '0', column 'timestamp': {message}"):
+        SeriesFrame.from_any(frame, sources=[("a.csv", 2)])
+
+
+def test_numbers_that_only_look_like_a_day_are_steps() -> None:
+    # 20240132 is no day.
+    series = SeriesFrame.from_any(one_item([20240131, 20240132]))
+    assert series.future_timestamps(1).to_list() == [20240133]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "kind"), [([1.0, 2.0], "Float64"), (pd.to_timedelta([1, 2], unit="h"), "Duration")]
+)
+def test_stamps_of_another_type_are_refused(stamps: Any, kind: str) -> None:
+    with pytest.raises(DataError, match=f"'timestamp' must hold stamps, dates or .*got {kind}"):
+        SeriesFrame.from_any(one_item(stamps))
+
+
+def test_an_empty_frame_is_refused() -> None:
+    with pytest.raises(DataError, match=r"a.csv: the frame must have rows, got none"):
+        SeriesFrame.from_any(one_item(hours(0)), sources=[("a.csv", 0)])
+
+
+# Time zones
+
+
+@pytest.mark.parametrize("start", ["2024-03-30", "2024-10-26"])
+@pytest.mark.parametrize("freq", ["h", "15min"])
+def test_hours_go_on_through_a_clock_change(start: str, freq: str) -> None:
+    stamps = pd.date_range(start, periods=200, freq=freq, tz="Europe/Berlin")
+    past, future = stamps[:20], stamps[20:]
+    series = SeriesFrame.from_any(one_item(past))
+    assert series.freq == freq
+    assert_same_stamps(series.future_timestamps(180), future)
+    whole = SeriesFrame.from_any(one_item(stamps))
+    assert not np.isnan(whole.values).any()
+    assert_same_stamps(whole.frame["timestamp"], stamps)
+
+
+@pytest.mark.parametrize("start", ["2024-03-29", "2024-10-25"])
+@pytest.mark.parametrize("freq", ["D", "B", "W-SUN", "MS", "ME"])
+def test_days_keep_their_hour_through_a_clock_change(start: str, freq: str) -> None:
+    stamps = pd.date_range(start, periods=12, freq=freq, tz="Europe/Berlin")
+    series = SeriesFrame.from_any(one_item(stamps[:8]))
+    assert series.freq == freq
+    assert_same_stamps(series.future_timestamps(4), stamps[8:])
+
+
+@pytest.mark.parametrize(
+    "wall", [["2024-03-31 01:30", "2024-03-31 03:30"], ["2024-10-27 02:30", "2024-10-27 02:30"]]
+)
+def test_two_stamps_around_a_clock_change_are_an_hour_apart(wall: list[str]) -> None:
+    stamps = pd.DatetimeIndex(wall).tz_localize("Europe/Berlin", ambiguous=np.array([True, False]))
+    series = SeriesFrame.from_any(one_item(stamps))
+    assert series.freq == "h"
+    assert series.future_timestamps(1)[0].timestamp() == stamps[1].timestamp() + 3600
+
+
+def test_two_days_around_a_clock_change_are_a_day_apart() -> None:
+    stamps = pd.date_range("2024-03-31", periods=2, freq="D", tz="Europe/Berlin")
+    assert SeriesFrame.from_any(one_item(stamps)).freq == "D"
+
+
+def test_a_day_whose_midnight_was_skipped_is_on_the_grid_before_and_after() -> None:
+    days = pd.date_range("2018-10-31", periods=9, freq="D")
+    stamps = days.tz_localize("America/Sao_Paulo", nonexistent="shift_forward")
+    assert stamps[4].hour == 1
+    whole = SeriesFrame.from_any(one_item(stamps))
+    assert whole.freq == "D"
+    assert_same_stamps(whole.frame["timestamp"], stamps)
+    ahead = SeriesFrame.from_any(one_item(stamps[:3])).future_timestamps(6)
+    assert_same_stamps(ahead, stamps[3:])
+
+
+def test_the_first_of_two_equal_hours_is_taken_for_a_day() -> None:
+    days = pd.date_range("2024-10-24 02:30", periods=3, freq="D", tz="Europe/Berlin")
+    ahead = SeriesFrame.from_any(one_item(days)).future_timestamps(1)[0]
+    assert ahead.isoformat() == "2024-10-27T02:30:00+02:00"
+
+
+def test_days_that_are_an_hour_off_are_not_excused_by_a_time_zone() -> None:
+    days = pd.date_range("2024-01-01", periods=6, freq="D", tz="Europe/Berlin").to_series()
+    days.iloc[3] += pd.Timedelta("1h")
+    with pytest.raises(DataError, match="got 2024-01-04 01:00:00"):
+        SeriesFrame.from_any(one_item(pd.DatetimeIndex(days)))
+
+
+# Short items, and a frequency that is given
+
+
+def test_an_item_of_one_stamp_takes_the_frequency_of_the_others() -> None:
+    frame = one_item([*hours(3), pd.Timestamp("2024-05-05 05:00")], item_id=list("aaab"))
+    series = SeriesFrame.from_any(frame)
+    assert series.lengths.tolist() == [3, 1]
+    assert series.future_timestamps(1).to_list() == [
+        datetime(2024, 1, 1, 3),
+        datetime(2024, 5, 5, 6),
+    ]
+
+
+def test_two_stamps_tell_a_frequency() -> None:
+    assert SeriesFrame.from_any(one_item(pd.to_datetime(["2024-01-01", "2024-01-08"]))).freq == (
+        "W-MON"
+    )
+
+
+def test_without_two_stamps_in_an_item_a_frequency_must_be_given() -> None:
+    frame = one_item(hours(2), item_id=["a", "b"])
+    series = SeriesFrame.from_any(frame)
+    assert series.freq is None
+    assert series.last_timestamps().to_list() == list(hours(2).to_pydatetime())
+    with pytest.raises(DataError, match=r"item 'a' must have two stamps .*, got one; pass freq="):
+        series.future_timestamps(1)
+    given = SeriesFrame.from_any(frame, freq="30min")
+    assert given.future_timestamps(1).to_list() == [
+        datetime(2024, 1, 1, 0, 30),
+        datetime(2024, 1, 1, 1, 30),
+    ]
+
+
+def test_a_given_frequency_finer_than_the_stamps_makes_gaps() -> None:
+    series = SeriesFrame.from_any(one_item(hours(3)), freq="30min")
+    np.testing.assert_array_equal(series.values[:, 0], [0, NAN, 1, NAN, 2])
+
+
+def test_a_given_frequency_that_does_not_fit_is_refused() -> None:
+    message = (
+        r"item '0', column 'timestamp': stamps must be regular steps of freq='2h', got "
+        r"2024-01-01 01:00:00 \(2 such rows\); pass another freq="
+    )
+    with pytest.raises(DataError, match=message):
+        SeriesFrame.from_any(one_item(hours(4)), freq="2h")
+
+
+def test_an_unknown_frequency_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"freq must be an alias .*, got 'fortnight'"):
+        SeriesFrame.from_any(one_item(hours(4)), freq="fortnight")
+
+
+# Cutoffs
+
+
+def test_before_drops_the_last_steps_of_every_item(tiny_frame) -> None:
+    series = SeriesFrame.from_any(tiny_frame)
+    past = series.before(10)
+    assert past.lengths.tolist() == [38, 26]
+    assert past.values[:, 0].tolist() == [
+        *series.values[:38, 0].tolist(),
+        *series.values[48:74, 0].tolist(),
+    ]
+    assert past.future_timestamps(10).to_list()[:10] == series.frame["timestamp"][38:48].to_list()
+    assert series.lengths.tolist() == [48, 36]
+
+
+def test_before_refuses_to_leave_an_item_empty(tiny_frame) -> None:
+    with pytest.raises(DataError, match=r"item 'b' must have more than 36 steps, got 36; drop it"):
+        SeriesFrame.from_any(tiny_frame).before(36)

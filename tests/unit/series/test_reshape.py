@@ -1,0 +1,81 @@
+"""Spreadsheets are wide: a value that landed in another item's series would never be noticed."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import tsfm
+from tsfm.errors import DataError
+from tsfm.series.frame import SeriesFrame
+from tsfm.series.reshape import to_long
+
+WIDE = pl.DataFrame(
+    {"timestamp": [1, 2, 3], "b": [1.0, None, 3.0], "a": [4, 5, 6], "on": [True, False, True]}
+)
+KINDS = {
+    "pandas": (pl.DataFrame.to_pandas, pd.DataFrame),
+    "polars": (pl.DataFrame.clone, pl.DataFrame),
+    "polars_lazy": (pl.DataFrame.lazy, pl.LazyFrame),
+    "pyarrow": (pl.DataFrame.to_arrow, pa.Table),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_column_becomes_an_item_of_the_same_kind_of_frame(kind: str) -> None:
+    convert, returned = KINDS[kind]
+    long = to_long(convert(WIDE))
+    assert isinstance(long, returned)
+    series = SeriesFrame.from_any(long)
+    assert series.items.to_list() == ["a", "b", "on"]
+    np.testing.assert_array_equal(
+        series.values[:, 0].reshape(3, 3), [[4, 5, 6], [1, np.nan, 3], [1, 0, 1]]
+    )
+
+
+def test_columns_come_in_the_order_id_stamp_target() -> None:
+    assert to_long(WIDE).columns == ["item_id", "timestamp", "target"]
+    named = to_long(
+        WIDE.rename({"timestamp": "when"}),
+        timestamp_column="when",
+        id_column="shop",
+        target="sales",
+    )
+    assert named.columns == ["shop", "when", "sales"]
+    assert named.height == 9
+
+
+@pytest.mark.parametrize("name", [None, "timestamp", "date"])
+def test_stamps_may_be_the_index_of_a_pandas_frame(name: str | None) -> None:
+    index = pd.date_range("2024-01-01", periods=3, freq="D", name=name)
+    long = to_long(pd.DataFrame({"a": [1.0, 2.0, 3.0], 7: [4.0, 5.0, 6.0]}, index=index))
+    series = SeriesFrame.from_any(long)
+    assert series.items.to_list() == ["7", "a"]
+    assert series.values[:, 0].tolist() == [4, 5, 6, 1, 2, 3]
+    assert series.freq == "D"
+
+
+def test_an_item_may_be_called_target_when_the_values_are_not() -> None:
+    wide = pl.DataFrame({"timestamp": [1, 2], "target": [1.0, 2.0], "item_id": [3.0, 4.0]})
+    long = to_long(wide, id_column="sensor", target="value")
+    assert long["sensor"].to_list() == ["target", "target", "item_id", "item_id"]
+
+
+def test_the_public_name_is_this_function() -> None:
+    assert tsfm.to_long is to_long
+
+
+@pytest.mark.parametrize(
+    ("wide", "message"),
+    [
+        (WIDE.drop("timestamp"), r"'timestamp' must be present, got \['b', 'a', 'on'\]; pass time"),
+        (WIDE.select("timestamp"), r"numeric columns besides 'timestamp', got none; drop or cast"),
+        (WIDE.rename({"a": "item_id"}), r"got columns \['item_id'\]; use the frame as it is if"),
+        (WIDE.rename({"a": "target"}), r"got columns \['target'\]; .* pass another id_column= or"),
+        (WIDE.with_columns(note=pl.lit("x")), r"besides 'timestamp', got \['note'\]; drop or cast"),
+    ],
+)
+def test_a_frame_that_is_not_wide_is_refused(wide: pl.DataFrame, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        to_long(wide)

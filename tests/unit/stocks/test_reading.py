@@ -1,0 +1,144 @@
+"""Whatever a user's bars look like, the panel is the same, or the error names stock and day."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from tsfm.errors import DataError
+from tsfm.stocks.panel import StockPanel
+
+
+@pytest.fixture
+def bars() -> pl.DataFrame:
+    """Two stocks over four sessions; B misses one, and its last has no volume."""
+    days = ["2020-01-06", "2020-01-07", "2020-01-08", "2020-01-09"]
+    first = {"item_id": "A", "timestamp": days, "close": [10.0, 11, 12, 13], "volume": [5, 5, 5, 5]}
+    second = {
+        "item_id": "B",
+        "timestamp": [days[0], days[1], days[3]],
+        "close": [20.0, None, 22],
+        "volume": [9, 9, 0],
+    }
+    frame = pl.concat([pl.DataFrame(first), pl.DataFrame(second)])
+    return frame.with_columns(
+        pl.col("timestamp").str.to_date(),
+        pl.col("item_id").replace_strict({"A": "tech", "B": "n/a"}).alias("sector"),
+    )
+
+
+def test_a_long_frame_becomes_days_by_stocks(bars: pl.DataFrame) -> None:
+    panel = StockPanel.from_frame(bars.sample(fraction=1, shuffle=True, seed=1))
+    assert panel.stocks == ("A", "B")
+    assert panel.fields == ("close", "volume")
+    np.testing.assert_array_equal(panel["close"][:, 0], [10, 11, 12, 13])
+    np.testing.assert_array_equal(panel["close"][:, 1], [20, np.nan, np.nan, 22])
+    np.testing.assert_array_equal(panel.member[:, 1], [True, False, False, True])
+    np.testing.assert_array_equal(panel.tradable[:, 1], [True, False, False, False])
+
+
+def test_pandas_text_days_and_other_names_give_the_same_panel(bars: pl.DataFrame) -> None:
+    expected = StockPanel.from_frame(bars)
+    other = pd.DataFrame(
+        {
+            "Ticker": bars["item_id"].to_list(),
+            "Date": bars["timestamp"].cast(pl.String).to_list(),
+            "Close": bars["close"].to_list(),
+            "Volume": bars["volume"].to_list(),
+        }
+    )
+    found = StockPanel.from_frame(other, id_column="Ticker", timestamp_column="Date")
+    assert found.stocks == expected.stocks
+    np.testing.assert_array_equal(found.days, expected.days)
+    np.testing.assert_array_equal(found.bars, expected.bars)
+
+
+def test_wide_frames_are_the_same_as_a_long_one(bars: pl.DataFrame) -> None:
+    expected = StockPanel.from_frame(bars, sector_column="sector")
+    close, volume = (
+        bars.pivot("item_id", index="timestamp", values=name).sort("timestamp")
+        for name in ("close", "volume")
+    )
+    found = StockPanel.from_wide(close, volume=volume, sectors={"A": "tech"})
+    np.testing.assert_array_equal(found["close"], expected["close"])
+    np.testing.assert_array_equal(found.sector, expected.sector)
+    indexed = close.to_pandas().set_index("timestamp")
+    np.testing.assert_array_equal(StockPanel.from_wide(indexed)["close"], expected["close"])
+
+
+def test_sectors_are_numbered_and_unknown_ones_are_not(bars: pl.DataFrame) -> None:
+    panel = StockPanel.from_frame(bars, sector_column="sector")
+    assert panel.sectors == ("tech",)
+    np.testing.assert_array_equal(panel.sector, [0, -1])
+    assert StockPanel.from_frame(bars).sectors == ()
+
+
+def test_members_are_those_of_the_column(bars: pl.DataFrame) -> None:
+    marked = bars.with_columns((pl.col("item_id") == "A").alias("in_index"))
+    panel = StockPanel.from_frame(marked, member_column="in_index")
+    assert panel.member[:, 0].all()
+    assert not panel.member[:, 1].any()
+
+
+def test_prices_follow_the_adjusted_close(bars: pl.DataFrame) -> None:
+    adjusted = bars.with_columns(
+        (pl.col("close") / 2).alias("Adj Close"), (pl.col("close") * 1.1).alias("high")
+    )
+    panel = StockPanel.from_frame(adjusted)
+    plain = StockPanel.from_frame(bars)
+    np.testing.assert_allclose(panel["close"], plain["close"] / 2)
+    np.testing.assert_allclose(panel["high"], plain["close"] * 1.1 / 2)
+    np.testing.assert_array_equal(panel["volume"], plain["volume"])
+    only = bars.select("item_id", "timestamp", pl.col("close").alias("adj_close"))
+    np.testing.assert_array_equal(StockPanel.from_frame(only)["close"], plain["close"])
+
+
+def test_days_are_the_sessions_of_a_calendar(bars: pl.DataFrame) -> None:
+    gap = bars.filter(pl.col("timestamp") != pl.date(2020, 1, 7))
+    panel = StockPanel.from_frame(gap, calendar="XNYS")
+    assert panel.n_days == 4
+    assert np.isnan(panel["close"][1]).all()
+    assert StockPanel.from_frame(gap).n_days == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (lambda x: pl.concat([x, x.head(1)]), {}, "stock 'A' must have one bar per day, got 2 on"),
+        (lambda x: x.rename({"item_id": "name"}), {}, r"must have the columns \['item_id'\]"),
+        (lambda x: x.drop("close"), {}, "must have a column close or adj_close"),
+        (
+            lambda x: x.with_columns(pl.col("timestamp") - pl.duration(days=1)),
+            {"calendar": "XNYS"},
+            "must be on sessions of XNYS, got '[AB]' on 2020-01-05 and 1 more",
+        ),
+        (
+            lambda x: x.with_columns(pl.col("close").cast(pl.String).alias("sector")),
+            {"sector_column": "sector"},
+            "stock 'A' must have one sector, got .*, and so for 1 more",
+        ),
+        (lambda x: x.head(0), {}, "must have rows, got none"),
+        (
+            lambda x: x.with_columns(pl.lit("soon").alias("timestamp")),
+            {},
+            "got 7 rows without a stock or a readable day",
+        ),
+        (
+            lambda x: x.with_columns(-pl.col("close")),
+            {},
+            r"close must be positive and finite, got -10.0 of 'A' on 2020-01-06 and 5 more",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(
+    bars: pl.DataFrame, change: Any, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        StockPanel.from_frame(change(bars), **options)
+
+
+def test_a_card_without_stocks_is_refused() -> None:
+    with pytest.raises(DataError, match="got 'el_nino' of role 'sample'; choose one whose role"):
+        StockPanel.from_card("el_nino")

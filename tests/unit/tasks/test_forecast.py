@@ -1,0 +1,435 @@
+"""The first call that everybody makes: any frame must work, come back alike, or be refused well."""
+
+import io
+import sys
+import warnings
+from datetime import date, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import torch
+
+import tsfm
+from tsfm.errors import ConfigError, DataError, NotCalibratedError
+from tsfm.models.model import Provenance, TimeSeriesModel
+from tsfm.models.timer import Timer, TimerConfig
+from tsfm.series.validation import ColumnNamesWarning
+from tsfm.tasks.arguments import at_least_one
+from tsfm.tasks.forecast import DECILES, Forecaster
+
+COLUMNS = ["item_id", "timestamp", "target_name", "predictions"]
+NAN = float("nan")
+
+
+@pytest.fixture(scope="module")
+def model() -> Forecaster:
+    return Forecaster.from_pretrained("tsfm-small", device="cpu")
+
+
+def tiny_model(normalization="causal", quantile_levels=(), context_length=64) -> Forecaster:
+    config = TimerConfig(
+        patch_length=4,
+        d_model=8,
+        n_heads=2,
+        n_layers=1,
+        d_ff=16,
+        normalization=normalization,
+        quantile_levels=quantile_levels,
+    )
+    backbone = Timer(config)
+    backbone.reset_parameters(torch.Generator().manual_seed(0))
+    return Forecaster(
+        TimeSeriesModel("timer", backbone, context_length, Provenance()), device="cpu"
+    )
+
+
+def steps(**targets) -> pl.DataFrame:
+    """One item with integer steps."""
+    (length,) = {len(values) for values in targets.values()}
+    return pl.DataFrame({"timestamp": range(length), **targets}, strict=False)
+
+
+def wave(n_steps: int) -> np.ndarray:
+    return 10 + np.sin(np.arange(n_steps) * 2 * np.pi / 12)
+
+
+# What comes back
+
+
+def test_a_row_per_item_target_and_step_with_a_column_per_level(model, tiny_frame):
+    frame = tiny_frame.with_columns(other=pl.col("target") * 2)
+    found = model.predict(
+        frame, prediction_length=3, target=["target", "other"], quantile_levels=[0.9, 0.05]
+    )
+    assert found.columns == [*COLUMNS, "0.9", "0.05"]
+    expected = pl.datetime_range(
+        datetime(2024, 1, 3), datetime(2024, 1, 3, 2), "1h", time_unit="us", eager=True
+    )
+    for name in ("target", "other"):
+        part = found.filter(item_id="a", target_name=name)
+        assert part["timestamp"].to_list() == expected.to_list()
+    second = found.filter(item_id="b", target_name="other")
+    assert second["timestamp"][0] == datetime(2024, 1, 2, 12)
+    assert found.height == 2 * 2 * 3
+    assert found.null_count().sum_horizontal()[0] == 0
+
+
+def test_targets_are_forecast_each_by_itself(model, tiny_frame):
+    frame = tiny_frame.with_columns(other=pl.col("target").sqrt())
+    both = model.predict(frame, prediction_length=5, target=["target", "other"])
+    for name in ("target", "other"):
+        alone = model.predict(frame, prediction_length=5, target=name)
+        assert both.filter(target_name=name).equals(alone)
+
+
+def test_predictions_are_the_median(model, tiny_frame):
+    found = model.predict(tiny_frame, prediction_length=7)
+    assert found.columns == [*COLUMNS, *map(str, DECILES)]
+    assert found["predictions"].equals(found["0.5"])
+    assert found["predictions"].equals(
+        model.predict(tiny_frame, prediction_length=7, quantile_levels=[0.2])["predictions"]
+    )
+
+
+def test_a_season_is_forecast(model):
+    found = model.predict(steps(target=wave(240)), prediction_length=24)
+    np.testing.assert_allclose(found["predictions"], wave(264)[240:], atol=0.1)
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame, pl.LazyFrame, pa.Table])
+def test_the_kind_of_frame_that_came_in_comes_out(model, tiny_frame, kind):
+    given = {
+        pd.DataFrame: tiny_frame.to_pandas,
+        pl.DataFrame: tiny_frame.clone,
+        pl.LazyFrame: tiny_frame.lazy,
+        pa.Table: tiny_frame.to_arrow,
+    }[kind]()
+    found = model.predict(given, prediction_length=4)
+    assert type(found) is kind
+    read = {
+        pd.DataFrame: pl.from_pandas,
+        pl.DataFrame: pl.DataFrame.clone,
+        pl.LazyFrame: pl.LazyFrame.collect,
+        pa.Table: pl.from_arrow,
+    }[kind](found)
+    expected = model.predict(tiny_frame, prediction_length=4)
+    assert read.columns == expected.columns
+    np.testing.assert_array_equal(read.drop("timestamp"), expected.drop("timestamp"))
+    assert read["timestamp"].to_list() == expected["timestamp"].to_list()
+
+
+def test_names_of_nixtla_are_used_and_come_back(model, tiny_frame):
+    renamed = tiny_frame.rename({"item_id": "unique_id", "timestamp": "ds", "target": "y"})
+    with pytest.warns(ColumnNamesWarning, match="using the columns"):
+        found = model.predict(renamed, prediction_length=2)
+    assert found.columns[:4] == ["unique_id", "ds", "target_name", "predictions"]
+    assert set(found["target_name"]) == {"y"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        named = model.predict(
+            renamed, prediction_length=2, id_column="unique_id", timestamp_column="ds", target="y"
+        )
+    assert named.equals(found)
+
+
+def test_integer_steps_go_on_with_their_step(model):
+    frame = pl.DataFrame({"timestamp": [10, 20, 30, 50], "target": [1, 2, 3, 5]})
+    found = model.predict(frame, prediction_length=2)
+    assert found["timestamp"].to_list() == [60, 70]
+    assert found["item_id"].to_list() == ["0", "0"]
+
+
+def test_integers_and_booleans_are_forecast_as_numbers(model):
+    counts = [0, 1, 1, 0] * 10
+    expected = model.predict(steps(target=[float(x) for x in counts]), prediction_length=3)
+    for kind in (pl.Int8, pl.UInt64, pl.Boolean, pl.Float32):
+        frame = steps(target=counts).with_columns(pl.col("target").cast(kind))
+        assert model.predict(frame, prediction_length=3).equals(expected)
+
+
+def test_a_calendar_makes_future_stamps_sessions(model):
+    days = pl.Series("timestamp", [date(2024, 6, d) for d in (24, 25, 26, 27, 28)])
+    frame = pl.DataFrame({"timestamp": days, "target": [1.0, 2.0, 3.0, 2.0, 1.0]})
+    found = model.predict(frame, prediction_length=4, calendar="XNYS")
+    # The exchange is closed on the Fourth of July and on weekends.
+    assert found["timestamp"].to_list() == [date(2024, 7, d) for d in (1, 2, 3, 5)]
+
+
+def test_ids_keep_their_type(model):
+    frame = pl.DataFrame(
+        {"item_id": [2, 1] * 8, "timestamp": np.repeat(range(8), 2), "target": 1.0}
+    )
+    found = model.predict(frame, prediction_length=1)
+    assert found["item_id"].to_list() == [1, 2]
+    assert found["item_id"].dtype == pl.Int64
+
+
+# Awkward series
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -7.3, 1e30, 1e-30, 1e300, -1.7e308, 1e-310])
+@pytest.mark.parametrize("length", [1, 2, 17, 100])
+def test_a_constant_goes_on_to_the_bit(model, value, length):
+    found = model.predict(
+        steps(target=[value] * length), prediction_length=70, quantile_levels=[0.01, 0.5, 0.99]
+    )
+    np.testing.assert_array_equal(found.select("predictions", "0.01", "0.5", "0.99"), value)
+
+
+@pytest.mark.parametrize("magnitude", [1e-300, 1e-30, 1e30, 1e300])
+def test_a_forecast_is_as_large_as_its_series(model, magnitude):
+    ordinary = model.predict(steps(target=wave(60)), prediction_length=20)
+    found = model.predict(steps(target=wave(60) * magnitude), prediction_length=20)
+    numbers = pl.exclude("item_id", "timestamp", "target_name")
+    np.testing.assert_allclose(
+        found.select(numbers), ordinary.select(numbers) * magnitude, rtol=1e-5
+    )
+
+
+def test_what_no_float_can_hold_is_the_largest_one(model):
+    values = [1.7e308, -1.7e308] * 20
+    found = model.predict(
+        steps(target=values), prediction_length=10, quantile_levels=[0.00001, 0.99999]
+    )
+    numbers = found.select("predictions", "1e-05", "0.99999").to_numpy()
+    assert np.isfinite(numbers).all()
+    assert np.abs(numbers).max() == sys.float_info.max
+
+
+@pytest.mark.parametrize(
+    "gaps",
+    [slice(0, 30), slice(90, 100), slice(40, 60), slice(0, 99), slice(1, 100), slice(0, 100, 2)],
+    ids=["leading", "trailing", "middle", "all but the last", "all but the first", "every other"],
+)
+def test_gaps_are_no_obstacle(model, gaps):
+    values = wave(100)
+    values[gaps] = NAN
+    found = model.predict(steps(target=values), prediction_length=20)
+    assert found["timestamp"].to_list() == list(range(100, 120))
+    assert found["predictions"].is_between(5, 15).all()
+
+
+def test_a_missing_row_is_a_missing_value(model):
+    frame = steps(target=wave(60))
+    without = frame.filter(~pl.col("timestamp").is_between(20, 33))
+    as_null = frame.with_columns(
+        pl.when(~pl.col("timestamp").is_between(20, 33)).then(pl.col("target"))
+    )
+    assert model.predict(without, prediction_length=5).equals(
+        model.predict(as_null, prediction_length=5)
+    )
+
+
+@pytest.mark.parametrize("n_before", [1, 16, 40, 3000])
+def test_a_series_begins_with_its_first_value(model, n_before):
+    """In a panel that was wide, young items start with missing values."""
+    young = np.concatenate([np.full(n_before, NAN), wave(48)])
+    found, expected = (
+        model.predict(steps(target=values), prediction_length=9).drop("timestamp")
+        for values in (young, wave(48))
+    )
+    assert found.equals(expected)
+
+
+def test_a_horizon_far_beyond_the_model_is_finite_and_tame(model):
+    found = model.predict(steps(target=wave(200)), prediction_length=2000)
+    assert found.height == 2000
+    assert found["timestamp"].to_list() == list(range(200, 2200))
+    numbers = found.select("predictions", *map(str, DECILES)).to_numpy()
+    assert (np.diff(numbers[:, 1:]) >= 0).all()
+    assert numbers.min() > 0
+    assert numbers.max() < 20
+
+
+@pytest.mark.parametrize("n_items", [1, 3, 40])
+def test_a_tiny_batch_is_read_as_a_larger_one(model, n_items):
+    """Short products end in other last bits, so a series would depend on its neighbours."""
+    seen = []
+    hook = model.model.backbone.blocks[0].register_forward_pre_hook(
+        lambda _, inputs: seen.append(inputs[0].shape)
+    )
+    values, offsets = np.arange(1, 1 + 2.0 * n_items)[:, None], 2 * np.arange(n_items + 1)
+    found = model.forecast_arrays(values, offsets, 3, (0.5,))
+    hook.remove()
+    (shape,) = seen
+    assert shape[0] * shape[1] == max(16, n_items)
+    assert found.shape == (n_items, 1, 3, 1)
+    np.testing.assert_allclose(found[-1], found[0] + 2 * (n_items - 1), rtol=1e-5)
+
+
+# Context
+
+
+def test_only_the_context_is_read(model):
+    values = wave(100)
+    expected = model.predict(steps(target=values[-30:]), prediction_length=5)
+    found = model.predict(steps(target=values), prediction_length=5, context_length=30)
+    assert found.drop("timestamp").equals(expected.drop("timestamp"))
+    other = model.predict(steps(target=values), prediction_length=5)
+    assert not found.equals(other)
+
+
+def test_a_context_longer_than_the_series_or_the_model_changes_nothing(model):
+    frame = steps(target=wave(100))
+    expected = model.predict(frame, prediction_length=5)
+    assert model.predict(frame, prediction_length=5, context_length=101).equals(expected)
+    long = steps(target=wave(2100))
+    assert model.predict(long, prediction_length=2, context_length=9999).equals(
+        model.predict(long, prediction_length=2)
+    )
+
+
+# Point models
+
+
+@pytest.mark.parametrize("normalization", ["causal", "window"])
+def test_a_point_model_has_a_median_and_nothing_else(normalization):
+    model = tiny_model(normalization)
+    found = model.predict(steps(target=wave(30)), prediction_length=11, quantile_levels=[0.5])
+    assert found["predictions"].equals(found["0.5"])
+    assert found["predictions"].is_finite().all()
+    with pytest.raises(NotCalibratedError, match=r"must be \[0\.5\] for .* got \[0\.1, 0\.5\]"):
+        model.predict(steps(target=wave(30)), prediction_length=1, quantile_levels=[0.1, 0.5])
+
+
+def test_a_constant_goes_on_in_a_point_model_too():
+    for normalization in ("causal", "window"):
+        found = tiny_model(normalization).predict(
+            steps(target=[0.1] * 9), prediction_length=30, quantile_levels=[0.5]
+        )
+        assert set(found["predictions"]) == {0.1}
+
+
+# Arrays
+
+
+def test_a_series_without_values_has_no_forecast(model):
+    values = np.array([NAN, NAN, 1.0, 2.0])[:, None]
+    found = model.forecast_arrays(values, np.array([0, 0, 2, 4]), 3, (0.5,))
+    np.testing.assert_array_equal(np.isnan(found[:, 0, :, 0]).all(1), [True, True, False])
+    assert np.isfinite(found[2]).all()
+
+
+def test_a_forecaster_survives_its_folder(model, tmp_path: Path, tiny_frame):
+    again = Forecaster.from_pretrained(model.save_pretrained(tmp_path / "copy"), device="cpu")
+    assert again.predict(tiny_frame, prediction_length=3).equals(
+        model.predict(tiny_frame, prediction_length=3)
+    )
+
+
+def test_a_folder_that_was_written_again_is_read_again(tmp_path: Path, tiny_frame):
+    before, after = (tiny_model(quantile_levels=(0.5,), context_length=n) for n in (64, 4))
+    found = []
+    for model in (before, after):
+        folder = model.save_pretrained(tmp_path / "mine")
+        found.append(
+            tsfm.forecast(tiny_frame, prediction_length=2, model=folder, quantile_levels=[0.5])
+        )
+        assert found[-1].equals(
+            model.predict(tiny_frame, prediction_length=2, quantile_levels=[0.5])
+        )
+    assert not found[0].equals(found[1])
+
+
+# Progress
+
+
+def test_a_bar_is_shown_where_it_is_asked_for(model, tiny_frame, capsys):
+    model.predict(tiny_frame, prediction_length=1, progress=True)
+    out, err = capsys.readouterr()
+    assert "forecasting" in err
+    assert "2/2" in err
+    assert out == ""
+
+
+@pytest.mark.parametrize("progress", [None, False])
+def test_away_from_a_terminal_there_is_silence(model, tiny_frame, capsys, progress):
+    model.predict(tiny_frame, prediction_length=1, progress=progress)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("progress", "shown"), [(None, True), (False, False)])
+def test_on_a_terminal_a_bar_is_shown_unless_refused(
+    model, tiny_frame, monkeypatch, progress, shown
+):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    model.predict(tiny_frame, prediction_length=1, progress=progress)
+    assert ("forecasting" in terminal.getvalue()) == shown
+
+
+# Refusals
+
+
+def test_an_item_without_values_is_named(model, tiny_frame):
+    frame = tiny_frame.with_columns(load=pl.when(pl.col("item_id") != "b").then(pl.col("target")))
+    with pytest.raises(
+        DataError,
+        match=r"item 'b', column 'load': must have a value, got only missing ones \(1 such",
+    ):
+        model.predict(frame, prediction_length=1, target=["target", "load"])
+
+
+def test_an_item_without_values_in_its_context_is_named(model):
+    values = np.append(wave(40), [NAN] * 8)
+    model.predict(steps(target=values), prediction_length=1, context_length=9)
+    with pytest.raises(DataError, match=r"item '0'.* must have a value in its last 8 steps"):
+        model.predict(steps(target=values), prediction_length=1, context_length=8)
+
+
+def test_a_single_stamp_needs_a_frequency(model):
+    frame = pl.DataFrame({"timestamp": [datetime(2024, 1, 31)], "target": [5.0]})
+    with pytest.raises(DataError, match=r"must have two stamps .* pass freq="):
+        model.predict(frame, prediction_length=1)
+    found = model.predict(frame, prediction_length=2, freq="ME")
+    assert found["timestamp"].to_list() == [datetime(2024, 2, 29), datetime(2024, 3, 31)]
+    assert found["predictions"].to_list() == [5.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"prediction_length": 0}, "prediction_length must be a whole .* at least 1, got 0"),
+        ({"context_length": 0}, "context_length must be a whole number .* got 0"),
+        ({"context_length": -5}, "context_length must be a whole number .* got -5"),
+        ({"batch_size": 0}, "batch_size must be a whole number .* got 0"),
+        ({"quantile_levels": [0.5, 1.5]}, r"quantile_levels must be different .* got \[0\.5, 1\.5"),
+        ({"freq": "fortnight"}, "freq must be an alias .* got 'fortnight'"),
+        ({"calendar": "NYSE2"}, "calendar must be an exchange code, got 'NYSE2'"),
+    ],
+)
+def test_wrong_arguments_are_refused(model, tiny_frame, arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        model.predict(tiny_frame, **{"prediction_length": 3, **arguments})
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.0, True, None, "3"])
+def test_a_count_is_a_positive_whole_number(number):
+    with pytest.raises(
+        ConfigError, match=f"n must be a whole number of at least 1, got {number!r}"
+    ):
+        at_least_one("n", number)
+
+
+def test_numbers_of_numpy_are_counts():
+    assert at_least_one("n", np.int32(3)) == 3
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(tiny_frame, name):
+    with pytest.raises(ConfigError, match=f"device must be 'auto', .* got '{name}': "):
+        tsfm.forecast(tiny_frame, prediction_length=1, device=name)
+
+
+@pytest.mark.parametrize("name", ["target_name", "predictions", "0.5"])
+def test_a_key_that_has_the_name_of_an_answer_is_refused(model, tiny_frame, name):
+    with pytest.raises(DataError, match=f"column '{name}' must not be the id or the timestamp"):
+        model.predict(tiny_frame.rename({"item_id": name}), prediction_length=1, id_column=name)

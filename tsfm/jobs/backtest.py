@@ -1,0 +1,248 @@
+"""Rank stocks and trade on it: pre-train, fine-tune, test; rivals and an audit beside every number.
+
+A seed whose ranker is in the run's folder is not fitted again, as long as panel, split and ranker
+are configured as they were.
+"""
+
+import json
+import time
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from pydantic import ConfigDict, Field, PositiveInt
+from pydantic.dataclasses import dataclass
+from pydantic_core import to_jsonable_python
+
+from tsfm.config import Recipe, build_sections, discover_all, dump
+from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.jobs import backtest_rows, backtest_tables
+from tsfm.mlflow_tracker import TrackingConfig, make_tracker
+from tsfm.models.backbone import count_parameters
+from tsfm.shapes import Float, Int, ndarray
+from tsfm.stocks.cross_sections import CrossSections, cross_sections
+from tsfm.stocks.fitting import RankerConfig, days_of
+from tsfm.stocks.look_ahead import audit, future_hidden
+from tsfm.stocks.metrics import information_coefficient, mean_of, rank_information_coefficient
+from tsfm.stocks.panel import StockPanel
+from tsfm.stocks.ranker import StockRanker
+from tsfm.stocks.split import SplitConfig, SplitDays
+from tsfm.stocks.stream import PanelConfig, panel_inputs, read_panel
+from tsfm.tracking import Tracker, recorded
+
+FITTED = ("panel", "split", "ranker")
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class BacktestRunConfig:
+    """The ``[run]`` section of a recipe for `tsfm backtest`.
+
+    Parameters
+    ----------
+    seeds
+        One ranker each; the spread over them is the error of the table.
+    output
+        Folder of the run; by default ``runs/<recipe>``.
+    """
+
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
+    device: str = "auto"
+    output: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class BacktestConfig:
+    """The ``[backtest]`` section; execution and universe are those of the ranker's windows.
+
+    Parameters
+    ----------
+    top_k
+        Stocks held, equally weighted, anew every day; one table each.
+    costs_bps
+        Basis points of all that is bought or sold.
+    n_random
+        Random portfolios beside each.
+    audit_cutoffs
+        Test days after which everything is changed, to see whether a score before them moves.
+    hide_future
+        Score the test once more, every day from a panel that ends with it: what was the future
+        worth?
+    """
+
+    top_k: tuple[PositiveInt, ...] = Field(default=(5,), min_length=1)
+    costs_bps: tuple[float, ...] = Field(default=(0.0, 5.0, 10.0), min_length=1)
+    n_random: PositiveInt = 200
+    audit_cutoffs: PositiveInt = 10
+    hide_future: bool = True
+
+
+def sections(recipe: Recipe) -> dict[str, Any]:
+    """Build every section of a recipe.
+
+    Raises
+    ------
+    ConfigError
+        With the problems of all sections together.
+    """
+    discover_all()
+    return build_sections(
+        recipe,
+        {
+            "run": BacktestRunConfig,
+            "panel": PanelConfig,
+            "split": SplitConfig,
+            "ranker": RankerConfig,
+            "backtest": BacktestConfig,
+            "tracking": TrackingConfig,
+        },
+    )
+
+
+def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
+    """Fit a ranker per seed, score the test days, and write what that was worth.
+
+    Writes ``config.toml``, ``seed<n>/`` with each ranker, ``results.parquet``, ``results.md`` and,
+    last, ``report.json``.
+
+    Parameters
+    ----------
+    tracker
+        By default an MLflow run, at the recipe's or the environment's address.
+
+    Returns
+    -------
+    report
+        What ``report.json`` holds, with ``message``: the tables, and where the results are.
+
+    Raises
+    ------
+    ConfigError
+        When the recipe is wrong.
+    DataError
+        When the panel cannot be read.
+    """
+    started = time.perf_counter()
+    parts = sections(recipe)
+    folder = Path(parts["run"].output or Path("runs") / recipe.name)
+    resolved = {name: asdict(section) for name, section in parts.items()}
+    panel = read_panel(parts["panel"])
+    shown = cross_sections(panel, parts["ranker"].windows)
+    days = days_of(shown, parts["split"])
+    with recorded(tracker or make_tracker(parts["tracking"]), recipe.name, resolved) as record:
+        for data in panel_inputs(parts["panel"]):
+            record.log_input(data.name, data.digest, source=data.source, context="backtest")
+        rankers = _rankers(parts, resolved, panel, shown, folder, record)
+        rows = backtest_rows.make_rows(parts["backtest"], shown, days, rankers)
+        report = {
+            "recipe": recipe.name,
+            "config": to_jsonable_python(resolved),
+            "panel": backtest_rows.describe(shown, days),
+            "results": rows.to_dicts(),
+            "look_ahead": _look_ahead(parts["backtest"], shown, panel, days, rankers),
+            "pretext": {seed: ranker.report.get("pretext", {}) for seed, ranker in rankers.items()},
+            "training": {
+                seed: {phase: ranker.report.get(phase) for phase in ("pretrain", "finetune")}
+                for seed, ranker in rankers.items()
+            },
+            "parameters": count_parameters(next(iter(rankers.values())).model.backbone),
+            "commit": commit(),
+            "versions": versions(),
+            "peak_memory_mb": peak_memory_mb(),
+            "seconds": time.perf_counter() - started,
+        }
+        report["table"] = backtest_tables.render(report, rows)
+        _write(folder, rows, report)
+        record.log(0, backtest_tables.metrics(rows))
+        for name in ("config.toml", "results.md", "results.parquet", "report.json"):
+            record.artifact(folder / name)
+    return {**report, "message": f"{report['table']}\nresults: {folder}"}
+
+
+def _rankers(
+    parts: Mapping[str, Any],
+    resolved: Mapping[str, Any],
+    panel: StockPanel,
+    shown: CrossSections,
+    folder: Path,
+    tracker: Tracker,
+) -> dict[int, StockRanker]:
+    """Fit one ranker per seed, or read those of an earlier run of the same configuration."""
+    file = folder / "config.toml"
+    text = dump(resolved)
+    wanted, before = tomllib.loads(text), {}
+    if file.is_file():
+        before = tomllib.loads(file.read_text(encoding="utf-8"))
+    is_same = all(before.get(name) == wanted.get(name) for name in FITTED)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.json").unlink(missing_ok=True)
+    file.write_text(text, encoding="utf-8")
+    device = parts["run"].device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    rankers = {}
+    for seed in parts["run"].seeds:
+        place = folder / f"seed{seed}"
+        if is_same and (place / "ranker.json").is_file():
+            rankers[seed] = StockRanker.from_pretrained(place)
+            continue
+        rankers[seed] = StockRanker.fit(
+            panel,
+            parts["split"],
+            parts["ranker"],
+            seed=seed,
+            device=device,
+            tracker=backtest_rows.SeedTracker(seed, tracker),
+            sections=shown,
+        )
+        rankers[seed].save_pretrained(place)
+    return rankers
+
+
+def _look_ahead(
+    config: BacktestConfig,
+    shown: CrossSections,
+    panel: StockPanel,
+    days: SplitDays,
+    rankers: Mapping[int, StockRanker],
+) -> dict[str, Any]:
+    """Change the future, and hide it."""
+
+    def score(
+        known: StockPanel, asked: Int[ndarray, " asked"]
+    ) -> Float[ndarray, "ranker asked stock"]:
+        again = cross_sections(known, shown.config, first_day=int(asked.min()))
+        return np.stack(
+            [one.predict(known, days=asked, sections=again)[asked] for one in rankers.values()]
+        )
+
+    found = audit(
+        score,
+        panel,
+        days.test[:-1],
+        n_cutoffs=config.audit_cutoffs,
+        generator=np.random.default_rng(0),
+    )
+    result: dict[str, Any] = {**asdict(found), "ok": found.ok}
+    # What nothing moves is worth the same without a future.
+    if config.hide_future and not found.ok:
+        hidden = future_hidden(score, panel, days.test)
+        returns, tradable = shown.forward_returns[days.test], shown.panel.tradable[days.test]
+        for name, measure in (
+            ("ic", information_coefficient),
+            ("rank_ic", rank_information_coefficient),
+        ):
+            result[f"hidden_{name}"] = [mean_of(measure(one, returns, tradable)) for one in hidden]
+    return result
+
+
+def _write(folder: Path, rows: pl.DataFrame, report: dict[str, Any]) -> None:
+    """Write the results; `report.json` last, so that its presence means that all is there."""
+    rows.write_parquet(folder / "results.parquet")
+    (folder / "results.md").write_text(report["table"], encoding="utf-8")
+    text = json.dumps(to_jsonable_python(report, inf_nan_mode="null"), indent=2)
+    (folder / "report.json").write_text(text + "\n", encoding="utf-8")

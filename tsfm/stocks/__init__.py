@@ -1,0 +1,1 @@
+"""Stocks: panels, pretext tasks, ranking, selection and backtests; all that knows what one is."""

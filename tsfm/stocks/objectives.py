@@ -1,0 +1,190 @@
+"""What a network can learn from bars alone: which stock, which sector, what the hidden days cost.
+
+Each task owns its head and runs on any `Encoder`, so on Timer as on SSPT. Stocks and their sectors
+come with the batch, a `StockBatch`.
+
+References
+----------
+Wang, Ma and Cohen (2025), arXiv 2506.16746, section 3.2: stock code classification, stock sector
+classification and moving average prediction. `MovingAverageConfig` has the released form of the
+third, which its own inputs nearly answer, and ours, which asks for days that cannot be seen.
+"""
+
+from typing import Any
+
+import torch
+from einops import repeat
+from pydantic import ConfigDict, PositiveInt
+from pydantic.dataclasses import dataclass
+from torch import nn
+from torch.nn import functional as F
+
+from tsfm.errors import ConfigError
+from tsfm.models.backbone import Encoder
+from tsfm.models.heads import TokenSizes, token_inside
+from tsfm.objectives.objective import OBJECTIVES, Loss
+from tsfm.series.windows import WindowBatch
+from tsfm.shapes import Bool, Float, Inside, Int, Observed, Tensor, Tokens, Values
+from tsfm.stocks.panel import StockBatch
+
+
+def pooled(tokens: Tokens, inside: Inside, patch_length: int) -> Float[Tensor, "batch d_model"]:
+    """Return the mean over the tokens within the series, of all channels; zero without any."""
+    counted = token_inside(inside, tokens.shape[2], patch_length)
+    weight = repeat(counted, "batch token -> batch channel token 1", channel=tokens.shape[1])
+    total = torch.where(weight, tokens, 0.0).sum((1, 2))
+    return total / weight.to(tokens.dtype).sum((1, 2)).clamp(min=1)
+
+
+def require_stocks(batch: WindowBatch, name: str) -> StockBatch:
+    """Return the batch as one of stocks.
+
+    Raises
+    ------
+    ConfigError
+        When it is none.
+    """
+    if not isinstance(batch, StockBatch):
+        raise ConfigError(
+            f"objective {name!r} needs batches of stocks, got {type(batch).__name__}; set "
+            "data.name='stocks'"
+        )
+    return batch
+
+
+class HeadObjective(nn.Module):
+    """An objective with a linear head on the mean token.
+
+    The head starts at zero, from the mean of what it says, and so needs no generator.
+    """
+
+    requires = Encoder
+
+    def __init__(self, backbone: Any, d_out: int) -> None:
+        super().__init__()
+        if not isinstance(backbone, Encoder):
+            raise ConfigError(
+                f"objective {type(self).__name__} needs an Encoder, got "
+                f"{type(backbone).__name__}; choose another objective or backbone"
+            )
+        sizes = TokenSizes.of(backbone)
+        self.patch_length = sizes.patch_length
+        self.head = nn.Linear(sizes.d_model, d_out)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def said(
+        self, model: Any, values: Values, observed: Observed, inside: Inside
+    ) -> Float[Tensor, "batch out"]:
+        """Return what the head makes of each window."""
+        tokens = model.encode(values, observed, inside)
+        return self.head(pooled(tokens, inside, self.patch_length))
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class StockCodeConfig:
+    """Options of `StockCode`.
+
+    Parameters
+    ----------
+    n_stocks
+        Of the panel; the default is the published NASDAQ universe.
+    """
+
+    n_stocks: PositiveInt = 1026
+
+
+@OBJECTIVES.register("stock_code")
+class StockCode(HeadObjective):
+    """Cross entropy over which stock a window is of; ``accuracy`` is among the parts."""
+
+    Config = StockCodeConfig
+
+    def __init__(self, config: StockCodeConfig, backbone: Any) -> None:
+        super().__init__(backbone, config.n_stocks)
+        self.config = config
+
+    def forward(self, model: Any, batch: WindowBatch, generator: torch.Generator) -> Loss:  # noqa: ARG002
+        """Return the mean over windows that show anything."""
+        stocks = require_stocks(batch, "stock_code")
+        said = self.said(model, batch.values, batch.observed, batch.inside)
+        counted = batch.observed.any(-1).any(-1)
+        return class_loss(said, stocks.stock, counted, name="n_stocks")
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class StockSectorConfig:
+    """Options of `StockSector`.
+
+    Parameters
+    ----------
+    n_sectors
+        Of the panel; the default is that of the published NASDAQ universe.
+    balanced
+        All sectors of a batch weigh alike; False as published, where large ones rule.
+    """
+
+    n_sectors: PositiveInt = 112
+    balanced: bool = True
+
+
+@OBJECTIVES.register("stock_sector")
+class StockSector(HeadObjective):
+    """Cross entropy over the sector of a window's stock; unknown sectors do not count."""
+
+    Config = StockSectorConfig
+
+    def __init__(self, config: StockSectorConfig, backbone: Any) -> None:
+        super().__init__(backbone, config.n_sectors)
+        self.config = config
+
+    def forward(self, model: Any, batch: WindowBatch, generator: torch.Generator) -> Loss:  # noqa: ARG002
+        """Return the mean over windows of known sectors."""
+        stocks = require_stocks(batch, "stock_sector")
+        said = self.said(model, batch.values, batch.observed, batch.inside)
+        counted = batch.observed.any(-1).any(-1) & (stocks.sector >= 0)
+        return class_loss(
+            said, stocks.sector, counted, name="n_sectors", balanced=self.config.balanced
+        )
+
+
+def class_loss(
+    said: Float[Tensor, "batch label"],
+    label: Int[Tensor, " batch"],
+    counted: Bool[Tensor, " batch"],
+    *,
+    name: str,
+    balanced: bool = False,
+) -> Loss:
+    """Return cross entropy and accuracy over the rows that count.
+
+    Parameters
+    ----------
+    name
+        Of the option that says how many labels there are.
+    balanced
+        Each row weighs one over the rows of its label.
+
+    Raises
+    ------
+    ConfigError
+        When a label has no output.
+    """
+    n_labels = said.shape[1]
+    highest = int(torch.where(counted, label, -1).max()) if len(label) else -1
+    if highest >= n_labels:
+        raise ConfigError(
+            f"{name} must exceed every label of the panel, got {name}={n_labels} and label "
+            f"{highest}; raise it in objective.config"
+        )
+    safe = torch.where(counted, label, 0)
+    weight = counted.to(said.dtype)
+    if balanced:
+        size = torch.zeros(n_labels, dtype=said.dtype, device=said.device)
+        size = size.index_add(0, safe, weight)
+        weight = weight / size[safe].clamp(min=1)
+    loss = F.cross_entropy(said, safe, reduction="none")
+    count = int(counted.sum())
+    total = torch.where(counted, loss * weight, 0.0).sum() / weight.sum().clamp(min=1e-12)
+    right = ((said.argmax(-1) == label) & counted).sum() / max(count, 1)
+    return Loss(total, count, {"accuracy": right.detach()})

@@ -1,0 +1,166 @@
+"""StockRanker: a backbone that learned stocks, fine-tuned to say which will do best tomorrow."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from tsfm.errors import CheckpointError
+from tsfm.models.model import TimeSeriesModel
+from tsfm.models.pretrained import load_pretrained, save_pretrained
+from tsfm.shapes import Float64, Int, ndarray
+from tsfm.stocks.cross_sections import CrossSections, cross_sections
+from tsfm.stocks.fitting import Common, RankerConfig, fit_ranker, ranking_config
+from tsfm.stocks.panel import StockPanel
+from tsfm.stocks.ranking import ReturnRanking
+from tsfm.stocks.split import SplitConfig
+from tsfm.tracking import NoTracker, Tracker
+
+FORMAT = 1
+RANKER_FILE = "ranker.json"
+HEAD_FILE = "head.safetensors"
+
+
+class StockRanker:
+    """Scores stocks day by day from their windows; a higher score is a higher expected return.
+
+    Examples
+    --------
+    >>> from tsfm.stocks.simulation import SimulationConfig, simulated_panel
+    >>> panel = simulated_panel(SimulationConfig(n_stocks=6, n_days=40))
+    >>> split = SplitConfig(validation_start="2013-02-04", test_start="2013-02-14")
+    >>> small = RankerConfig(model={"d_model": 8, "d_ff": 8, "n_heads": 1}, pretext={})
+    >>> ranker = StockRanker.fit(panel, split, small, seed=0)
+    >>> scores = ranker.predict(panel)
+    >>> scores.shape, bool(np.isnan(scores[14]).all()), bool(np.isfinite(scores[15]).all())
+    ((40, 6), True, True)
+    """
+
+    def __init__(
+        self,
+        config: RankerConfig,
+        model: TimeSeriesModel,
+        objective: ReturnRanking,
+        report: Mapping[str, Any],
+    ) -> None:
+        self.config = config
+        self.model = model
+        self.objective = objective.eval()
+        self.report = dict(report)
+
+    @classmethod
+    def fit(
+        cls,
+        panel: StockPanel,
+        split: SplitConfig,
+        config: RankerConfig,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        tracker: Tracker | None = None,
+        sections: CrossSections | None = None,
+        progress: bool | None = None,
+    ) -> "StockRanker":
+        """Pre-train when there are pretext tasks, then fine-tune to rank returns.
+
+        Nothing of the test part is looked at, unless the configured features or universe do.
+
+        Parameters
+        ----------
+        sections
+            Those of `panel` and ``config.windows``, when they are at hand.
+        """
+        common = Common(
+            seed=seed,
+            device=torch.device(device),
+            tracker=tracker or NoTracker(),
+            progress=progress,
+        )
+        sections = sections or cross_sections(panel, config.windows)
+        model, objective, report = fit_ranker(config, sections, split, common)
+        return cls(config, model, objective, report)
+
+    @torch.no_grad()
+    def predict(
+        self,
+        panel: StockPanel,
+        *,
+        days: Int[ndarray, " asked"] | None = None,
+        sections: CrossSections | None = None,
+    ) -> Float64[ndarray, "day stock"]:
+        """Return the scores of every day and stock of `panel`.
+
+        Parameters
+        ----------
+        days
+            Places in the panel; by default all.
+        sections
+            Those of `panel`, when they are at hand.
+
+        Returns
+        -------
+        array
+            Predicted simple returns; NaN on other days, and where a stock is no member or has too
+            few bars.
+        """
+        if sections is None:
+            first = 0 if days is None or not len(days) else int(days.min())
+            sections = cross_sections(panel, self.config.windows, first_day=first)
+        scores = np.full((panel.n_days, panel.n_stocks), np.nan)
+        for day in np.arange(panel.n_days) if days is None else days:
+            stocks = np.flatnonzero(sections.eligible[day])
+            if len(stocks):
+                batch = sections.batch(int(day), stocks)
+                said = self.objective.scores(self.model.backbone, batch)
+                scores[day, stocks] = said.numpy().astype(np.float64)
+        return scores
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write the backbone's checkpoint, the head, and last ``ranker.json``."""
+        folder = Path(folder)
+        (folder / RANKER_FILE).unlink(missing_ok=True)
+        save_pretrained(self.model, folder)
+        state = self.objective.state_dict()
+        head = {name: one.detach().contiguous() for name, one in state.items()}
+        (folder / HEAD_FILE).write_bytes(save(head))
+        content = {"format": FORMAT, "config": self.config, "report": self.report}
+        text = json.dumps(to_jsonable_python(content), indent=2)
+        (folder / RANKER_FILE).write_text(text + "\n", encoding="utf-8")
+        return folder
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> "StockRanker":
+        """Load what `save_pretrained` wrote.
+
+        Raises
+        ------
+        CheckpointError
+            When the folder holds no ranker, or one that does not fit this version.
+        """
+        try:
+            text = (Path(folder) / RANKER_FILE).read_text(encoding="utf-8")
+            content = _of_this_format(json.loads(text))
+            config = TypeAdapter(RankerConfig).validate_python(content["config"])
+            model = load_pretrained(folder)
+            objective = ReturnRanking(ranking_config(config), model.backbone)
+            objective.load_state_dict(load_file(Path(folder) / HEAD_FILE))
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise CheckpointError(
+                f"a ranker must have a readable {RANKER_FILE} and {HEAD_FILE}, got {folder}: "
+                f"{reason}; save it again with save_pretrained"
+            ) from error
+        return cls(config, model, objective, content["report"])
+
+
+def _of_this_format(content: Any) -> Any:
+    if content["format"] != FORMAT:
+        raise ValueError(f"format {content['format']}, and this version reads {FORMAT}")
+    return content

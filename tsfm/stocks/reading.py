@@ -1,0 +1,241 @@
+"""Frames and cards to panels, with every problem named by stock and day."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tsfm.errors import DataError
+from tsfm.series.calendars import sessions
+from tsfm.series.cards import load_card, require_file
+from tsfm.series.convert import to_polars
+from tsfm.shapes import Int, ndarray
+from tsfm.stocks.panel import FIELDS, PRICES, StockPanel
+
+SECTOR_COLUMNS = ("sector", "industry")
+UNKNOWN_SECTORS = ("", "n/a", "na", "none", "unknown")
+
+
+def read_card_panel(name: str, *, start: str | None = None, end: str | None = None) -> StockPanel:
+    """Return the panel of a stock card, whose file has a ticker, a date and bars.
+
+    Raises
+    ------
+    DataError
+        When there is no such card or file, or it holds no stocks.
+    """
+    card = load_card(name)
+    if card.role != "stock":
+        raise DataError(
+            f"a panel must be read from a card of stocks, got {name!r} of role {card.role!r}; "
+            "choose one whose role is stock"
+        )
+    file = require_file(card)
+    frame = pl.scan_parquet(file) if card.format == "parquet" else pl.scan_csv(file)
+    columns = frame.collect_schema().names()
+    for bound, keep in ((start, pl.Expr.__ge__), (end, pl.Expr.__le__)):
+        if bound is not None:
+            frame = frame.filter(
+                keep(pl.col(card.timestamp).cast(pl.Date), pl.lit(bound).str.to_date())
+            )
+    return read_frame(
+        frame.collect(),
+        id_column=card.item_id,
+        timestamp_column=card.timestamp,
+        sector_column=next((one for one in SECTOR_COLUMNS if one in columns), None),
+        name=name,
+    )
+
+
+def read_frame(
+    frame: Any,
+    *,
+    id_column: str = "item_id",
+    timestamp_column: str = "timestamp",
+    sector_column: str | None = None,
+    member_column: str | None = None,
+    calendar: str | None = None,
+    name: str = "",
+) -> StockPanel:
+    """Return the panel of a long frame: one row per stock and day.
+
+    Columns are called as quants call them, in any case: open, high, low, close, volume, and
+    ``adj_close`` (or ``Adj Close``), by whose ratio to the close all prices are adjusted.
+
+    Parameters
+    ----------
+    sector_column
+        One value per stock; what is empty or ``n/a`` is unknown.
+    member_column
+        True on the days on which the stock was in the universe; without it, on days with a close.
+    calendar
+        Exchange code: the days are its sessions, and a row on another day is an error. Without
+        it the days are those of the frame.
+
+    Raises
+    ------
+    DataError
+        When a column or a close is missing, or a stock has two rows for a day.
+    """
+    data, _ = to_polars(frame, timestamp_column)
+    keys = [id_column, timestamp_column]
+    extra = [one for one in (sector_column, member_column) if one is not None]
+    missing = [one for one in (*keys, *extra) if one not in data.columns]
+    if missing:
+        raise DataError(
+            f"the frame must have the columns {missing}, got {data.columns}; name yours with "
+            "id_column=, timestamp_column=, sector_column= or member_column="
+        )
+    data = _with_bars(data, [*keys, *extra]).with_columns(
+        pl.col(id_column).cast(pl.String), _as_days(data, timestamp_column)
+    )
+    _check_keys(data, id_column, timestamp_column)
+    days = _days(data[timestamp_column], calendar)
+    stocks = tuple(data[id_column].unique().sort().to_list())
+    day = _places(data, id_column, timestamp_column, days, calendar)
+    stock = np.searchsorted(np.array(stocks), data[id_column].to_numpy().astype(str))
+    fields = tuple(one for one in FIELDS if one in data.columns)
+    bars = np.full((len(days), len(stocks), len(fields)), np.nan)
+    for place, one in enumerate(fields):
+        bars[day, stock, place] = data[one].to_numpy()
+    has_close = np.isfinite(bars[..., fields.index("close")])
+    member = has_close
+    if member_column is not None:
+        member = np.zeros_like(has_close)
+        member[day, stock] = data[member_column].cast(pl.Boolean).fill_null(value=False).to_numpy()
+    tradable = has_close
+    if "volume" in fields:
+        tradable = has_close & (bars[..., fields.index("volume")] > 0)
+    sector, sectors = _sectors(data, id_column, sector_column)
+    return StockPanel(days, stocks, fields, bars, member, tradable, sector, sectors, calendar, name)
+
+
+def read_wide(
+    close: Any, *, sectors: dict[str, str] | None = None, calendar: str | None = None, **others: Any
+) -> StockPanel:
+    """Return the panel of wide frames: the first column (or the index) has the days.
+
+    Parameters
+    ----------
+    close
+        One column per stock.
+    sectors
+        Sector by stock.
+    others
+        Further frames of the same form, by field: ``open=``, ``high=``, ``low=``, ``volume=``.
+    """
+    long: pl.DataFrame | None = None
+    for name, wide in {"close": close, **others}.items():
+        frame, _ = to_polars(wide, "timestamp")
+        stamps = "timestamp" if "timestamp" in frame.columns else frame.columns[0]
+        part = frame.unpivot(index=stamps, variable_name="item_id", value_name=name).rename(
+            {stamps: "timestamp"}
+        )
+        keys = ["timestamp", "item_id"]
+        long = part if long is None else long.join(part, on=keys, how="full", coalesce=True)
+    if long is None:
+        raise DataError("close must be a frame, got nothing")
+    if sectors is not None:
+        named = pl.col("item_id").replace_strict(sectors, default=None, return_dtype=pl.String)
+        long = long.with_columns(named.alias("sector"))
+    return read_frame(
+        long, sector_column="sector" if sectors is not None else None, calendar=calendar
+    )
+
+
+def _with_bars(data: pl.DataFrame, keep: list[str]) -> pl.DataFrame:
+    """Return the frame with its bars under their usual names, adjusted where it says how."""
+    spelling = {
+        column.strip().lower().replace(" ", "_"): column
+        for column in data.columns
+        if column not in keep
+    }
+    found = {one: spelling[one] for one in (*FIELDS, "adj_close") if one in spelling}
+    if not {"close", "adj_close"} & set(found):
+        raise DataError(
+            f"the frame must have a column close or adj_close, got {data.columns}; rename yours"
+        )
+    bars = data.select(
+        *keep, *(pl.col(column).cast(pl.Float64).alias(one) for one, column in found.items())
+    ).with_columns(pl.col(list(found)).fill_nan(None))
+    if "adj_close" in found:
+        close = pl.col("close") if "close" in found else pl.col("adj_close")
+        ratio = pl.col("adj_close") / close
+        others = [one for one in PRICES if one in found and one != "close"]
+        bars = bars.with_columns(
+            *(pl.col(one) * ratio for one in others), pl.col("adj_close").alias("close")
+        ).drop("adj_close")
+    return bars
+
+
+def _as_days(data: pl.DataFrame, column: str) -> pl.Expr:
+    if data[column].dtype == pl.String:
+        return pl.col(column).str.to_date(strict=False)
+    return pl.col(column).cast(pl.Date)
+
+
+def _check_keys(data: pl.DataFrame, id_column: str, timestamp_column: str) -> None:
+    n_missing = data.select(pl.any_horizontal(pl.col(id_column, timestamp_column).is_null()))
+    if n_missing.to_series().any():
+        raise DataError(
+            f"{id_column} and {timestamp_column} must be in every row, got "
+            f"{int(n_missing.to_series().sum())} rows without a stock or a readable day; drop them"
+        )
+    twice = data.group_by(id_column, timestamp_column).len().filter(pl.col("len") > 1)
+    if len(twice):
+        stock, day, n_rows = twice.sort(id_column, timestamp_column).row(0)
+        raise DataError(
+            f"stock {stock!r} must have one bar per day, got {n_rows} on {day} and "
+            f"{len(twice) - 1} more such days; aggregate them"
+        )
+
+
+def _days(column: pl.Series, calendar: str | None) -> ndarray:
+    found = column.unique().sort().to_numpy().astype("datetime64[D]")
+    if not len(found):
+        raise DataError("the frame must have rows, got none; check the file or the dates")
+    if calendar is None:
+        return found
+    known = sessions(calendar, found[0], found[-1])
+    wanted: ndarray = known[(known >= found[0]) & (known <= found[-1])]
+    return wanted
+
+
+def _places(
+    data: pl.DataFrame, id_column: str, timestamp_column: str, days: ndarray, calendar: str | None
+) -> Int[ndarray, " row"]:
+    """Return the row of the panel of every bar."""
+    stamps = data[timestamp_column].to_numpy().astype("datetime64[D]")
+    place = np.minimum(np.searchsorted(days, stamps), len(days) - 1)
+    astray = days[place] != stamps
+    if astray.any():
+        first = int(np.flatnonzero(astray)[np.argmin(stamps[astray])])
+        raise DataError(
+            f"bars must be on sessions of {calendar}, got {data[id_column][first]!r} on "
+            f"{stamps[first]} and {int(astray.sum()) - 1} more; drop them or choose another "
+            "calendar"
+        )
+    return place
+
+
+def _sectors(
+    data: pl.DataFrame, id_column: str, column: str | None
+) -> tuple[Int[ndarray, " stock"], tuple[str, ...]]:
+    stocks = data[id_column].unique().sort()
+    if column is None:
+        return np.full(len(stocks), -1), ()
+    name = pl.col(column).cast(pl.String).str.strip_chars()
+    unknown = name.str.to_lowercase().is_in(UNKNOWN_SECTORS)
+    clean = data.select(id_column, pl.when(unknown).then(None).otherwise(name).alias("_sector"))
+    counts = clean.drop_nulls().group_by(id_column).agg(pl.col("_sector").unique().sort())
+    several = counts.filter(pl.col("_sector").list.len() > 1).sort(id_column)
+    if len(several):
+        stock, found = several.row(0)
+        raise DataError(
+            f"stock {stock!r} must have one sector, got {found}, and so for {len(several) - 1} "
+            "more stocks; choose one"
+        )
+    of_stock = {stock: found[0] for stock, found in counts.iter_rows()}
+    sectors = tuple(sorted(set(of_stock.values())))
+    number = {name: place for place, name in enumerate(sectors)}
+    return np.array([number.get(of_stock.get(one, ""), -1) for one in stocks]), sectors

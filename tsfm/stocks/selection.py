@@ -1,0 +1,67 @@
+"""Scores to weights: which stocks a portfolio wants to hold after each day."""
+
+import numpy as np
+
+from tsfm.errors import ConfigError
+from tsfm.shapes import Bool, Float, Float64, ndarray
+
+
+def select(
+    scores: Float[ndarray, "day stock"],
+    *,
+    top_k: int,
+    tradable: Bool[ndarray, "day stock"] | None = None,
+) -> Float64[ndarray, "day stock"]:
+    """Return equal weights for the `top_k` best scores of each day.
+
+    Stocks that tie for the last places share them, so that no order of the stocks decides. With
+    fewer than `top_k` stocks those that there are get equal weights; without any the day is cash.
+
+    Parameters
+    ----------
+    scores
+        NaN where a stock cannot be held.
+    tradable
+        On the day of the score.
+
+    Raises
+    ------
+    ConfigError
+        When `top_k` is not positive.
+
+    Examples
+    --------
+    >>> select(np.array([[3.0, 1.0, 2.0], [1.0, 1.0, 9.0]]), top_k=2).tolist()
+    [[0.5, 0.0, 0.5], [0.25, 0.25, 0.5]]
+    """
+    if top_k < 1:
+        raise ConfigError(f"top_k must be at least 1, got {top_k}")
+    kept = np.isfinite(scores)
+    if tradable is not None:
+        kept = kept & tradable
+    n_held = np.minimum(kept.sum(axis=1), top_k)
+    ordered = -np.sort(-np.where(kept, scores, -np.inf), axis=1)
+    last = ordered[np.arange(len(scores)), np.maximum(n_held - 1, 0)][:, None]
+    above = kept & (scores > last)
+    tied = kept & (scores == last)
+    places = (n_held - above.sum(axis=1)) / np.maximum(tied.sum(axis=1), 1)
+    units = above + tied * places[:, None]
+    return units / np.maximum(n_held, 1)[:, None]
+
+
+def long_short(
+    scores: Float[ndarray, "day stock"],
+    *,
+    top_k: int,
+    tradable: Bool[ndarray, "day stock"] | None = None,
+) -> Float64[ndarray, "day stock"]:
+    """Return half of the wealth long in the best and half short in the worst `top_k` scores.
+
+    Examples
+    --------
+    >>> long_short(np.array([[3.0, 1.0, 2.0]]), top_k=1).tolist()
+    [[0.5, -0.5, 0.0]]
+    """
+    best = select(scores, top_k=top_k, tradable=tradable)
+    worst = select(-scores, top_k=top_k, tradable=tradable)
+    return (best - worst) / 2

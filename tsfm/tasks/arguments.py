@@ -1,0 +1,41 @@
+"""Checks of what every task is asked for: counts, devices, and names of columns."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from tsfm.errors import ConfigError, DataError
+from tsfm.series.frame import SeriesFrame
+
+
+def at_least_one(name: str, number: Any) -> int:
+    """Return the number, or say that `name` must be a positive whole number."""
+    is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+    if not is_whole or number < 1:
+        raise ConfigError(f"{name} must be a whole number of at least 1, got {number!r}")
+    return int(number)
+
+
+def refuse_taken(series: SeriesFrame, names: Sequence[str]) -> None:
+    """Raise when a key column has the name of a column that a forecast adds."""
+    for key in (series.columns.id, series.columns.timestamp):
+        if key in names:
+            raise DataError(
+                f"column {key!r} must not be the id or the timestamp: a forecast adds a column of "
+                "that name; rename it"
+            )
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device of that name; ``"auto"`` takes a GPU when there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ConfigError(
+            f"device must be 'auto', 'cpu' or one that torch finds on this machine, got {name!r}: "
+            f"{str(error).splitlines()[0]}"
+        ) from None

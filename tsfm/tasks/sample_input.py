@@ -1,0 +1,68 @@
+"""Samples and labels as users have them: arrays of any shape, lists, long frames."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import column_or_1d
+
+from tsfm.errors import DataError
+from tsfm.series.samples import SampleSet
+
+
+def read_samples(samples: Any, columns: Mapping[str, Any]) -> SampleSet:
+    """Return samples without labels; see `SampleSet.from_arrays` and `SampleSet.from_frame`.
+
+    Parameters
+    ----------
+    columns
+        Keywords for a frame.
+    """
+    if _is_frame(samples):
+        return SampleSet.from_frame(samples, **columns)
+    return SampleSet.from_arrays(
+        samples if isinstance(samples, list | tuple) else np.asarray(samples)
+    )
+
+
+def read_labelled(samples: Any, labels: Any, columns: Mapping[str, Any], *, who: str) -> SampleSet:
+    """Return samples with one label each.
+
+    Parameters
+    ----------
+    labels
+        One per sample, in the order of their first appearance; or the name of a frame's column.
+    who
+        The estimator, for messages.
+
+    Raises
+    ------
+    DataError
+        When labels are missing or not as many as samples, or there is only one sample.
+    """
+    if labels is None:
+        raise DataError(
+            f"{who} requires y to be passed, but the target y is None; pass one label per sample"
+        )
+    if isinstance(labels, str):
+        if not _is_frame(samples):
+            raise DataError(
+                f"y must be an array unless samples are a frame, got the name {labels!r} and "
+                f"samples in a {type(samples).__name__}"
+            )
+        found = SampleSet.from_frame(samples, label_column=labels, **columns)
+    else:
+        found = replace(read_samples(samples, columns), labels=column_or_1d(labels, warn=True))
+    if len(found.labels) != len(found):
+        raise DataError(
+            f"y must have one label per sample, got {len(found.labels)} for {len(found)} samples"
+        )
+    if len(found) < 2:
+        raise DataError(f"{who} must be fitted on at least 2 samples, got 1 sample")
+    return found
+
+
+def _is_frame(samples: Any) -> bool:
+    """Say whether it has columns: pandas, polars, also lazy, pyarrow."""
+    return hasattr(samples, "columns") or hasattr(samples, "collect_schema")

@@ -1,0 +1,287 @@
+"""What SeriesClassifier and SeriesRegressor share: an encoder, a head, and how both are trained."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from tsfm.errors import ConfigError, DataError
+from tsfm.models.heads import SeriesHead
+from tsfm.models.model import TimeSeriesModel
+from tsfm.models.pretrained import load_pretrained, save_pretrained
+from tsfm.series.samples import SampleSet, held_out
+from tsfm.series.scaling import SeriesScaler
+from tsfm.shapes import Float64, Tensor, ndarray
+from tsfm.tasks.arguments import at_least_one, find_device
+from tsfm.tasks.label_training import Labelled, LabelTask, LabelTraining, outputs, train_on_labels
+from tsfm.tasks.sample_input import read_labelled, read_samples
+from tsfm.tasks.series_model import head_sizes, new_tst, start_from, with_head
+
+# Attention costs the square of the tokens: longer samples are cut into patches.
+MOST_TOKENS = 128
+Own = TypeVar("Own", bound="SeriesEstimator")
+
+
+class SeriesEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+    """What the classifier and the regressor share: an encoder, a head, and how both are trained.
+
+    Parameters
+    ----------
+    model
+        None draws a `Tst` of the sizes below; else the checkpoint to start from (a bundled name, a
+        folder, an MLflow address, or a model), whose own sizes hold.
+    mode
+        ``"full"``: all weights learn; ``"head"``: the head only, on a checkpoint.
+    context_length
+        Steps of the longest sample that is read, of longer ones the last; None takes the longest
+        of the training samples, and no more than a checkpoint can read.
+    patch_length
+        Steps per token; None takes the fewest that make at most 128 tokens.
+    d_model, n_heads, n_layers, d_ff, norm, dropout
+        See `TstConfig`.
+    pooling
+        See `SeriesHeadConfig`.
+    learning_rate, weight_decay
+        Of AdamW.
+    max_epochs, patience
+        Most epochs, and after how many without a lower error on the held-out samples to stop.
+    samples_per_batch
+        Samples per step of training.
+    validation_share
+        Share of the training samples that is held out to choose the epoch by; 0 takes the last.
+    random_state
+        Seed of the weights, the held-out part, the order and dropout.
+    id_column, timestamp_column, target, freq
+        Columns of a long frame, see `SeriesFrame.from_any`.
+    batch_size
+        Samples read at once in prediction.
+    progress
+        None shows a bar only where standard error is a terminal.
+    """
+
+    _head: str
+
+    def __init__(
+        self,
+        *,
+        model: str | Path | TimeSeriesModel | None = None,
+        mode: Literal["full", "head"] = "full",
+        context_length: int | None = None,
+        patch_length: int | None = None,
+        d_model: int = 64,
+        n_heads: int = 8,
+        n_layers: int = 3,
+        d_ff: int = 256,
+        norm: Literal["batch", "layer"] = "batch",
+        dropout: float = 0.1,
+        pooling: Literal["concat", "mean"] = "concat",
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.01,
+        max_epochs: int = 200,
+        patience: int = 40,
+        samples_per_batch: int = 16,
+        validation_share: float = 0.2,
+        random_state: int | np.random.RandomState | None = None,
+        id_column: str = "item_id",
+        timestamp_column: str = "timestamp",
+        target: str | Sequence[str] = "target",
+        freq: str | None = None,
+        batch_size: int = 256,
+        device: str = "auto",
+        progress: bool | None = None,
+    ) -> None:
+        self.model = model
+        self.mode = mode
+        self.context_length = context_length
+        self.patch_length = patch_length
+        self.d_model = d_model
+        self.n_heads = n_heads
+        self.n_layers = n_layers
+        self.d_ff = d_ff
+        self.norm = norm
+        self.dropout = dropout
+        self.pooling = pooling
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.samples_per_batch = samples_per_batch
+        self.validation_share = validation_share
+        self.random_state = random_state
+        self.id_column = id_column
+        self.timestamp_column = timestamp_column
+        self.target = target
+        self.freq = freq
+        self.batch_size = batch_size
+        self.device = device
+        self.progress = progress
+
+    @classmethod
+    def from_pretrained(cls: type[Own], name: str | Path, **options: Any) -> Own:
+        """Start from a checkpoint: bundled name, folder, or MLflow address.
+
+        One that was saved by an estimator of this kind is fitted already.
+
+        Raises
+        ------
+        CheckpointError
+            When there is no such checkpoint.
+        """
+        model = load_pretrained(name)
+        estimator = cls(model=name, **options)
+        if cls._head in model.heads:
+            estimator._adopt(model)
+        return estimator
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write the fitted model to a folder.
+
+        Raises
+        ------
+        NotFittedError
+            When there is none yet.
+        """
+        check_is_fitted(self)
+        return save_pretrained(self.model_, folder)
+
+    def fit(self: Own, X: Any, y: Any = None) -> Own:  # noqa: N803 (scikit-learn's name)
+        """Train on samples.
+
+        Parameters
+        ----------
+        X
+            An array (sample, time) or (sample, channel, time), a list of arrays (time,) or
+            (channel, time) of any lengths, or a long frame; NaN where missing.
+        y
+            One label per sample, in the order of the samples, which in a frame is that of their
+            first appearance; or the name of the frame's column that has them.
+
+        Raises
+        ------
+        ConfigError
+            When an option is wrong.
+        DataError
+            When samples or labels cannot be used.
+        """
+        options = self._options()
+        samples = read_labelled(X, y, self._columns(), who=type(self).__name__)
+        targets, head_options = self._targets(samples.labels)
+        generator = np.random.default_rng([options.seed, 0])
+        fitted, held = held_out(samples.labels, self.validation_share, generator)
+        scaler = samples.take(fitted).fit_scaler()
+        longest = int(samples.lengths.max())
+        if self.context_length is not None:
+            longest = at_least_one("context_length", self.context_length)
+        model = self._start(samples, longest, options.seed)
+        sizes = head_sizes(model, samples.n_channels, longest)
+        scale = {"loc": tuple(scaler.loc.tolist()), "scale": tuple(scaler.scale.tolist())}
+        head = self._build_head({**sizes, **scale, **head_options, "pooling": self.pooling})
+        model = with_head(model, self._head, head)
+        device = find_device(self.device)
+        labelled = Labelled(model.to(device), self._head, is_frozen=self.mode == "head")
+        self.history_ = train_on_labels(
+            labelled,
+            LabelTask(samples.scaled(scaler), targets.to(device), self._loss, self._error),
+            fitted=fitted,
+            held=held,
+            options=options,
+            progress=self.progress,
+        )
+        losses = [entry.get("validation_loss", entry["train_loss"]) for entry in self.history_]
+        facts = {"mode": self.mode, "samples": len(samples), "epochs": len(losses)}
+        details = {**model.provenance.details, "fitted": {**facts, "lowest_loss": min(losses)}}
+        model.provenance = replace(model.provenance, training_cutoff=None, details=details)
+        self._adopt(model)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _more_tags(self) -> dict[str, Any]:  # scikit-learn before 1.6
+        return {"allow_nan": True, "X_types": ["2darray", "3darray"], "requires_y": True}
+
+    def _adopt(self, model: TimeSeriesModel) -> None:
+        """Take over what was fitted."""
+        self.model_ = model.cpu().eval()
+
+    def _options(self) -> LabelTraining:
+        if self.mode not in ("full", "head"):
+            raise ConfigError(f"mode must be 'full' or 'head', got {self.mode!r}")
+        if self.mode == "head" and self.model is None:
+            raise ConfigError("mode='head' needs a checkpoint, got model=None; pass model=")
+        if not 0 <= self.validation_share <= 0.5:
+            raise ConfigError(f"validation_share must be 0 to 0.5, got {self.validation_share}")
+        return LabelTraining(
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            max_epochs=at_least_one("max_epochs", self.max_epochs),
+            patience=at_least_one("patience", self.patience),
+            samples_per_batch=at_least_one("samples_per_batch", self.samples_per_batch),
+            batch_size=at_least_one("batch_size", self.batch_size),
+            seed=int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)),
+        )
+
+    def _start(self, samples: SampleSet, longest: int, seed: int) -> TimeSeriesModel:
+        """Return the model to train: a copy of the checkpoint, or a new one."""
+        if self.model is not None:
+            return start_from(self.model)
+        return new_tst(
+            seed,
+            n_channels=samples.n_channels,
+            context_length=longest,
+            patch_length=self.patch_length or -(-longest // MOST_TOKENS),
+            d_model=self.d_model,
+            n_heads=self.n_heads,
+            n_layers=self.n_layers,
+            d_ff=self.d_ff,
+            norm=self.norm,
+            dropout=self.dropout,
+        )
+
+    def _columns(self) -> dict[str, Any]:
+        return {
+            "id_column": self.id_column,
+            "timestamp_column": self.timestamp_column,
+            "target": self.target,
+            "freq": self.freq,
+        }
+
+    def _outputs(self, X: Any) -> Float64[ndarray, "sample output"]:  # noqa: N803
+        """Return the outputs of the head for samples as they came."""
+        check_is_fitted(self)
+        samples = read_samples(X, self._columns())
+        config: Any = self.model_.heads[self._head].config
+        if samples.n_channels != len(config.loc):
+            raise DataError(
+                f"samples must have {len(config.loc)} channels as in fit, got {samples.n_channels}"
+            )
+        scaler = SeriesScaler(np.array(config.loc), np.array(config.scale))
+        labelled = Labelled(self.model_.to(find_device(self.device)), self._head)
+        found = outputs(labelled, samples.scaled(scaler), self.batch_size)
+        self.model_.cpu()
+        return found.double().numpy()
+
+    @abstractmethod
+    def _targets(self, labels: ndarray) -> tuple[Tensor, dict[str, Any]]:
+        """Return what the head learns, and its own options."""
+
+    @abstractmethod
+    def _build_head(self, options: dict[str, Any]) -> SeriesHead:
+        """Return a head."""
+
+    @abstractmethod
+    def _loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the mean loss of outputs of the head."""
+
+    def _error(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the mean of what the epoch is chosen by: the loss, unless a kind says else."""
+        return self._loss(output, target)

@@ -1,0 +1,78 @@
+"""Models on whole series: an encoder, new or from a checkpoint, and one head on its tokens."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from tsfm.errors import ConfigError
+from tsfm.models.backbone import Encoder
+from tsfm.models.heads import TokenSizes
+from tsfm.models.model import Provenance, TimeSeriesModel
+from tsfm.models.pretrained import load_pretrained
+from tsfm.models.tst import Tst, TstConfig
+
+
+def start_from(model: str | Path | TimeSeriesModel) -> TimeSeriesModel:
+    """Return a model of one's own to train: a loaded checkpoint, or a copy of a model.
+
+    Raises
+    ------
+    CheckpointError
+        When there is no such checkpoint.
+    ConfigError
+        When its backbone is no encoder.
+    """
+    own = (
+        copy.deepcopy(model) if isinstance(model, TimeSeriesModel) else load_pretrained(str(model))
+    )
+    if not isinstance(own.backbone, Encoder):
+        raise ConfigError(
+            f"model must have an encoder as its backbone, got {own.name!r}; choose another"
+        )
+    return own
+
+
+def new_tst(seed: int, **sizes: Any) -> TimeSeriesModel:
+    """Return an untrained `Tst`; see `TstConfig` for the sizes.
+
+    Raises
+    ------
+    ConfigError
+        When the sizes do not fit together.
+    """
+    try:
+        config = TstConfig(**sizes)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        raise ConfigError(
+            f"sizes must be those of a TstConfig, got {'; '.join(problems)}"
+        ) from None
+    backbone = Tst(config)
+    backbone.reset_parameters(torch.Generator().manual_seed(seed))
+    return TimeSeriesModel("tst", backbone, config.context_length, Provenance())
+
+
+def head_sizes(model: TimeSeriesModel, n_channels: int, longest: int) -> dict[str, Any]:
+    """Return the sizes of a `SeriesHead` for series of `n_channels` and at most `longest` steps.
+
+    A backbone that cannot read so many steps reads the last ones.
+    """
+    sizes, config = TokenSizes.of(model.backbone), model.backbone.config
+    longest = min(longest, getattr(config, "context_length", model.context_length))
+    return {
+        "d_model": sizes.d_model,
+        "patch_length": sizes.patch_length,
+        "n_groups": 1 if hasattr(config, "n_channels") else n_channels,
+        "n_tokens": -(-longest // sizes.patch_length),
+    }
+
+
+def with_head(model: TimeSeriesModel, name: str, head: nn.Module) -> TimeSeriesModel:
+    """Return the model with this one head in place of others."""
+    return TimeSeriesModel(
+        model.name, model.backbone, model.context_length, model.provenance, {name: head}
+    )
