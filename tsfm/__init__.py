@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tsfm.series.frame import SeriesFrame
     from tsfm.series.pool import SingleSeriesPool
     from tsfm.series.reshape import to_long
+    from tsfm.tasks.classify import SeriesClassifier, SeriesRegressor
     from tsfm.tasks.cross_validation import cross_validation
     from tsfm.tasks.forecast import Forecaster, forecast
 
@@ -33,7 +34,9 @@ _HOMES = {
     "Forecaster": "tsfm.tasks.forecast",
     "NonFiniteLossError": "tsfm.errors",
     "NotCalibratedError": "tsfm.errors",
+    "SeriesClassifier": "tsfm.tasks.classify",
     "SeriesFrame": "tsfm.series.frame",
+    "SeriesRegressor": "tsfm.tasks.classify",
     "SingleSeriesPool": "tsfm.series.pool",
     "TimeSeriesModel": "tsfm.models.model",
     "TsfmError": "tsfm.errors",
@@ -51,7 +54,9 @@ __all__ = [
     "Forecaster",
     "NonFiniteLossError",
     "NotCalibratedError",
+    "SeriesClassifier",
     "SeriesFrame",
+    "SeriesRegressor",
     "SingleSeriesPool",
     "TimeSeriesModel",
     "TsfmError",

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from tsfm.series.frame import SeriesFrame
 
-# Aliases of pandas, with the farthest start from which 200 steps still fit into nanoseconds.
+# Aliases of pandas of which 18 stamps cannot be those of another: some month in that time, or
+# quarter, ends on a weekend.
 FREQUENCIES = [
     "s", "10s", "min", "15min", "h", "3h", "D", "2D", "B", "W-MON", "W-FRI", "W-SUN", "2W-TUE",
     "MS", "ME", "BMS", "BME", "2MS", "QS", "QE", "QE-NOV", "BQE", "YS", "YE", "YE-JUN",
 ]  # fmt: skip
+# Seventy steps from here end before 2262, where stamps of nanoseconds do.
 STARTS = st.datetimes(datetime(1900, 1, 1), datetime(2049, 12, 31)).map(
     lambda start: start.replace(microsecond=0)
 )
@@ -144,7 +146,7 @@ def test_a_cutoff_never_shows_later_values(
 
 
 @pytest.mark.parametrize("freq", FREQUENCIES)
-@given(start=STARTS, n_past=st.integers(14, 30), n_future=st.integers(1, 40))
+@given(start=STARTS, n_past=st.integers(18, 30), n_future=st.integers(1, 40))
 @settings(max_examples=8)
 def test_future_stamps_are_those_of_pandas(
     freq: str, start: datetime, n_past: int, n_future: int
@@ -161,7 +163,7 @@ def test_future_stamps_are_those_of_pandas(
 
 
 @given(
-    start=STARTS,
+    start=st.datetimes(datetime(1990, 1, 1), datetime(2029, 12, 31)),
     freq=st.sampled_from(["15min", "h", "D", "B", "W-WED", "MS", "ME"]),
     zone=st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Sydney", "Asia/Kolkata"]),
 )
@@ -169,7 +171,7 @@ def test_future_stamps_of_a_time_zone_are_those_of_pandas(
     start: datetime, freq: str, zone: str
 ) -> None:
     # At four no clock of these zones is changed, which pandas would refuse.
-    start = start.replace(year=1990 + start.year % 40, hour=4, minute=0, second=0)
+    start = start.replace(hour=4, minute=0, second=0, microsecond=0)
     stamps = pd.date_range(start, periods=60, freq=freq, tz=zone)
     frame = pd.DataFrame({"timestamp": stamps[:20], "target": 0.0})
     ahead = SeriesFrame.from_any(frame).future_timestamps(40)

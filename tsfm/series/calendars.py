@@ -55,11 +55,6 @@ def trading_hours(
     return _trading_hours(calendar, *_decades(first, last), is_local)
 
 
-def time_zone(calendar: str, first: np.datetime64, last: np.datetime64) -> str:
-    """Return the name of the exchange's time zone."""
-    return str(_calendar(calendar, *_decades(first, last)).tz)
-
-
 def _decades(first: np.datetime64, last: np.datetime64) -> tuple[int, int]:
     years = np.array([first, last]).astype("datetime64[Y]").astype(np.int64) + 1970
     start, end = np.clip(years, FIRST_YEAR, LAST_YEAR).tolist()

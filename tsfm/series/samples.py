@@ -116,7 +116,7 @@ class SampleSet:
         if split_column is None:
             return replace(samples, labels=labels)
         parts = np.char.lower(_one_each(frame, columns.id, split_column).astype(str))
-        unknown = sorted(set(parts) - {"train", "test"})
+        unknown = sorted(set(parts.tolist()) - {"train", "test"})
         if unknown:
             raise DataError(f"column {split_column!r} must say train or test, got {unknown}")
         return replace(samples, labels=labels, is_train=parts == "train")

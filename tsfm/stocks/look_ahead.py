@@ -92,15 +92,19 @@ def audit(
 def change_the_future(panel: StockPanel, day: int, generator: np.random.Generator) -> StockPanel:
     """Return a panel that is the same up to `day` and another one after it.
 
-    Prices go on along other paths, up and down by some tenths; bars vanish, stocks leave and join.
+    Prices go on along other paths. Of the stocks a fifth has no bar any more and another fifth
+    loses nearly all of its price, so that a universe of survivors shows; of the others single bars
+    vanish, and they leave and join.
     """
     n_later = panel.n_days - 1 - day
     shape = (n_later, panel.n_stocks)
     bars, member, tradable = panel.bars.copy(), panel.member.copy(), panel.tradable.copy()
     drift = generator.normal(0, 0.5, (1, panel.n_stocks))
     factor = np.exp(drift + np.cumsum(generator.normal(0, 0.03, shape), axis=0))
+    fate = generator.permutation(panel.n_stocks) % 5
+    factor[:, fate == 1] *= 1e-3
     bars[day + 1 :] *= factor[..., None]
-    bars[day + 1 :][generator.random(shape) < 0.1] = np.nan
+    bars[day + 1 :][(generator.random(shape) < 0.1) | (fate == 0)] = np.nan
     member[day + 1 :] ^= generator.random(shape) < 0.2
     tradable[day + 1 :] ^= generator.random(shape) < 0.2
     return replace(panel, bars=bars, member=member, tradable=tradable)

@@ -115,7 +115,7 @@ def train_on_labels(
     """Train in place; the weights with the lowest error on the `held` samples are kept.
 
     Those it starts from take part, so the error there never gets worse. Without held samples the
-    last weights are kept. Dropout draws from torch's own generator, which is put back afterwards.
+    last weights are kept. Dropout draws from torch's own generator, which is seeded here.
 
     Returns
     -------
@@ -136,29 +136,28 @@ def train_on_labels(
     lowest = measured(labelled, task, held, options.batch_size)
     bar = Progress(options.max_epochs, show=progress)
     started = time.perf_counter()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
-        for epoch in range(1, options.max_epochs + 1):
-            order = generator.permutation(fitted)
-            entry = {"train_loss": _epoch(labelled, task, order, epoch - 1, optimizer, options)}
-            if len(held):
-                found = measured(labelled, task, held, options.batch_size)
-                entry |= {"validation_error": found[0], "validation_loss": found[1]}
-            history.append(entry)
-            if not np.isfinite(list(entry.values())).all():
-                raise NonFiniteLossError(
-                    f"loss must be finite, got {entry} in epoch {epoch}; lower learning_rate or "
-                    "look for extreme values"
-                )
-            n_points = epoch * len(fitted) * labelled.window_length
-            bar.update(epoch, entry["train_loss"], n_points / (time.perf_counter() - started))
-            if not len(held):
-                continue
-            if found < lowest:
-                lowest, best_epoch = found, epoch
-                best = copy.deepcopy(labelled.state_dict())
-            elif epoch - best_epoch >= options.patience:
-                break
+    torch.manual_seed(options.seed)
+    for epoch in range(1, options.max_epochs + 1):
+        order = generator.permutation(fitted)
+        entry = {"train_loss": _epoch(labelled, task, order, epoch - 1, optimizer, options)}
+        if len(held):
+            found = measured(labelled, task, held, options.batch_size)
+            entry |= {"validation_error": found[0], "validation_loss": found[1]}
+        history.append(entry)
+        if not np.isfinite(list(entry.values())).all():
+            raise NonFiniteLossError(
+                f"loss must be finite, got {entry} in epoch {epoch}; lower learning_rate or "
+                "look for extreme values"
+            )
+        n_points = epoch * len(fitted) * labelled.window_length
+        bar.update(epoch, entry["train_loss"], n_points / (time.perf_counter() - started))
+        if not len(held):
+            continue
+        if found < lowest:
+            lowest, best_epoch = found, epoch
+            best = copy.deepcopy(labelled.state_dict())
+        elif epoch - best_epoch >= options.patience:
+            break
     bar.close()
     if len(held):
         labelled.load_state_dict(best)

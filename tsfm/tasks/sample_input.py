@@ -21,9 +21,8 @@ def read_samples(samples: Any, columns: Mapping[str, Any]) -> SampleSet:
     """
     if _is_frame(samples):
         return SampleSet.from_frame(samples, **columns)
-    return SampleSet.from_arrays(
-        samples if isinstance(samples, list | tuple) else np.asarray(samples)
-    )
+    is_ready = isinstance(samples, list | tuple) or hasattr(samples, "toarray")
+    return SampleSet.from_arrays(samples if is_ready else np.asarray(samples))
 
 
 def read_labelled(samples: Any, labels: Any, columns: Mapping[str, Any], *, who: str) -> SampleSet:
@@ -64,5 +63,5 @@ def read_labelled(samples: Any, labels: Any, columns: Mapping[str, Any], *, who:
 
 
 def _is_frame(samples: Any) -> bool:
-    """Say whether it has columns: pandas, polars, also lazy, pyarrow."""
-    return hasattr(samples, "columns") or hasattr(samples, "collect_schema")
+    """Say whether it has columns: pandas, polars, pyarrow; a lazy frame warns when asked."""
+    return hasattr(samples, "collect_schema") or hasattr(samples, "columns")

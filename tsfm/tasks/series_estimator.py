@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -178,21 +179,23 @@ class SeriesEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has n
         longest = int(samples.lengths.max())
         if self.context_length is not None:
             longest = at_least_one("context_length", self.context_length)
-        model = self._start(samples, longest, options.seed)
-        sizes = head_sizes(model, samples.n_channels, longest)
-        scale = {"loc": tuple(scaler.loc.tolist()), "scale": tuple(scaler.scale.tolist())}
-        head = self._build_head({**sizes, **scale, **head_options, "pooling": self.pooling})
-        model = with_head(model, self._head, head)
-        device = find_device(self.device)
-        labelled = Labelled(model.to(device), self._head, is_frozen=self.mode == "head")
-        self.history_ = train_on_labels(
-            labelled,
-            LabelTask(samples.scaled(scaler), targets.to(device), self._loss, self._error),
-            fitted=fitted,
-            held=held,
-            options=options,
-            progress=self.progress,
-        )
+        # What modules draw when they are made, and dropout, must not move the caller's generator.
+        with torch.random.fork_rng(devices=[]):
+            model = self._start(samples, longest, options.seed)
+            sizes = head_sizes(model, samples.n_channels, longest)
+            scale = {"loc": tuple(scaler.loc.tolist()), "scale": tuple(scaler.scale.tolist())}
+            head = self._build_head({**sizes, **scale, **head_options, "pooling": self.pooling})
+            model = with_head(model, self._head, head)
+            device = find_device(self.device)
+            labelled = Labelled(model.to(device), self._head, is_frozen=self.mode == "head")
+            self.history_ = train_on_labels(
+                labelled,
+                LabelTask(samples.scaled(scaler), targets.to(device), self._loss, self._error),
+                fitted=fitted,
+                held=held,
+                options=options,
+                progress=self.progress,
+            )
         losses = [entry.get("validation_loss", entry["train_loss"]) for entry in self.history_]
         facts = {"mode": self.mode, "samples": len(samples), "epochs": len(losses)}
         details = {**model.provenance.details, "fitted": {**facts, "lowest_loss": min(losses)}}

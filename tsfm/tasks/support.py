@@ -6,7 +6,7 @@ forecast of 0.1 pieces is never the best one under the pinball loss.
 
 import numpy as np
 
-from tsfm.shapes import Float64, Int, ndarray
+from tsfm.shapes import Bool, Float64, Int, ndarray
 
 # A series that is at zero so often has its floor there; one that passes through zero has not.
 ZERO_SHARE = 0.2
@@ -36,13 +36,22 @@ def within_support(
     """
     to_the_end = np.repeat(offsets[1:], np.diff(offsets)) - np.arange(len(values))
     seen = np.isfinite(values) & (to_the_end <= context_length)[:, None]
-    starts = offsets[:-1]
-    n_seen = np.add.reduceat(seen, starts, 0, dtype=np.int64)
-    n_zero = np.add.reduceat(seen & (values == 0), starts, 0, dtype=np.int64)
-    wrong_side = seen & (values < 0)
     fraction = seen & (values != np.round(np.where(seen, values, 0.0)))
-    has_floor = (n_zero > ZERO_SHARE * n_seen) & ~np.logical_or.reduceat(wrong_side, starts, 0)
-    is_count = has_floor & ~np.logical_or.reduceat(fraction, starts, 0)
+    n_seen, n_zero, n_negative, n_fraction = (
+        _per_item(condition, offsets)
+        for condition in (seen, seen & (values == 0), seen & (values < 0), fraction)
+    )
+    has_floor = (n_zero > ZERO_SHARE * n_seen) & (n_negative == 0)
+    is_count = has_floor & (n_fraction == 0)
     lifted = np.where(has_floor[:, None, None], np.maximum(quantiles, 0.0), quantiles)
     result: ndarray = np.where(is_count[:, None, None], np.round(lifted), lifted)
     return result
+
+
+def _per_item(
+    condition: Bool[ndarray, "total_time channel"], offsets: Int[ndarray, " item_and_end"]
+) -> Int[ndarray, "item channel"]:
+    """Count the steps of every item, which may have none, where the condition holds."""
+    until = np.concatenate([np.zeros((1, condition.shape[1]), np.int64), condition.cumsum(0)])
+    counts: ndarray = np.diff(until[offsets], axis=0)
+    return counts

@@ -2,6 +2,7 @@
 
 import sys
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
@@ -22,6 +23,7 @@ class Progress:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[rate]}"),
+            console=Console(stderr=True),
             disable=not (sys.stderr.isatty() if show is None else show),
         )
         self._bar.start()

@@ -139,6 +139,15 @@ def test_the_forecast_is_the_sum_over_the_stages(
     torch.testing.assert_close(parts.sum(0), model.forecast_patches(*windows).values)
 
 
+def test_a_token_is_the_sum_over_the_stages_too(make_gpht: Make, draw_windows: Draw) -> None:
+    model, windows = make_gpht(), draw_windows(2, 20, 2)
+    made: list[Tensor] = []
+    for stage in model.stages:
+        stage.register_forward_hook(lambda _, __, output: made.append(output[0]))
+    found = model.encode(*windows)
+    torch.testing.assert_close(found, made[0] + made[1] + made[2])
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_stage_reads_what_those_before_it_left_of_the_target(
     make_gpht: Make, draw_windows: Draw, name: str

@@ -89,7 +89,7 @@ def test_the_running_scale_is_the_released_one_of_a_panel_that_ends_today(
 
 def test_volume_is_relative_to_its_own_level(make_panel: MakePanel) -> None:
     close = np.full((40, 1), 10.0)
-    fields = {name: close for name in ("open", "high", "low")}
+    fields = dict.fromkeys(("open", "high", "low"), close)
     volume = np.full((40, 1), 1000.0)
     volume[39] = 2000
     volume[38] = 0

@@ -59,7 +59,7 @@ def test_a_price_that_cannot_be_is_named(
 
 def test_a_negative_volume_is_named_and_none_is_a_bar(make_panel: MakePanel) -> None:
     make_panel([[1.0]], volume=[[0.0]])
-    with pytest.raises(DataError, match="volume must be not negative and finite, got -5.0 of 'A'"):
+    with pytest.raises(DataError, match=r"volume must be not negative and finite, got -5.0 of 'A'"):
         make_panel([[1.0]], volume=[[-5.0]])
 
 

@@ -1,4 +1,4 @@
-"""Batches decide what is learned: a day left out, or one of the test, would not be noticed later."""
+"""Batches decide what is learned: a day left out, or one of the test, would not be noticed."""
 
 from collections.abc import Callable
 

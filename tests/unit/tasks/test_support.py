@@ -49,3 +49,9 @@ def test_rounded_quantiles_still_do_not_cross() -> None:
     quantiles = np.sort(np.random.default_rng(0).normal(size=(1, 9, 20, 1)), axis=1)
     found = within_support(quantiles, np.array([[0.0], [1.0]]), np.array([0, 2]), 64)
     assert (np.diff(found, axis=1) >= 0).all()
+
+
+def test_an_item_without_steps_is_left_alone() -> None:
+    quantiles = np.full((3, 1, 1, 1), -0.4)
+    found = within_support(quantiles, np.zeros((2, 1)), np.array([0, 0, 2, 2]), 64)
+    assert found.ravel().tolist() == [-0.4, 0.0, -0.4]

@@ -1,0 +1,170 @@
+"""A backtest that is a day too early, or too cheap, is the usual way to lose money."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tsfm.errors import ConfigError, DataError
+from tsfm.stocks.backtest import backtest, simulate
+from tsfm.stocks.metrics import turnover
+from tsfm.stocks.panel import StockPanel
+from tsfm.stocks.simulation import SimulationConfig, simulated_panel
+
+MakePanel = Callable[..., StockPanel]
+NAN = float("nan")
+
+
+def held(panel: StockPanel, rows: dict[int, list[float]]) -> np.ndarray:
+    weights = np.full((panel.n_days, panel.n_stocks), NAN)
+    for day, row in rows.items():
+        weights[day] = row
+    return weights
+
+
+def test_a_weight_earns_the_return_after_its_day(make_panel: MakePanel) -> None:
+    panel = make_panel([[100.0, 10.0], [110.0, 10.0], [110.0, 20.0], [55.0, 20.0]])
+    weights = held(panel, {0: [1, 0], 1: [0, 1], 2: [1, 0], 3: [0, 0]})
+    report = backtest(weights, panel)
+    np.testing.assert_allclose(report.gross[:, 0], [0.1, 1.0, -0.5])
+    np.testing.assert_allclose(report.turnover[:, 0], [1, 2, 2])
+    np.testing.assert_array_equal(report.days, panel.days[:3])
+    late = backtest(weights, panel, execution_lag=2)
+    np.testing.assert_allclose(late.gross[:, 0], [0.0, 0.0])
+
+
+def test_a_fill_at_the_open_waits_for_it(make_panel: MakePanel) -> None:
+    opens = [[1.0], [2.0], [3.0], [6.0]]
+    panel = make_panel([[9.0]] * 4, open=opens)
+    report = backtest(held(panel, {0: [1], 1: [1], 2: [1], 3: [1]}), panel, fill="open")
+    np.testing.assert_allclose(report.gross[:, 0], [0.5, 1.0])
+
+
+@pytest.mark.parametrize(("lag", "fill"), [(1, "close"), (2, "close"), (1, "open"), (3, "open")])
+def test_one_stock_earns_its_forward_returns(panel: StockPanel, lag: int, fill: str) -> None:
+    whole = simulated_panel(SimulationConfig(n_stocks=3, n_days=40))
+    weights = np.tile([0.0, 1.0, 0.0], (40, 1))
+    report = backtest(weights, whole, execution_lag=lag, fill=fill)  # type: ignore[arg-type]
+    expected = whole.forward_returns(execution_lag=lag, fill=fill)[:, 1]  # type: ignore[arg-type]
+    np.testing.assert_allclose(report.gross[:, 0], expected[np.isfinite(expected)])
+    np.testing.assert_allclose(report.turnover[1:, 0], 0.0, atol=1e-12)
+
+
+def test_costs_are_taken_from_all_that_is_traded(make_panel: MakePanel) -> None:
+    panel = make_panel([[100.0, 10.0], [110.0, 10.0], [110.0, 20.0]])
+    report = backtest(held(panel, {0: [1, 0], 1: [0, 1], 2: [0, 1]}), panel)
+    np.testing.assert_allclose(
+        report.net(10.0)[:, 0], [1.1 * (1 - 0.001) - 1, 2.0 * (1 - 0.002) - 1]
+    )
+    np.testing.assert_array_equal(report.net(0.0), report.gross)
+    assert report.summary(10.0)["irr"] == pytest.approx(1.1 * 0.999 * 2 * 0.998 - 1)
+    assert report.summary(10.0)["turnover"] == pytest.approx(1.5)
+
+
+def test_turnover_follows_the_drift_of_the_weights(make_panel: MakePanel) -> None:
+    panel = make_panel([[1.0, 1.0], [2.0, 1.0], [2.0, 1.0]])
+    report = backtest(held(panel, {0: [0.5, 0.5], 1: [0.5, 0.5], 2: [0.5, 0.5]}), panel)
+    # After the first day two thirds are in the stock that doubled: a sixth is sold and bought.
+    np.testing.assert_allclose(report.turnover[:, 0], [1.0, 1 / 3])
+    assert turnover(np.full((2, 2), 0.5))[1] == 0
+
+
+def test_what_cannot_be_traded_stays_and_the_rest_makes_room(make_panel: MakePanel) -> None:
+    close = [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [2.0, 1.0], [2.0, 1.0]]
+    panel = make_panel(close)
+    halted = panel.tradable.copy()
+    halted[1, 0] = False
+    panel = replace(panel, tradable=halted)
+    rows = {0: [0.6, 0.4], 1: [0.0, 1.0], 2: [0.0, 1.0], 3: [0.0, 1.0], 4: [0, 1]}
+    report = backtest(held(panel, rows), panel)
+    # On day 1 the first stock cannot be sold: the second gets what is left, which it has.
+    np.testing.assert_allclose(report.turnover[:, 0], [1.0, 0.0, 1.2, 0.0], atol=1e-12)
+    np.testing.assert_allclose(report.gross[:, 0], 0.0, atol=1e-12)
+
+
+def test_what_cannot_be_bought_is_cash(make_panel: MakePanel) -> None:
+    panel = make_panel([[1.0, 1.0], [2.0, NAN], [4.0, 2.0], [4.0, 2.0]])
+    report = backtest(held(panel, {0: [0, 0], 1: [0.5, 0.5], 2: [0.5, 0.5], 3: [0, 0]}), panel)
+    np.testing.assert_allclose(report.gross[:, 0], [0.0, 0.5, 0.0])
+    assert report.turnover[1, 0] == pytest.approx(0.5)
+
+
+def test_a_gap_is_marked_at_the_last_price(make_panel: MakePanel) -> None:
+    panel = make_panel([[10.0], [NAN], [12.0], [12.0]])
+    report = backtest(held(panel, {0: [1], 1: [1], 2: [1], 3: [1]}), panel)
+    np.testing.assert_allclose(report.gross[:, 0], [0.0, 0.2, 0.0])
+
+
+def test_a_delisted_stock_becomes_cash(make_panel: MakePanel) -> None:
+    panel = make_panel([[10.0, 1.0], [10.0, 1.0], [NAN, 1.0], [NAN, 2.0]])
+    rows = {0: [1, 0], 1: [1, 0], 2: [0, 1], 3: [0, 1]}
+    report = backtest(held(panel, rows), panel, delisting_return=-0.3)
+    np.testing.assert_allclose(report.gross[:, 0], [0.0, -0.3, 1.0])
+    np.testing.assert_allclose(report.turnover[:, 0], [1.0, 0.0, 1.0])
+
+
+def test_several_portfolios_are_each_as_alone(panel: StockPanel) -> None:
+    generator = np.random.default_rng(0)
+    weights = generator.dirichlet(np.ones(panel.n_stocks), (3, panel.n_days))
+    together = simulate(lambda day: weights[:, day], panel, np.arange(panel.n_days))
+    for number in range(3):
+        alone = backtest(weights[number], panel)
+        np.testing.assert_allclose(together.gross[:, number], alone.gross[:, 0])
+        np.testing.assert_allclose(together.turnover[:, number], alone.turnover[:, 0])
+        assert together.summary(5.0, number) == pytest.approx(alone.summary(5.0))
+
+
+def test_the_market_is_the_mean_stock() -> None:
+    panel = simulated_panel(SimulationConfig(n_stocks=5, n_days=50))
+    report = backtest(np.full((50, 5), 0.2), panel)
+    expected = panel.forward_returns()[:-1].mean(axis=1)
+    np.testing.assert_allclose(report.gross[:, 0], expected)
+
+
+def test_ten_years_of_three_thousand_stocks_take_seconds() -> None:
+    n_days, n_stocks = 2520, 3000
+    generator = np.random.default_rng(0)
+    close = np.exp(
+        generator.normal(
+            0,
+            0.01,
+            (n_days, n_stocks),
+        ).cumsum(axis=0)
+    )
+    has = np.ones(close.shape, bool)
+    days = np.busday_offset(np.datetime64("2010-01-04"), np.arange(n_days))
+    names = tuple(map(str, range(n_stocks)))
+    sector = np.zeros(n_stocks, np.int64)
+    panel = StockPanel(days, names, ("close",), close[..., None], has, has, sector)
+    weights = np.full(close.shape, 1 / n_stocks)
+    started = time.process_time()
+    assert len(backtest(weights, panel).days) == n_days - 1
+    assert time.process_time() - started < 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({}, "got 0 whole rows and 0 broken ones"),
+        ({1: [1.0, 0.0], 3: [1.0, 0.0]}, "got 2 whole rows and 0 broken ones; write 0 for cash"),
+        ({1: [1.0, NAN], 2: [1.0, 0.0]}, "got 1 whole rows and 1 broken ones"),
+    ],
+)
+def test_weights_with_holes_are_refused(
+    make_panel: MakePanel, rows: dict[int, list[float]], message: str
+) -> None:
+    panel = make_panel(np.ones((5, 2)))
+    with pytest.raises(DataError, match=message):
+        backtest(held(panel, rows), panel)
+
+
+def test_weights_of_another_panel_are_refused(panel: StockPanel) -> None:
+    with pytest.raises(DataError, match=r"got \(2, 2\) for 90 days and 8 stocks"):
+        backtest(np.zeros((2, 2)), panel)
+
+
+def test_a_lag_of_zero_is_refused(panel: StockPanel) -> None:
+    with pytest.raises(ConfigError, match="execution_lag must be at least 1, got 0"):
+        backtest(np.zeros((90, 8)), panel, execution_lag=0)

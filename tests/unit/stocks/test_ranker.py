@@ -1,0 +1,199 @@
+"""A ranker is fitted once and trusted for years: what it saves, loads and says must be the same."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tsfm.errors import CheckpointError, ConfigError
+from tsfm.models.model import Provenance, TimeSeriesModel
+from tsfm.models.pretrained import load_pretrained, save_pretrained
+from tsfm.models.timer import Timer, TimerConfig
+from tsfm.stocks.cross_sections import SectionConfig
+from tsfm.stocks.features import FeatureConfig
+from tsfm.stocks.fitting import RankerConfig
+from tsfm.stocks.metrics import information_coefficient, mean_of
+from tsfm.stocks.panel import StockPanel
+from tsfm.stocks.phases import PhaseConfig
+from tsfm.stocks.ranker import StockRanker
+from tsfm.stocks.simulation import SimulationConfig, simulated_panel
+from tsfm.stocks.split import SplitConfig
+from tsfm.tracking import ListTracker
+
+SPLIT = SplitConfig(validation_start="2013-03-11", test_start="2013-04-08")
+
+
+def make_config(**options: Any) -> RankerConfig:
+    windows = SectionConfig(
+        context_length=8, min_observed=0.7, features=FeatureConfig(averages=(3,))
+    )
+    small: dict[str, Any] = {
+        "model": {"d_model": 8, "d_ff": 12, "n_heads": 2, "dropout": 0.0},
+        "windows": windows,
+        "pretrain": PhaseConfig(epochs=0.2),
+        "finetune": PhaseConfig(epochs=0.4, learning_rate=0.01),
+        "validation_days": 4,
+    }
+    return RankerConfig(**(small | options))
+
+
+@pytest.fixture
+def ranker(panel: StockPanel) -> StockRanker:
+    return StockRanker.fit(panel, SPLIT, make_config(), seed=0)
+
+
+def test_scores_are_there_for_who_is_eligible_and_for_the_days_asked(
+    ranker: StockRanker, panel: StockPanel
+) -> None:
+    scores = ranker.predict(panel)
+    assert scores.shape == (90, 8)
+    assert np.isnan(scores[:5]).all()
+    has_close = np.isfinite(panel["close"])
+    assert not np.isfinite(scores[~has_close]).any()
+    assert np.isfinite(scores[20:][has_close[20:]]).mean() > 0.9
+    assert np.nanstd(scores[60]) > 0
+    few = ranker.predict(panel, days=np.array([30, 60]))
+    np.testing.assert_array_equal(few[[30, 60]], scores[[30, 60]])
+    assert np.isnan(few[31:60]).all()
+
+
+def test_the_same_seed_gives_the_same_ranker(ranker: StockRanker, panel: StockPanel) -> None:
+    again = StockRanker.fit(panel, SPLIT, make_config(), seed=0)
+    other = StockRanker.fit(panel, SPLIT, make_config(), seed=1)
+    np.testing.assert_array_equal(again.predict(panel), ranker.predict(panel))
+    assert not np.array_equal(other.predict(panel), ranker.predict(panel), equal_nan=True)
+
+
+def test_saved_and_loaded_it_says_exactly_the_same(
+    ranker: StockRanker, panel: StockPanel, tmp_path: Path
+) -> None:
+    ranker.save_pretrained(tmp_path)
+    loaded = StockRanker.from_pretrained(tmp_path)
+    np.testing.assert_array_equal(loaded.predict(panel), ranker.predict(panel))
+    assert loaded.config == ranker.config
+    assert loaded.report == json.loads(json.dumps(ranker.report))
+    # The backbone alone is a checkpoint like any other.
+    assert load_pretrained(tmp_path).name == "sspt"
+
+
+def test_permuting_stocks_permutes_scores(ranker: StockRanker, panel: StockPanel) -> None:
+    order = np.array([3, 0, 7, 5, 1, 2, 6, 4])
+    days = np.array([40, 70])
+    np.testing.assert_allclose(
+        ranker.predict(panel.take(order), days=days),
+        ranker.predict(panel, days=days)[:, order],
+        rtol=1e-5,
+        atol=1e-8,
+    )
+
+
+def test_the_test_days_have_no_part_in_the_fit(ranker: StockRanker, panel: StockPanel) -> None:
+    first = int(np.searchsorted(panel.days, np.datetime64(SPLIT.test_start)))
+    other = panel.bars.copy()
+    other[first:] *= 1.7
+    other[first + 3 :, 2] = np.nan
+    changed = StockPanel(**{**_fields(panel), "bars": other})
+    again = StockRanker.fit(changed, SPLIT, make_config(), seed=0)
+    for one, two in zip(ranker.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(one, two)
+    assert ranker.report["pretext"] == again.report["pretext"]
+
+
+def _fields(panel: StockPanel) -> dict[str, Any]:
+    return {name: value for name, value in vars(panel).items() if not name.startswith("_")}
+
+
+def test_the_report_says_what_pre_training_learned(ranker: StockRanker) -> None:
+    pretext = ranker.report["pretext"]
+    assert {"stock_code/accuracy", "stock_sector/accuracy", "moving_average"} <= set(pretext)
+    assert ranker.report["pretrain"]["steps"] == 6
+    provenance = ranker.model.provenance
+    assert provenance.training_cutoff == "2013-04-05"
+    assert provenance.trained_on == ()
+    assert provenance.synthetic_share == 1.0
+
+
+def test_without_pretext_tasks_it_starts_from_scratch(panel: StockPanel) -> None:
+    ranker = StockRanker.fit(panel, SPLIT, make_config(pretext={"stock_code": 0.0}), seed=0)
+    assert set(ranker.report) == {"finetune"}
+
+
+def test_validation_days_can_be_trained_on(panel: StockPanel) -> None:
+    both = make_config(fit_on_validation=True, finetune=PhaseConfig(epochs=1.0))
+    ranker = StockRanker.fit(panel, SPLIT, both, seed=0)
+    alone = StockRanker.fit(panel, SPLIT, make_config(finetune=PhaseConfig(epochs=1.0)), seed=0)
+    assert ranker.report["finetune"]["steps"] == alone.report["finetune"]["steps"] + 20
+    assert "validation_loss" not in ranker.report["finetune"]
+    assert "validation_loss" in alone.report["finetune"]
+
+
+def test_it_starts_from_a_checkpoint_of_timer(panel: StockPanel, tmp_path: Path) -> None:
+    timer = Timer(TimerConfig(patch_length=4, d_model=8, n_heads=2, n_layers=2, d_ff=8))
+    timer.reset_parameters(torch.Generator().manual_seed(0))
+    seen = Provenance(trained_on=("sunspots_daily",))
+    save_pretrained(TimeSeriesModel("timer", timer, 64, seen), tmp_path)
+    ranker = StockRanker.fit(panel, SPLIT, make_config(checkpoint=str(tmp_path), model={}), seed=0)
+    assert ranker.model.name == "timer"
+    assert ranker.model.trained_on == ("sunspots_daily",)
+    before = load_pretrained(tmp_path).backbone
+    assert torch.equal(  # frozen in fine-tuning, but not in pre-training
+        ranker.model.backbone.head.skip.weight, before.head.skip.weight
+    )
+    assert not torch.equal(
+        ranker.model.backbone.blocks[1].feed_forward.expand.weight,
+        before.blocks[1].feed_forward.expand.weight,
+    )
+    assert np.isfinite(ranker.predict(panel, days=np.array([50]))[50]).any()
+
+
+def test_metrics_of_both_phases_are_logged(panel: StockPanel) -> None:
+    tracker = ListTracker()
+    StockRanker.fit(panel, SPLIT, make_config(), tracker=tracker)
+    names = {name for event, content in tracker.events if event == "log" for name in content[1]}
+    assert {"pretrain/train/loss", "finetune/train/loss", "finetune/validation/loss"} <= names
+
+
+def test_a_planted_edge_is_found() -> None:
+    panel = simulated_panel(SimulationConfig(n_stocks=16, n_days=260, reversal=0.6))
+    split = SplitConfig(validation_start="2013-08-01", test_start="2013-10-01")
+    config = make_config(
+        pretext={}, freeze="nothing", finetune=PhaseConfig(epochs=3, learning_rate=0.01)
+    )
+    ranker = StockRanker.fit(panel, split, config, seed=0)
+    days = np.flatnonzero(panel.days >= np.datetime64("2013-10-01"))[:-1]
+    scores = ranker.predict(panel, days=days)[days]
+    assert mean_of(information_coefficient(scores, panel.forward_returns()[days])) > 0.3
+
+
+def test_sectors_that_are_not_known_cannot_be_learned(
+    make_panel: Callable[..., StockPanel],
+) -> None:
+    close = np.random.default_rng(0).uniform(9, 11, (80, 4))
+    split = SplitConfig(validation_start="2020-03-02", test_start="2020-04-01")
+    with pytest.raises(ConfigError, match=r"pretext\.stock_sector needs a panel with sectors, got"):
+        StockRanker.fit(make_panel(close), split, make_config())
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("ranker.json", None, r"readable ranker.json and head.safetensors, got .*No such file"),
+        ("ranker.json", '{"format": 9}', "format 9, and this version reads 1; save it again"),
+        ("ranker.json", "{}", "'format'"),
+        ("head.safetensors", "", "got .*; save it again"),
+    ],
+)
+def test_a_broken_ranker_is_refused(
+    ranker: StockRanker, tmp_path: Path, file: str, content: str | None, message: str
+) -> None:
+    ranker.save_pretrained(tmp_path)
+    if content is None:
+        (tmp_path / file).unlink()
+    else:
+        (tmp_path / file).write_text(content)
+    with pytest.raises(CheckpointError, match=message):
+        StockRanker.from_pretrained(tmp_path)
