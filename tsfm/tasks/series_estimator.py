@@ -176,20 +176,12 @@ class SeriesEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has n
         generator = np.random.default_rng([options.seed, 0])
         fitted, held = held_out(samples.labels, self.validation_share, generator)
         scaler = samples.take(fitted).fit_scaler()
-        longest = int(samples.lengths.max())
-        if self.context_length is not None:
-            longest = at_least_one("context_length", self.context_length)
+        device = find_device(self.device)
         # What modules draw when they are made, and dropout, must not move the caller's generator.
         with torch.random.fork_rng(devices=[]):
-            model = self._start(samples, longest, options.seed)
-            sizes = head_sizes(model, samples.n_channels, longest)
-            scale = {"loc": tuple(scaler.loc.tolist()), "scale": tuple(scaler.scale.tolist())}
-            head = self._build_head({**sizes, **scale, **head_options, "pooling": self.pooling})
-            model = with_head(model, self._head, head)
-            device = find_device(self.device)
-            labelled = Labelled(model.to(device), self._head, is_frozen=self.mode == "head")
+            model = self._untrained(samples, scaler, head_options, options.seed).to(device)
             self.history_ = train_on_labels(
-                labelled,
+                Labelled(model, self._head, is_frozen=self.mode == "head"),
                 LabelTask(samples.scaled(scaler), targets.to(device), self._loss, self._error),
                 fitted=fitted,
                 held=held,
@@ -233,22 +225,32 @@ class SeriesEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has n
             seed=int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)),
         )
 
-    def _start(self, samples: SampleSet, longest: int, seed: int) -> TimeSeriesModel:
-        """Return the model to train: a copy of the checkpoint, or a new one."""
+    def _untrained(
+        self, samples: SampleSet, scaler: SeriesScaler, head_options: dict[str, Any], seed: int
+    ) -> TimeSeriesModel:
+        """Return a new encoder, or a copy of the checkpoint, with a new head."""
+        longest = int(samples.lengths.max())
+        if self.context_length is not None:
+            longest = at_least_one("context_length", self.context_length)
         if self.model is not None:
-            return start_from(self.model)
-        return new_tst(
-            seed,
-            n_channels=samples.n_channels,
-            context_length=longest,
-            patch_length=self.patch_length or -(-longest // MOST_TOKENS),
-            d_model=self.d_model,
-            n_heads=self.n_heads,
-            n_layers=self.n_layers,
-            d_ff=self.d_ff,
-            norm=self.norm,
-            dropout=self.dropout,
-        )
+            model = start_from(self.model)
+        else:
+            model = new_tst(
+                seed,
+                n_channels=samples.n_channels,
+                context_length=longest,
+                patch_length=self.patch_length or -(-longest // MOST_TOKENS),
+                d_model=self.d_model,
+                n_heads=self.n_heads,
+                n_layers=self.n_layers,
+                d_ff=self.d_ff,
+                norm=self.norm,
+                dropout=self.dropout,
+            )
+        sizes = head_sizes(model, samples.n_channels, longest)
+        scale = {"loc": tuple(scaler.loc.tolist()), "scale": tuple(scaler.scale.tolist())}
+        head = self._build_head({**sizes, **scale, **head_options, "pooling": self.pooling})
+        return with_head(model, self._head, head)
 
     def _columns(self) -> dict[str, Any]:
         return {

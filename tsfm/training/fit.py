@@ -31,6 +31,8 @@ class TrainingConfig:
     ----------
     accumulate
         Micro-batches per step; the step's loss is the mean over all of their values.
+    gradient_clip
+        Largest norm of all gradients together; 0 leaves them as they are.
     average_decay
         Decay of the running average of the weights, which is what the run delivers; 0 delivers
         the last weights.
@@ -139,7 +141,8 @@ def fit(
         # Every process has the mean of the summed losses; the step is a mean over values.
         gradients = [one.grad for one in parameters if one.grad is not None]
         torch._foreach_mul_(gradients, processes.count / max(count, 1.0))
-        norm = nn.utils.clip_grad_norm_(parameters, training.gradient_clip).item()
+        largest = training.gradient_clip or float("inf")
+        norm = nn.utils.clip_grad_norm_(parameters, largest).item()
         loss /= max(count, 1.0)
         if not np.isfinite(loss + norm):
             raise NonFiniteLossError(

@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from tsfm.training.muon import Muon
+from tsfm.training.policies import HEADS
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -123,5 +124,7 @@ def rate_at(step: int, n_steps: int, peak: float, config: ScheduleConfig) -> flo
 
 
 def _is_hidden(name: str, parameter: nn.Parameter) -> bool:
-    """Say whether a weight is a matrix in a list of layers, whose names have a number."""
-    return parameter.ndim == 2 and any(part.isdigit() for part in name.split("."))
+    """Say whether a weight is a matrix within a list of layers, whose names have a number."""
+    parts = name.split(".")
+    is_outer = any(part in (*HEADS, "embedding") for part in parts)
+    return parameter.ndim == 2 and any(part.isdigit() for part in parts) and not is_outer

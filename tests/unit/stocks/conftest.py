@@ -67,8 +67,8 @@ def make_sections(panel: StockPanel) -> Callable[..., CrossSections]:
 
 @pytest.fixture
 def batch(make_sections: Callable[..., CrossSections]) -> StockBatch:
-    """The cross-section of day 40."""
-    return make_sections().batch(40)
+    """The cross-section of a day on which some windows have gaps, and all returns are known."""
+    return make_sections().batch(46)
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ Make = Callable[..., HeadObjective]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_trains_ssspt_and_timer_alike(
+def test_it_trains_sspt_and_timer_alike(
     make: Make, backbone: Sspt, timer: Timer, batch: StockBatch, name: str
 ) -> None:
     for model in (backbone, timer):
@@ -159,11 +159,11 @@ def test_the_mean_token_is_that_of_the_days_inside() -> None:
 
 def test_a_patch_with_a_day_inside_counts_and_channels_are_averaged() -> None:
     tokens = torch.tensor([[[[1.0], [3.0]], [[10.0], [30.0]]]])
-    inside = torch.tensor([[False, False, True, True, True]])
-    # Patches of three end with the window: the first holds one day inside.
+    # Patches of three end with the window: the first holds padding, a day outside and one inside.
+    inside = torch.tensor([[False, True, True, True, True]])
     torch.testing.assert_close(pooled(tokens, inside, 3), torch.tensor([[11.0]]))
     torch.testing.assert_close(
-        pooled(tokens, torch.tensor([[False] * 3 + [True] * 2]), 3), torch.tensor([[16.5]])
+        pooled(tokens, torch.tensor([[False] * 2 + [True] * 3]), 3), torch.tensor([[16.5]])
     )
     assert not pooled(tokens, torch.zeros(1, 5, dtype=torch.bool), 3).any()
 

@@ -199,8 +199,7 @@ def test_the_epoch_is_chosen_on_held_out_samples_and_patience_ends_the_run() -> 
     errors = [(e["validation_error"], e["validation_loss"]) for e in found.history_]
     best = errors.index(min(errors))
     assert len(errors) == best + 1 + 5 < 60
-    seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
-    _, held = held_out(labels, 0.2, np.random.default_rng([seed, 0]))
+    _, held = held_out(labels, 0.2, np.random.default_rng([seed_of(0), 0]))
     chances = found.predict_proba([samples[row] for row in held])
     truth = np.searchsorted(found.classes_, labels[held])
     loss = -np.log(chances[np.arange(len(held)), truth]).mean()
@@ -212,14 +211,23 @@ def test_without_a_held_out_part_the_last_epoch_is_taken() -> None:
     assert [set(entry) for entry in found.history_] == [{"train_loss"}] * 3
 
 
-def test_a_target_of_noise_is_answered_by_its_mean() -> None:
-    """No epoch does better on the held-out samples than to start with."""
+def seed_of(random_state: int) -> int:
+    return int(np.random.RandomState(random_state).randint(np.iinfo(np.int32).max))
+
+
+def test_on_the_held_out_samples_it_is_never_worse_than_their_mean() -> None:
+    """A target of pure noise: whatever is learned, the start takes part in the choice."""
     generator = np.random.default_rng(0)
     samples, target = generator.normal(size=(30, 10)), generator.normal(size=30)
-    found = SeriesRegressor(**SMALL | {"learning_rate": 0.1, "patience": 2}).fit(samples, target)
-    losses = [entry["validation_loss"] for entry in found.history_]
-    spread = found.predict(samples).std()
-    assert (spread < 1e-6) == (min(losses) >= 1.0) or spread > 0
+    n_means = 0
+    for seed in range(4):
+        options = {"learning_rate": 0.1, "patience": 1, "random_state": seed}
+        found = SeriesRegressor(**SMALL | options).fit(samples, target).predict(samples)
+        _, held = held_out(target, 0.2, np.random.default_rng([seed_of(seed), 0]))
+        error, of_mean = ((guess - target)[held] for guess in (found, target.mean()))
+        assert (error**2).mean() <= (of_mean**2).mean() * 1.001
+        n_means += found.std() < 1e-6
+    assert n_means > 0
 
 
 def test_a_fitted_model_is_saved_and_loaded_exactly(
@@ -295,7 +303,7 @@ def test_the_bundled_forecaster_is_an_encoder_too() -> None:
 
 def test_it_can_be_cloned_tuned_and_put_into_a_pipeline() -> None:
     samples, labels = problem(40)
-    pipeline = make_pipeline(FunctionTransformer(doubled), classifier(max_epochs=8))
+    pipeline = make_pipeline(FunctionTransformer(doubled), classifier(max_epochs=6))
     scores = cross_val_score(pipeline, samples, labels, cv=2)
     assert scores.min() > 0.7
     grid = {"seriesclassifier__context_length": [1, None]}
@@ -389,6 +397,7 @@ OTHERWISE = {
     "check_classifier_data_not_an_array": "a frame is long, one row per step",
     "check_regressor_data_not_an_array": "a frame is long, one row per step",
     "check_array_api_input": "torch has the arrays",
+    "check_do_not_raise_errors_in_init_or_set_params": "in these tests types are checked",
 }
 QUICK = {
     "check_no_attributes_set_in_init",
