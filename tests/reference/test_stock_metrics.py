@@ -141,7 +141,7 @@ MEASURED = {
 }
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", ["nasdaq", pytest.param("nyse", marks=pytest.mark.slow)])
 def test_measured_numbers_of_the_rsr_files(name: str) -> None:
     folder = Path(os.environ.get("TSFM_DATA", ""))
     if not os.environ.get("TSFM_DATA") or not (folder / FILES[name]).is_file():

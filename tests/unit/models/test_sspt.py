@@ -90,7 +90,7 @@ def test_windows_of_another_shape_are_refused(draw_windows: Callable[..., Any]) 
     model = make(context_length=20)
     with pytest.raises(ConfigError, match="context_length=20 days, got 2 channels and 30 days"):
         model.encode(*draw_windows())
-    with pytest.raises(ConfigError, match="n_channels=2 and at most .* got 3 channels"):
+    with pytest.raises(ConfigError, match=r"n_channels=2 and at most .* got 3 channels"):
         model.encode(*draw_windows(length=10, channels=3))
 
 

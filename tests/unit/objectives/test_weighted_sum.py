@@ -78,7 +78,7 @@ def test_it_requires_what_its_parts_do(timer: Timer) -> None:
 
 
 def test_parts_that_cannot_be_are_named(timer: Timer) -> None:
-    with pytest.raises(ConfigError, match="objective must be one of .*, got 'next_ptach'"):
+    with pytest.raises(ConfigError, match=r"objective must be one of .*, got 'next_ptach'"):
         make(timer, next_ptach=1.0)
     wrong = WeightedSumConfig(parts={"next_patch": PartConfig(config={"units": "miles"})})
     with pytest.raises(ConfigError, match=r"parts\.next_patch\.config must fit next_patch: units"):
