@@ -15,7 +15,13 @@ from tsfm.config import load_recipe
 from tsfm.errors import ConfigError, DataError
 from tsfm.jobs import backtest, finetune, pretrain
 from tsfm.models.pretrained import load_pretrained
+from tsfm.stocks.cross_sections import SectionConfig
+from tsfm.stocks.features import FeatureConfig
+from tsfm.stocks.fitting import RankerConfig
+from tsfm.stocks.phases import PhaseConfig
 from tsfm.stocks.ranker import StockRanker
+from tsfm.stocks.simulation import SimulationConfig, simulated_panel
+from tsfm.stocks.split import SplitConfig
 from tsfm.tracking import ListTracker
 
 SMALL_MODEL = "{d_model=8,d_ff=8,n_heads=2}"
@@ -202,6 +208,38 @@ def test_the_faithful_backtest_owns_up_to_its_look_ahead(tmp_path: Path) -> None
     text = (tmp_path / "results.md").read_text()
     assert "**Look-ahead**, as released, for comparison only" in text
     assert "owed to the future" in text
+
+
+def test_a_ranker_of_another_configuration_never_stands_under_a_new_one(tmp_path: Path) -> None:
+    file = tmp_path / "seed1" / "ranker.json"
+    file.parent.mkdir()
+    file.write_text("{}")
+    (tmp_path / "config.toml").write_text("[panel]\ndataset = 'other'\n")
+    recipe = load_recipe("sspt_nasdaq_corrected", [*BACKTEST, f"run.output={tmp_path}"])
+    with pytest.raises(KeyboardInterrupt):
+        backtest.run(recipe, tracker=Interrupted(1))
+    assert not file.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("volatility", "is_learned"), [((0.3, 0.3), False), ((0.05, 1.0), True)])
+def test_stocks_are_told_apart_by_what_they_differ_in_and_by_nothing_else(
+    volatility: tuple[float, float], is_learned: bool
+) -> None:
+    """Random walks of one volatility must stay at chance, or a window says more than it should."""
+    simulation = SimulationConfig(n_stocks=8, n_days=600, volatility=volatility)
+    config = RankerConfig(
+        model={"d_model": 16, "d_ff": 32, "n_heads": 2},
+        windows=SectionConfig(features=FeatureConfig(averages=())),
+        pretext={"stock_code": 1.0},
+        pretrain=PhaseConfig(epochs=3, learning_rate=3e-3),
+        finetune=PhaseConfig(epochs=0),
+    )
+    split = SplitConfig(validation_start="2014-09-01", test_start="2015-03-02")
+    ranker = StockRanker.fit(simulated_panel(simulation), split, config)
+    accuracy = ranker.report["pretext"]["stock_code/accuracy"]
+    # Of 64 days with 8 stocks; the windows overlap, so chance itself has an error of about 0.03.
+    assert (accuracy > 0.25) if is_learned else (abs(accuracy - 1 / 8) < 0.08)
 
 
 @pytest.mark.slow

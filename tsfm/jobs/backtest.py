@@ -30,7 +30,7 @@ from tsfm.stocks.fitting import RankerConfig, days_of
 from tsfm.stocks.look_ahead import audit, future_hidden
 from tsfm.stocks.metrics import information_coefficient, mean_of, rank_information_coefficient
 from tsfm.stocks.panel import StockPanel
-from tsfm.stocks.ranker import StockRanker
+from tsfm.stocks.ranker import RANKER_FILE, StockRanker
 from tsfm.stocks.split import SplitConfig, SplitDays
 from tsfm.stocks.stream import PanelConfig, panel_inputs, read_panel
 from tsfm.tracking import Tracker, recorded
@@ -180,6 +180,10 @@ def _rankers(
     is_same = all(before.get(name) == wanted.get(name) for name in FITTED)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").unlink(missing_ok=True)
+    if not is_same:
+        # Before the new configuration is written, or a run that stops leaves others under it.
+        for old in folder.glob(f"seed*/{RANKER_FILE}"):
+            old.unlink()
     file.write_text(text, encoding="utf-8")
     device = parts["run"].device
     if device == "auto":
@@ -187,7 +191,7 @@ def _rankers(
     rankers = {}
     for seed in parts["run"].seeds:
         place = folder / f"seed{seed}"
-        if is_same and (place / "ranker.json").is_file():
+        if is_same and (place / RANKER_FILE).is_file():
             rankers[seed] = StockRanker.from_pretrained(place)
             continue
         rankers[seed] = StockRanker.fit(

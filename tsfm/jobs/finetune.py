@@ -56,6 +56,10 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
         if config.scratch:
             model.backbone.reset_parameters(generator)
         objective = OBJECTIVES[parts["objective"].name](parts["objective.config"], model.backbone)
+        if not config.scratch:
+            for name, head in getattr(objective, "heads", {}).items():
+                if name in model.heads:
+                    head.load_state_dict(model.heads[name].state_dict())
         trained = TrainingStep(model.backbone, objective)
         thaw = apply_policy(model.backbone, config.mode, rank=config.rank, generator=generator)
         return Start(model.name, trained, None if config.scratch else model.provenance, thaw)

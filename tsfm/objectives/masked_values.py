@@ -72,14 +72,13 @@ def draw_mask(
     ``1 / mean_run * r / (1 - r)``, and starts hidden with chance r. Keeping the state of the step
     before, or with chance `renewal` drawing a new one that is hidden with chance r, is the same
     chain: it leaves a hidden run with chance ``renewal * (1 - r)``. The state of a step is then
-    what was drawn at the last renewal, which needs no loop over steps.
+    what was drawn at the last renewal, or at the start, which needs no loop over steps.
     """
     batch, time, n_channels = shape
     drawn_channels = 1 if config.synchronous else n_channels
     draws = torch.rand(2, batch, time, drawn_channels, generator=generator)
     hidden = draws[0] < config.masked_share
     is_new = draws[1] < config.renewal
-    is_new[:, :1] = True
     step = torch.arange(time)[:, None]
     last_new = torch.where(is_new, step, 0).cummax(1).values
     return hidden.gather(1, last_new).expand(shape)

@@ -77,6 +77,14 @@ class WeightedSum(nn.Module):
         needs = [one.requires for one in made.values()]
         self.requires = next((one for one in needs if not isinstance(backbone, one)), needs[0])
 
+    @property
+    def heads(self) -> dict[str, nn.Module]:
+        """The heads of its parts that belong into a checkpoint, by name."""
+        found: dict[str, nn.Module] = {}
+        for part in self.owned.values():
+            found |= getattr(part, "heads", {})
+        return found
+
     def forward(self, model: Any, batch: WindowBatch, generator: torch.Generator) -> Loss:
         """Return the weighted sum on `batch`."""
         losses = {name: one(model, batch, generator) for name, one in self.objectives.items()}

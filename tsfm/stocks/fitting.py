@@ -195,13 +195,22 @@ def _pretext(
 
 @torch.no_grad()
 def _learned(step: TrainingStep, stream: DayStream, n_days: int, seed: int) -> dict[str, float]:
-    """Return the mean of every part of the pretext loss over days that training has not seen."""
+    """Return the mean of every part of the pretext loss over days that training has not seen.
+
+    Beside the error of a rival stands the skill over it: 1 when nothing is left of its error, 0
+    when all is.
+    """
     found: dict[str, list[float]] = {}
     for number in range(n_days):
         loss = step(stream.validation(number), torch.Generator().manual_seed(seed + number))
         for name, value in loss.parts.items():
             found.setdefault(name, []).append(float(value))
-    return {name: float(np.mean(values)) for name, values in found.items()}
+    means = {name: float(np.mean(values)) for name, values in found.items()}
+    for name in list(means):
+        task, _, rival = name.removesuffix("_error").partition("/")
+        if name.endswith("_error") and means[name] > 0:
+            means[f"{task}/skill_over_{rival}"] = 1 - means[task] / means[name]
+    return means
 
 
 def _validation(config: RankerConfig, sections: CrossSections, days: SplitDays) -> Any:

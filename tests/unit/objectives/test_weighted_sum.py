@@ -56,6 +56,7 @@ def test_a_weight_of_zero_leaves_a_part_out(timer: Timer, batch: WindowBatch) ->
 
 def test_heads_are_trained_copied_and_saved_with_the_step(timer: Timer) -> None:
     step = TrainingStep(timer, make(timer, next_patch=1.0, masked_values=1.0))
+    assert set(step.objective.heads) == {"reconstruction"}  # type: ignore[attr-defined]
     names = [name for name in step.state_dict() if "masked_values" in name]
     assert names == [
         "objective.owned.masked_values.head.linear.weight",

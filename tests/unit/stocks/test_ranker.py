@@ -117,6 +117,9 @@ def _fields(panel: StockPanel) -> dict[str, Any]:
 def test_the_report_says_what_pre_training_learned(ranker: StockRanker) -> None:
     pretext = ranker.report["pretext"]
     assert {"stock_code/accuracy", "stock_sector/accuracy", "moving_average"} <= set(pretext)
+    rival = pretext["moving_average/last_value_error"]
+    skill = pretext["moving_average/skill_over_last_value"]
+    assert skill == pytest.approx(1 - pretext["moving_average"] / rival)
     assert ranker.report["pretrain"]["steps"] == 8
     provenance = ranker.model.provenance
     assert provenance.training_cutoff == "2013-04-05"
