@@ -46,11 +46,14 @@ class TrackingConfig:
     tracking_uri
         Address of the store; None means the environment's ``MLFLOW_TRACKING_URI``, and without
         it ``sqlite:///mlflow.db`` in the working directory.
+    parent
+        Id of the run under which this one is shown.
     """
 
     enabled: bool = True
     experiment: str = "tsfm"
     tracking_uri: str | None = None
+    parent: str | None = None
 
 
 def make_tracker(config: TrackingConfig, *, run_id: str | None = None) -> Tracker:
@@ -58,7 +61,10 @@ def make_tracker(config: TrackingConfig, *, run_id: str | None = None) -> Tracke
     if not config.enabled:
         return NoTracker()
     return MlflowTracker(
-        experiment=config.experiment, tracking_uri=config.tracking_uri, run_id=run_id
+        experiment=config.experiment,
+        tracking_uri=config.tracking_uri,
+        run_id=run_id,
+        parent=config.parent,
     )
 
 
@@ -67,7 +73,7 @@ class MlflowTracker:
 
     Parameters
     ----------
-    experiment, tracking_uri
+    experiment, tracking_uri, parent
         See `TrackingConfig`.
     run_id
         A run to go on with; None opens a new one at `start`.
@@ -85,10 +91,12 @@ class MlflowTracker:
         experiment: str = "tsfm",
         tracking_uri: str | None = None,
         run_id: str | None = None,
+        parent: str | None = None,
     ) -> None:
         self.uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
         self.run_id = run_id
         self._experiment = experiment
+        self._parent = parent
         self._client: Any = None
         self._metrics: list[Any] = []
         self._sent_at = (0.0, 0.0)
@@ -148,7 +156,8 @@ class MlflowTracker:
         experiment = (
             found.experiment_id if found else self._client.create_experiment(self._experiment)
         )
-        run = self._client.create_run(experiment, run_name=name, tags=_tags())
+        tags = _tags() | ({"mlflow.parentRunId": self._parent} if self._parent else {})
+        run = self._client.create_run(experiment, run_name=name, tags=tags)
         self.run_id = run.info.run_id
         params = [Param(key, value) for key, value in flat(config).items()]
         for start in range(0, len(params), PARAMS_PER_REQUEST):

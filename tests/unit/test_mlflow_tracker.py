@@ -56,6 +56,18 @@ def test_parameters_metrics_data_and_files_are_found_again(
     assert names == {"checkpoint", "report.json"}
 
 
+def test_a_run_can_be_shown_under_another(tracking_uri: str) -> None:
+    parent = make_tracker(TrackingConfig(tracking_uri=tracking_uri, experiment="nested"))
+    parent.start("table", {})
+    settings = TrackingConfig(tracking_uri=tracking_uri, experiment="nested", parent=parent.run_id)
+    child = make_tracker(settings)
+    child.start("row", {})
+    child.finish("FINISHED")
+    parent.finish("FINISHED")
+    client = import_mlflow().MlflowClient(tracking_uri)
+    assert client.get_run(child.run_id).data.tags["mlflow.parentRunId"] == parent.run_id
+
+
 def test_a_run_that_was_stopped_goes_on_in_the_store(tracking_uri: str) -> None:
     first = MlflowTracker(experiment="resumed")
     first.start("run", {"steps": 2})
