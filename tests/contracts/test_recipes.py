@@ -29,7 +29,7 @@ def evaluation_sections(recipe: Recipe) -> dict[str, Any]:
     classes = {
         "run": evaluate.EvaluateRunConfig,
         "tracking": TrackingConfig,
-        "evaluate": evaluate.PROTOCOLS[recipe.sections["evaluate"]["protocol"]],
+        "evaluate": evaluate.PROTOCOLS[recipe.sections["evaluate"]["protocol"]].config,
     }
     return build_sections(recipe, classes)
 

@@ -15,14 +15,14 @@ from pydantic.dataclasses import dataclass
 from tsfm.config import Recipe, build_sections, dump
 from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import ConfigError
-from tsfm.jobs import ltsf, zero_shot, zero_shot_tables
-from tsfm.jobs.rivals import Rival, load_rival
+from tsfm.jobs import ltsf, zero_shot
+from tsfm.jobs.protocols import Evaluation, Protocol
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.tracking import Tracker
 
-PROTOCOLS: Mapping[str, type[Any]] = {
-    "zero_shot": zero_shot.ZeroShotConfig,
-    "ltsf": ltsf.LtsfConfig,
+PROTOCOLS: Mapping[str, Protocol] = {
+    "zero_shot": zero_shot.PROTOCOL,
+    "ltsf": ltsf.PROTOCOL,
 }
 
 
@@ -74,27 +74,28 @@ def run(
     started = time.perf_counter()
     sections = _sections(recipe)
     settings, config = sections["run"], sections["evaluate"]
+    protocol = PROTOCOLS[config.protocol]
     folder = Path(output or settings.output or Path("runs") / recipe.name / str(settings.seed))
     resolved = {name: asdict(section) for name, section in sections.items()}
     tracker = tracker or make_tracker(sections["tracking"])
     tracker.start(recipe.name, resolved)
     try:
-        models = [load_rival(name, device=settings.device) for name in config.models]
-        rows, findings = _evaluate(config, models, np.random.default_rng(settings.seed))
+        models = [protocol.load(name, device=settings.device) for name in config.models]
+        found = protocol.evaluate(config, models, np.random.default_rng(settings.seed))
         report = {
             "recipe": recipe.name,
             "protocol": config.protocol,
             "config": resolved,
-            **findings,
-            "results": rows.to_dicts(),
+            **found.findings,
+            "results": found.rows.to_dicts(),
             "models": {model.name: model.facts() for model in models},
             "commit": commit(),
             "versions": versions(),
             "peak_memory_mb": peak_memory_mb(),
             "seconds": time.perf_counter() - started,
         }
-        _write(folder, resolved, rows, report)
-        tracker.log(0, _metrics(config.protocol, rows, findings))
+        _write(folder, resolved, found.rows, report)
+        tracker.log(0, _metrics(config.protocol, found))
         tracker.artifact(folder)
     except BaseException:
         tracker.finish("FAILED")
@@ -116,42 +117,18 @@ def _sections(recipe: Recipe) -> dict[str, Any]:
         {
             "run": EvaluateRunConfig,
             "tracking": TrackingConfig,
-            "evaluate": PROTOCOLS[protocol],
+            "evaluate": PROTOCOLS[protocol].config,
         },
     )
 
 
-def _evaluate(
-    config: Any, models: list[Rival], generator: np.random.Generator
-) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Return one row per score, and what else the report holds: summary, harness, table."""
-    if config.protocol == "ltsf":
-        rows = ltsf.evaluate(config, models, generator)
-        return rows, {"table": ltsf.render(rows, config)}
-    rows, harness = zero_shot.evaluate(config, models)
-    summary = zero_shot_tables.summarise(rows, resamples=config.resamples, generator=generator)
-    table = zero_shot_tables.render(rows, summary, harness, config.must_match)
-    return rows, {"harness": harness, "summary": summary.to_dicts(), "table": table}
-
-
-def _metrics(protocol: str, rows: pl.DataFrame, findings: dict[str, Any]) -> dict[str, float]:
-    """Return scores under paths, ``protocol/group or set/model/metric``, without gaps."""
-    if protocol == "ltsf":
-        scores = [
-            (f"{row['dataset']}/{row['horizon']}/{row['model']}", row, ("mse", "mae"))
-            for row in rows.iter_rows(named=True)
-        ]
-    else:
-        scores = [
-            (f"{row['group']}/{row['model']}", row, zero_shot_tables.METRICS)
-            for row in findings["summary"]
-            if row["kind"] != "published"
-        ]
+def _metrics(name: str, found: Evaluation) -> dict[str, float]:
+    """Return scores under paths, ``protocol/place/metric``, without gaps."""
     return {
-        f"{protocol}/{place}/{metric}".replace(" ", "_").replace(",", ""): row[metric]
-        for place, row, metrics in scores
-        for metric in metrics
-        if row[metric] is not None and np.isfinite(row[metric])
+        f"{name}/{place}/{metric}".replace(" ", "_").replace(",", ""): value
+        for place, values in PROTOCOLS[name].metrics(found)
+        for metric, value in values.items()
+        if value is not None and np.isfinite(value)
     }
 
 

@@ -10,7 +10,7 @@ Zhou et al. (2021), "Informer", for the splits; Qiu et al. (2024), "TFB", on dro
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from pydantic.dataclasses import dataclass
 
 from tsfm.errors import ConfigError, DataError
 from tsfm.jobs.markdown import markdown_table
+from tsfm.jobs.protocols import Evaluation, Protocol
 from tsfm.jobs.rivals import Rival
 from tsfm.series.ltsf_set import LtsfSet, read_ltsf_set
 from tsfm.shapes import Float, ndarray
@@ -233,3 +234,19 @@ def _ordinal(number: int) -> str:
     if 10 <= number % 100 <= 20:
         return f"{number}th"
     return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
+
+
+def _evaluate(
+    config: LtsfConfig, models: list[Rival], generator: np.random.Generator
+) -> Evaluation:
+    rows = evaluate(config, models, generator)
+    return Evaluation(rows, {"table": render(rows, config)})
+
+
+def _metrics(found: Evaluation) -> Iterator[tuple[str, dict[str, float | None]]]:
+    for row in found.rows.iter_rows(named=True):
+        place = f"{row['dataset']}/{row['horizon']}/{row['model']}"
+        yield place, {metric: row[metric] for metric in ("mse", "mae")}
+
+
+PROTOCOL = Protocol(config=LtsfConfig, evaluate=_evaluate, metrics=_metrics)

@@ -22,8 +22,10 @@ from pydantic.dataclasses import dataclass
 
 from tsfm.errors import DataError
 from tsfm.jobs.benchmark_sets import BenchmarkSet, Missing, read_benchmark_set
+from tsfm.jobs.protocols import Evaluation, Protocol
 from tsfm.jobs.published import SEASONAL_NAIVE, published_results
 from tsfm.jobs.rivals import Rival
+from tsfm.jobs.zero_shot_tables import metrics, render, summarise
 from tsfm.metrics.forecasting import (
     coverage,
     mase,
@@ -267,3 +269,15 @@ def _standard_error(errors: Float[ndarray, "item horizon channel"]) -> float:
     if len(per_item) < 2:
         return float("nan")
     return float(np.std(per_item, ddof=1) / np.sqrt(len(per_item)))
+
+
+def _evaluate(
+    config: ZeroShotConfig, models: list[Rival], generator: np.random.Generator
+) -> Evaluation:
+    rows, harness = evaluate(config, models)
+    summary = summarise(rows, resamples=config.resamples, generator=generator)
+    table = render(rows, summary, harness, config.must_match)
+    return Evaluation(rows, {"harness": harness, "summary": summary.to_dicts(), "table": table})
+
+
+PROTOCOL = Protocol(config=ZeroShotConfig, evaluate=_evaluate, metrics=metrics)

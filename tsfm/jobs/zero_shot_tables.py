@@ -1,11 +1,13 @@
 """Results of the zero-shot protocol as tables: geometric means over sets, and Markdown."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from tsfm.jobs.markdown import markdown_table
+from tsfm.jobs.protocols import Evaluation
 from tsfm.metrics.forecasting import geometric_mean
 from tsfm.shapes import Float, ndarray
 
@@ -64,6 +66,13 @@ def render(
             _set_table(of_group, part, "wql"),
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def metrics(found: Evaluation) -> Iterator[tuple[str, dict[str, float | None]]]:
+    """Yield the ratios of every model in every group; published ones are not ours to record."""
+    for row in found.findings["summary"]:
+        if row["kind"] != "published":
+            yield f"{row['group']}/{row['model']}", {metric: row[metric] for metric in METRICS}
 
 
 def _label(part: pl.DataFrame) -> str:
