@@ -56,7 +56,7 @@ def pinball(
 class NextPatch:
     """Loss over the patches that follow every token.
 
-    Only tokens within the series count. In normalised units a token counts once two different
+    The last patch is never read, only predicted. Only tokens within the series count. In normalised units a token counts once two different
     values have been seen: before that there is no scale.
     """
 
@@ -71,14 +71,22 @@ class NextPatch:
         self, model: NextPatchModel, batch: WindowBatch, generator: torch.Generator
     ) -> Loss:
         """Return the mean pinball loss (quantile model) or squared error (point model)."""
-        visible = batch.observed & ~self._hidden(batch, model.patch_length, generator)
-        forecast = model.forecast_patches(batch.values, visible, batch.inside)
-        n_following = forecast.values.shape[-1] // model.patch_length
-        window = to_patches(batch.values, batch.observed, batch.inside, model.patch_length)
-        target = following_patches(window.values, n_following)
-        counted = following_patches(window.observed.to(target.dtype), n_following) > 0
+        patch_length = model.patch_length
+        window = to_patches(batch.values, batch.observed, batch.inside, patch_length)
+        # The last patch is a target only: were it read, whole-window statistics would know it.
+        n_read = batch.values.shape[1] - patch_length
+        if n_read < 1:
+            return Loss(batch.values.new_zeros((), requires_grad=True), 0)
+        read = WindowBatch(
+            *(one[:, :n_read] for one in (batch.values, batch.observed, batch.inside)), batch.item
+        )
+        visible = read.observed & ~self._hidden(read, patch_length, generator)
+        forecast = model.forecast_patches(read.values, visible, read.inside)
+        n_following = forecast.values.shape[-1] // patch_length
+        target = following_patches(window.values, n_following)[:, :, :-1]
+        counted = following_patches(window.observed.to(target.dtype), n_following)[:, :, :-1] > 0
         # A token of padding knows nothing, yet whole-window statistics would give it a scale.
-        counted = counted & window.inside[..., None]
+        counted = counted & window.inside[:, :, :-1, None]
         if self.config.units == "normalized":
             counted = counted & (forecast.scale > 0)[..., None]
             target = normalized(target, forecast)

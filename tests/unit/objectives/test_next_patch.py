@@ -83,6 +83,11 @@ class Recorder(torch.nn.Module):
         return self.model.predict_next(values, observed, inside)
 
 
+def hidden_from(recorder: Recorder, batch: WindowBatch) -> torch.Tensor:
+    """What was observed, yet not shown; the last patch is only a target."""
+    return batch.observed[:, :-PATCH] & ~recorder.observed
+
+
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
@@ -93,7 +98,8 @@ def replaced(batch: WindowBatch, values: torch.Tensor) -> WindowBatch:
 
 def by_hand(model: Timer, batch: WindowBatch, units: str) -> tuple[float, int]:
     """The mean loss with loops over rows, tokens, steps ahead and levels."""
-    forecast = model.forecast_patches(batch.values, batch.observed, batch.inside)
+    read = (one[:, :-PATCH] for one in (batch.values, batch.observed, batch.inside))
+    forecast = model.forecast_patches(*read)
     raw = forecast.in_input_units() if units == "input" else forecast.values
     predicted = raw.detach().double().numpy()
     loc, scale = (x.double().numpy() for x in (forecast.loc, forecast.scale))
@@ -102,7 +108,7 @@ def by_hand(model: Timer, batch: WindowBatch, units: str) -> tuple[float, int]:
     padding = -length % PATCH
     losses = []
     for row in range(n_rows):
-        for token in range((length + padding) // PATCH):
+        for token in range((length + padding) // PATCH - 1):
             end = (token + 1) * PATCH - padding
             if not batch.inside[row, :end][-PATCH:].any():
                 continue
@@ -162,11 +168,14 @@ def test_hidden_values_do_not_reach_the_model_but_are_still_targets(
     objective = NextPatch(NextPatchConfig(hidden_share=1.0))
     recorder, batch = Recorder(make_timer()), make_batch(missing=0.0)
     before = objective(recorder, batch, seeded())
-    hidden = batch.observed & ~recorder.observed
+    hidden = hidden_from(recorder, batch)
     assert hidden.any(dim=1).all()
+    hidden = torch.nn.functional.pad(hidden, (0, 0, 0, PATCH))
     changed = replaced(batch, torch.where(hidden, batch.values + 0.5, batch.values))
     forecasts = [
-        recorder.model.forecast_patches(b.values, recorder.observed, b.inside)
+        recorder.model.forecast_patches(
+            b.values[:, :-PATCH], recorder.observed, b.inside[:, :-PATCH]
+        )
         for b in (batch, changed)
     ]
     assert torch.equal(forecasts[0].values, forecasts[1].values)
@@ -184,9 +193,9 @@ def test_a_hidden_span_is_one_run_of_whole_patches_after_the_first(
     for seed in range(5):
         objective = NextPatch(NextPatchConfig(hidden_share=1.0, longest_span=0.5))
         objective(recorder, batch, seeded(seed))
-        hidden = (batch.observed & ~recorder.observed)[..., 0]
+        hidden = hidden_from(recorder, batch)[..., 0]
         assert not hidden[:, :2].any()  # the first, incomplete patch
-        tokens = hidden[2:, 2:].reshape(38, 10, PATCH)
+        tokens = hidden[2:, 2:].reshape(38, 9, PATCH)
         assert torch.equal(tokens.any(-1), tokens.all(-1))
         starts = tokens.all(-1).int().diff(dim=1, prepend=torch.zeros(38, 1)) == 1
         assert (starts.sum(1) == 1).all()
@@ -200,16 +209,48 @@ def test_the_share_of_windows_with_a_hidden_span_is_as_asked(
 ) -> None:
     recorder, batch = Recorder(make_timer()), make_batch(202, 16, missing=0.0)
     NextPatch(NextPatchConfig(hidden_share=share))(recorder, batch, seeded())
-    hidden = (batch.observed & ~recorder.observed)[2:].flatten(1).any(1)
+    hidden = hidden_from(recorder, batch)[2:].flatten(1).any(1)
     assert low <= hidden.sum() <= high
 
 
-def test_a_window_of_one_patch_hides_nothing(make_timer: MakeTimer, make_batch: MakeBatch) -> None:
-    recorder, batch = Recorder(make_timer()), make_batch(4, 4, missing=0.0)
-    loss = NextPatch(NextPatchConfig(hidden_share=1.0))(recorder, batch, seeded())
-    assert torch.equal(recorder.observed, batch.observed)
-    assert loss.count == 0
-    assert loss.total.item() == 0.0
+@pytest.mark.parametrize("length", [2, PATCH])
+def test_a_window_of_one_patch_has_nothing_to_learn(
+    make_timer: MakeTimer, make_batch: MakeBatch, length: int
+) -> None:
+    loss = NextPatch(NextPatchConfig())(make_timer(), make_batch(4, length), seeded())
+    assert (loss.count, loss.total.item()) == (0, 0.0)
+    loss.total.backward()
+
+
+def test_a_window_of_two_patches_hides_nothing(
+    make_timer: MakeTimer, make_batch: MakeBatch
+) -> None:
+    recorder, batch = Recorder(make_timer()), make_batch(4, 2 * PATCH, missing=0.0)
+    NextPatch(NextPatchConfig(hidden_share=1.0))(recorder, batch, seeded())
+    assert not hidden_from(recorder, batch).any()
+
+
+@pytest.mark.parametrize("normalization", ["causal", "window"])
+def test_the_last_patch_is_a_target_that_no_forecast_knows(
+    make_timer: MakeTimer, make_batch: MakeBatch, normalization: str
+) -> None:
+    """As released: statistics of the whole window are those of the context, not of its target."""
+    model, batch = make_timer(normalization=normalization), make_batch(missing=0.0)
+    seen: list[torch.Tensor] = []
+
+    class Witness(Recorder):
+        def forecast_patches(self, *windows: torch.Tensor) -> PatchForecast:
+            forecast = super().forecast_patches(*windows)
+            seen.append(forecast.in_input_units())
+            return forecast
+
+    last = torch.arange(batch.values.shape[1]) >= batch.values.shape[1] - PATCH
+    changed = replaced(batch, torch.where(last[:, None], batch.values + 7.0, batch.values))
+    losses = [
+        NextPatch(NextPatchConfig())(Witness(model), one, seeded()) for one in (batch, changed)
+    ]
+    assert torch.equal(*seen)
+    assert losses[0].total.item() != losses[1].total.item()
 
 
 def test_what_is_not_observed_is_neither_seen_nor_a_target(
@@ -272,9 +313,9 @@ def test_a_perfect_forecast_has_no_loss(make_batch: MakeBatch) -> None:
         def forecast_patches(
             self, values: torch.Tensor, observed: torch.Tensor, inside: torch.Tensor
         ) -> PatchForecast:
-            following = torch.nn.functional.pad(values[:, 2:, 0], (0, PATCH))
-            tokens = following.reshape(4, 7, PATCH)[:, None, :, None].expand(4, 1, 7, 3, PATCH)
-            statistics = torch.zeros(4, 1, 7), torch.ones(4, 1, 7)
+            following = batch.values[:, 2:, 0]
+            tokens = following.reshape(4, 6, PATCH)[:, None, :, None].expand(4, 1, 6, 3, PATCH)
+            statistics = torch.zeros(4, 1, 6), torch.ones(4, 1, 6)
             return PatchForecast(tokens, *statistics, is_arcsinh=False)
 
         def predict_next(self, *windows: torch.Tensor) -> torch.Tensor:
