@@ -175,7 +175,7 @@ def _rivals(
             (
                 rival.name,
                 rival.label(data.name),
-                _model_forecast(rival, longest),
+                model_forecast(rival, longest),
             )
             for rival in models
         ),
@@ -185,7 +185,7 @@ def _rivals(
     ]
 
 
-def _model_forecast(rival: Rival, prediction_length: int) -> ForecastWindows:
+def model_forecast(rival: Rival, prediction_length: int) -> ForecastWindows:
     """Return a function from a matrix of contexts to the median forecasts."""
 
     def forecast(

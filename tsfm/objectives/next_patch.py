@@ -56,8 +56,8 @@ def pinball(
 class NextPatch:
     """Loss over the patches that follow every token.
 
-    The last patch is never read, only predicted. Only tokens within the series count. In normalised units a token counts once two different
-    values have been seen: before that there is no scale.
+    The last patch is never read, only predicted. Only tokens within the series count; in
+    normalised units once two different values have been seen: before that there is no scale.
     """
 
     Config = NextPatchConfig
@@ -84,7 +84,11 @@ class NextPatch:
         forecast = model.forecast_patches(read.values, visible, read.inside)
         n_following = forecast.values.shape[-1] // patch_length
         target = following_patches(window.values, n_following)[:, :, :-1]
-        counted = following_patches(window.observed.to(target.dtype), n_following)[:, :, :-1] > 0
+        known = window.observed
+        if batch.supervised is not None:
+            asked = to_patches(batch.values, batch.supervised, batch.inside, patch_length)
+            known = known & asked.observed
+        counted = following_patches(known.to(target.dtype), n_following)[:, :, :-1] > 0
         # A token of padding knows nothing, yet whole-window statistics would give it a scale.
         counted = counted & window.inside[:, :, :-1, None]
         if self.config.units == "normalized":

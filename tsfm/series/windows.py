@@ -27,12 +27,16 @@ class WindowBatch:
         True where a step lies within the series; False where it is padding (on the left).
     item
         Which series of the pool each row came from.
+    supervised
+        Where given, the only steps that may be targets of a forecast: those of the rows that a
+        validation is about, while the context reaches back before them.
     """
 
     values: Values
     observed: Observed
     inside: Inside
     item: Int[Tensor, " batch"]
+    supervised: Observed | None = None
 
     def to(self, device: torch.device | str) -> "WindowBatch":
         """Return the same batch on `device`."""
@@ -41,6 +45,7 @@ class WindowBatch:
             self.observed.to(device),
             self.inside.to(device),
             self.item.to(device),
+            None if self.supervised is None else self.supervised.to(device),
         )
 
     def __len__(self) -> int:

@@ -1,6 +1,9 @@
 """Batches from one multivariate data set with its usual splits, for training on that set."""
 
+from dataclasses import replace
+
 import numpy as np
+import torch
 from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
@@ -65,6 +68,7 @@ class DatasetStream:
         self._train = self._few(first, data.values.shape[1])
         ends = np.arange(data.train_end + 1, data.test_start + 1)
         self._validation = _pairs(np.arange(data.values.shape[1]), ends)
+        self._train_end = data.train_end
         self._epoch = (-1, self._train)
 
     @property
@@ -99,10 +103,17 @@ class DatasetStream:
         return self._windows(self._epoch[1][place * size : (place + 1) * size])
 
     def validation(self, number: int) -> WindowBatch:
-        """Return validation batch `number`: windows that end in the validation rows."""
+        """Return validation batch `number`: windows that end in the validation rows.
+
+        Only steps in the validation rows are targets; the context reaches back before them.
+        """
         generator = np.random.default_rng([self._seed, 1 << 20, number])
         size = min(4 * self.config.windows_per_batch, len(self._validation))
-        return self._windows(generator.choice(self._validation, size, replace=False))
+        pairs = generator.choice(self._validation, size, replace=False)
+        batch = self._windows(pairs)
+        step = pairs[:, 1:] - self.config.window_length + np.arange(self.config.window_length)
+        supervised = batch.observed & torch.from_numpy(step >= self._train_end)[..., None]
+        return replace(batch, supervised=supervised)
 
     def _few(
         self, ends: Int[ndarray, " window"], n_channels: int

@@ -1,5 +1,6 @@
 """The loss is what a model becomes: a shifted target or a leaking span would train nonsense."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -324,6 +325,20 @@ def test_a_perfect_forecast_has_no_loss(make_batch: MakeBatch) -> None:
     loss = NextPatch(NextPatchConfig())(Oracle(), batch, seeded())
     assert loss.count > 0
     assert loss.total.item() == 0.0
+
+
+def test_only_supervised_steps_are_targets(make_timer: MakeTimer, make_batch: MakeBatch) -> None:
+    model, batch = make_timer(n_output_patches=1), make_batch(missing=0.0)
+    late = torch.arange(26)[:, None] >= 22
+    asked = dataclasses.replace(batch, supervised=batch.observed & late)
+    before = NextPatch(NextPatchConfig())(model, asked, seeded())
+    assert before.count == 4 * 4
+    early = torch.arange(26)[:, None] < 18
+    same = dataclasses.replace(asked, supervised=None)
+    everything = NextPatch(NextPatchConfig())(model, same, seeded())
+    assert everything.count > before.count
+    moved = dataclasses.replace(asked, supervised=batch.observed & early)
+    assert NextPatch(NextPatchConfig())(model, moved, seeded()).total != before.total
 
 
 def test_targets_far_away_are_cut() -> None:

@@ -95,3 +95,14 @@ def test_few_shot_takes_its_share_of_every_channel(
 def test_a_window_longer_than_the_training_rows_is_refused(card: str) -> None:
     with pytest.raises(ConfigError, match=r"at most the 300 training rows of count.*=301"):
         stream(card, window_length=301)
+
+
+def test_only_validation_rows_are_targets_of_a_validation(card: str) -> None:
+    found = stream(card)
+    batch = found.validation(0)
+    assert batch.supervised is not None
+    ends = last_rows(found, batch.values)
+    rows = ends[:, None] - WINDOW + 1 + np.arange(WINDOW)
+    assert np.array_equal(batch.supervised[..., 0].numpy(), rows >= SPLIT[0])
+    assert batch.observed.all()
+    assert found(0).supervised is None
