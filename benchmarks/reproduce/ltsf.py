@@ -27,22 +27,18 @@ MODELS = ("timer", "gpht")
 ARMS = ("pool", "scratch", "self")
 CONTEXT_LENGTH = 672
 SELF_STEPS = 800
+SMOKE = ["training.steps=2", "training.validation_batches=1", "data.config.windows_per_batch=4"]
 # The published numbers that stand beside our rows.
 COMPARE = {f"{model}, {arm}": "GPHT, heads tuned" for model in MODELS for arm in ARMS}
 NOTES = (
-    (
-        "MSE and MAE of standardised values over every test window of every channel; mean over seeds ± "
-        "its standard error. Lower is better. Context 672; the ridge rival has 512, with which it is "
-        "better on two of the four sets."
-    ),
-    (
-        'Small models (1.6 M parameters; published: 38 M and 67 M). "pool": pre-trained on the '
-        '`pretrain` cards, which hold none of these sets, then fine-tuned; "self": pre-trained on the '
-        "set's own training rows, four times as long as the fine-tuning at most; "
-        '"scratch": fine-tuned from random weights. Seconds are those of one seed, without the '
-        "pre-training on the pool."
-    ),
-    "weather_jena_2020 lacks one repeated stamp and keeps its codes of -9999, as copies in use do.",
+    """MSE and MAE of standardised values over every test window of every channel; mean over seeds ±
+its standard error. Lower is better. Context 672; the ridge rival has 512.""",
+    """Small models (1.6 M parameters; published: 38 M and 67 M). "pool": pre-trained on the
+`pretrain` cards, which hold none of these sets, then fine-tuned; "self": pre-trained on the set's
+own training rows, twice as long as the fine-tuning at most; "scratch": fine-tuned from random weights. Seconds
+are those of one seed, without the pre-training on the pool.""",
+    """weather_jena_2020 lacks one repeated stamp and keeps its codes of -9999, as copies in use
+do.""",
 )
 
 
@@ -91,14 +87,13 @@ def scores(
     started = time.perf_counter()
     start = pretrained(model, table, options)
     overrides = [f"run.seed={seed}", *of_set(name), *table.overrides, "training.save_every=0"]
-    if options.smoke:
-        overrides += ["training.steps=2"]
+    overrides += SMOKE if options.smoke else []
     folder = options.work / name / f"{model}_{arm}" / str(seed)
     if arm == "self":
         # The same objective on the same rows, for longer; then fine-tuned like the others.
         own = [f"start.model={start}", "start.scratch=true", "training.patience=0"]
-        own += [f"training.steps={2 if options.smoke else SELF_STEPS}", *overrides[:-1]]
-        own += ["optimizer.learning_rate=1e-3", f"run.output={folder / 'pretrained'}"]
+        own += [f"training.steps={SELF_STEPS}", "optimizer.learning_rate=1e-3", *overrides]
+        own += [f"run.output={folder / 'pretrained'}"]
         finetune.run(load_recipe(f"{model}_ltsf", own))
         start = str(folder / "pretrained" / "checkpoint")
     overrides += [f"start.model={start}", f"run.output={folder}"]

@@ -78,7 +78,10 @@ class NextPatch:
         if n_read < 1:
             return Loss(batch.values.new_zeros((), requires_grad=True), 0)
         read = WindowBatch(
-            *(one[:, :n_read] for one in (batch.values, batch.observed, batch.inside)), batch.item
+            batch.values[:, :n_read],
+            batch.observed[:, :n_read],
+            batch.inside[:, :n_read],
+            batch.item,
         )
         visible = read.observed & ~self._hidden(read, patch_length, generator)
         forecast = model.forecast_patches(read.values, visible, read.inside)
