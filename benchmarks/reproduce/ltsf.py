@@ -35,8 +35,8 @@ NOTES = (
 its standard error. Lower is better. Context 672; the ridge rival has 512.""",
     """Small models (1.6 M parameters; published: 38 M and 67 M). "pool": pre-trained on the
 `pretrain` cards, which hold none of these sets, then fine-tuned; "self": pre-trained on the set's
-own training rows, twice as long as the fine-tuning at most; "scratch": fine-tuned from random weights. Seconds
-are those of one seed, without the pre-training on the pool.""",
+own training rows, twice as long as the fine-tuning at most; "scratch": fine-tuned from random
+weights. Seconds are those of one seed, without the pre-training on the pool.""",
     """weather_jena_2020 lacks one repeated stamp and keeps its codes of -9999, as copies in use
 do.""",
 )
