@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from tsfm.audits.look_ahead import audit
     from tsfm.errors import (
         CheckpointError,
         ConfigError,
@@ -41,6 +42,7 @@ _HOMES = {
     "TimeSeriesModel": "tsfm.models.model",
     "TsfmError": "tsfm.errors",
     "UnsupportedError": "tsfm.errors",
+    "audit": "tsfm.audits.look_ahead",
     "cross_validation": "tsfm.tasks.cross_validation",
     "forecast": "tsfm.tasks.forecast",
     "load_dataset": "tsfm.series.cards",
@@ -62,6 +64,7 @@ __all__ = [
     "TsfmError",
     "UnsupportedError",
     "__version__",
+    "audit",
     "cross_validation",
     "forecast",
     "load_dataset",

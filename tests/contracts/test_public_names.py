@@ -21,6 +21,7 @@ NAMES = {
     "TsfmError",
     "UnsupportedError",
     "__version__",
+    "audit",
     "cross_validation",
     "forecast",
     "load_dataset",

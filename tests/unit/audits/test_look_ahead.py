@@ -1,0 +1,286 @@
+"""The audit is what a reader believes: it finds every leak, and accuses nobody without one."""
+
+import runpy
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+import tsfm
+from tsfm.errors import ConfigError, DataError
+
+DEMONSTRATION = runpy.run_path(
+    str(Path(__file__).parents[3] / "benchmarks" / "audit" / "planted_leaks.py")
+)
+PLANTED, DAYS = DEMONSTRATION["PLANTED"], DEMONSTRATION["DAYS"]
+SPLIT = DAYS[DEMONSTRATION["LAST_TRAINING_DAY"]]
+value = pl.col("target")
+
+
+@pytest.fixture(scope="module")
+def prices() -> pl.DataFrame:
+    return DEMONSTRATION["prices"]()
+
+
+@pytest.fixture
+def frame() -> pl.DataFrame:
+    generator = np.random.default_rng(0)
+    return pl.DataFrame(
+        {
+            "item_id": np.repeat(["a", "b", "c"], 40),
+            "timestamp": np.tile(np.arange(40), 3),
+            "target": generator.normal(size=120),
+        }
+    )
+
+
+def maximum(data: pl.DataFrame) -> pl.DataFrame:
+    return data.with_columns((value / value.abs().max()).alias("scaled"))
+
+
+def unchanged(data: Any) -> Any:
+    return data
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda one: one.name)
+def test_a_planted_leak_is_found_with_its_first_date(planted: Any, prices: pl.DataFrame) -> None:
+    report = tsfm.audit(planted.leaky, prices, 5, start=SPLIT)
+    assert not report.ok
+    assert report.leaks["first_affected"].min() == DAYS[planted.first]
+    assert set(report.leaks["column"]) <= {"(rows)", *planted.leaky(prices).columns}
+    assert str(DAYS[planted.first]) in str(report)
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda one: one.name)
+def test_a_corrected_pipeline_passes(planted: Any, prices: pl.DataFrame) -> None:
+    report = tsfm.audit(planted.cured, prices, start=SPLIT if planted.fitted else None)
+    assert report.ok
+    assert len(report.cutoffs) == 50
+    assert report.leaks.is_empty()
+    assert "no look-ahead: after 50 cutoffs" in str(report)
+    assert report.n_calls == 52
+
+
+def test_the_demonstration_finds_all_six(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = tsfm.audit
+    monkeypatch.setattr(tsfm, "audit", lambda *args, **options: audit(*args, 3, **options))
+    DEMONSTRATION["main"]()
+    assert "6 of 6 leaks found with the right date" in capsys.readouterr().out
+
+
+def test_a_leak_says_where_how_much_and_by_what(frame: pl.DataFrame) -> None:
+    def tomorrow(data: pl.DataFrame) -> pl.DataFrame:
+        return data.with_columns(value.shift(-1).over("item_id").alias("next"))
+
+    report = tsfm.audit(tomorrow, frame, cutoffs=range(12, 31))
+    (row,) = report.leaks.rows(named=True)
+    assert (row["column"], row["first_affected"], row["cutoff"]) == ("next", 12, 12)
+    assert row["n_cutoffs"] == 19
+    assert row["size"] == float("inf")  # an item vanished
+    assert row["share"] == pytest.approx(1 / 22, rel=0.3)  # the last of 13 to 31 days
+    assert {"flip", "vanish", "gaps"} <= set(row["perturbation"].split(", "))
+    assert "appear" not in row["perturbation"]
+
+
+def test_the_size_is_in_standard_deviations(frame: pl.DataFrame) -> None:
+    def centred(data: pl.DataFrame) -> pl.DataFrame:
+        return data.with_columns(shifted=value - value.mean())
+
+    report = tsfm.audit(centred, frame, cutoffs=[20], perturbations=["flip"])
+    spread = frame["target"].std(ddof=0)
+    future = frame.filter(pl.col("timestamp") > 20)["target"]
+    moved = 2 * abs(future.sum()) / len(frame) / spread
+    assert report.leaks["size"][0] == pytest.approx(moved)
+    assert tsfm.audit(centred, frame, cutoffs=[20], perturbations=["flip"], tolerance=2 * moved).ok
+
+
+def test_the_last_bit_counts(frame: pl.DataFrame) -> None:
+    def a_hair(data: pl.DataFrame) -> pl.DataFrame:
+        return data.with_columns(value + 1e-13 * value.last().over("item_id"))
+
+    report = tsfm.audit(a_hair, frame, 10)
+    assert not report.ok
+    assert tsfm.audit(a_hair, frame, 10, tolerance=1e-6).ok
+
+
+def test_missing_equals_missing_and_differs_from_a_value(frame: pl.DataFrame) -> None:
+    gaps = frame.with_columns(
+        pl.when(pl.col("timestamp") % 3 == 0).then(None).otherwise(value).alias("target")
+    )
+    assert tsfm.audit(unchanged, gaps, 10).ok
+
+    def filled_backwards(data: pl.DataFrame) -> pl.DataFrame:
+        return data.sort("item_id", "timestamp").with_columns(value.backward_fill().over("item_id"))
+
+    assert not tsfm.audit(filled_backwards, gaps, 10).ok
+
+
+def test_columns_that_come_with_the_future_are_a_leak(frame: pl.DataFrame) -> None:
+    def with_dummies(data: pl.DataFrame) -> pl.DataFrame:
+        late = data.with_columns(late=pl.when(pl.col("timestamp") > 38).then(value.sign()))
+        return late.to_dummies("late")
+
+    report = tsfm.audit(with_dummies, frame, cutoffs=[10])
+    assert "late_-1.0" in report.leaks["column"].to_list()
+
+
+def test_words_truths_and_lists_are_compared(frame: pl.DataFrame) -> None:
+    def described(data: pl.DataFrame) -> pl.DataFrame:
+        return data.with_columns(
+            word=pl.when(value > value.mean()).then(pl.lit("high")).otherwise(pl.lit("low")),
+            truth=value > value.mean(),
+            pair=pl.concat_list(value, value.max()),
+            count=pl.col("item_id").n_unique(),
+        )
+
+    found = tsfm.audit(described, frame, 20).leaks
+    assert set(found["column"]) == {"word", "truth", "pair", "count"}
+
+
+def test_a_frame_of_one_item_meets_every_fate_in_turn(frame: pl.DataFrame) -> None:
+    one = frame.filter(pl.col("item_id") == "a").drop("item_id")
+    assert tsfm.audit(lambda data: data.with_columns(value.cum_sum()), one).ok
+    report = tsfm.audit(lambda data: data.with_columns(value / len(data)), one)
+    assert set(report.leaks["perturbation"][0].split(", ")) == {"gaps", "shorten", "vanish"}
+
+
+def test_the_same_seed_gives_the_same_report(frame: pl.DataFrame) -> None:
+    first, again, other = (tsfm.audit(maximum, frame, 5, seed) for seed in (3, 3, 4))
+    assert first.leaks.equals(again.leaks)
+    assert first.cutoffs == again.cutoffs != other.cutoffs
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "lazy", "pyarrow"])
+def test_the_kind_of_frame_that_comes_in_goes_out(kind: str, frame: pl.DataFrame) -> None:
+    stamped = frame.with_columns(pl.date(2020, 1, 1) + pl.duration(days=pl.col("timestamp")))
+    data = {
+        "pandas": stamped.to_pandas,
+        "polars": lambda: stamped,
+        "lazy": stamped.lazy,
+        "pyarrow": stamped.to_arrow,
+    }[kind]()
+
+    def scaled(known: Any) -> Any:
+        assert type(known) is type(data)
+        if kind == "pandas":
+            assert known["target"].dtype == data["target"].dtype
+            known["target"] = known["target"] / known["target"].abs().max()  # in place
+            return known
+        plain = pl.from_arrow(known) if kind == "pyarrow" else known.lazy().collect()
+        result = plain.with_columns(value / value.abs().max())  # type: ignore[union-attr]
+        return result.to_arrow() if kind == "pyarrow" else result
+
+    report = tsfm.audit(scaled, data, 6)
+    assert type(report.leaks) is type(data)
+    assert not report.ok
+
+
+def test_a_pandas_frame_keeps_its_index() -> None:
+    stamps = pd.date_range("2020-01-01", periods=40, freq="D")
+    data = pd.DataFrame({"target": np.random.default_rng(0).normal(size=40)}, index=stamps)
+    report = tsfm.audit(lambda df: df.rolling("3D").mean(), data)
+    assert report.ok
+    named = data.rename_axis("timestamp")
+    report = tsfm.audit(lambda df: df.rolling(3, center=True).mean(), named, cutoffs=["2020-01-20"])
+    assert report.leaks["first_affected"].tolist() == [pd.Timestamp("2020-01-20")]
+
+
+def test_other_names_of_keys_are_understood(frame: pl.DataFrame) -> None:
+    renamed = frame.rename({"item_id": "unique_id", "timestamp": "ds", "target": "y"})
+    with pytest.warns(UserWarning, match="unique_id"):
+        assert tsfm.audit(unchanged, renamed, 3).ok
+    mine = frame.rename({"item_id": "stock", "timestamp": "day"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not tsfm.audit(maximum, mine, 3, id_column="stock", timestamp_column="day").ok
+
+
+def test_only_the_named_columns_are_changed(frame: pl.DataFrame) -> None:
+    both = frame.with_columns(other=value * 2)
+
+    def share(data: pl.DataFrame) -> pl.DataFrame:
+        return data.with_columns(pl.col("other") / pl.col("other").abs().max())
+
+    options = {"perturbations": ["rescale", "flip"]}
+    assert tsfm.audit(share, both, 5, target="target", **options).ok  # type: ignore[arg-type]
+    assert not tsfm.audit(share, both, 5, target=["other"], **options).ok  # type: ignore[arg-type]
+
+
+def test_a_random_function_is_refused(frame: pl.DataFrame) -> None:
+    generator = np.random.default_rng(0)
+
+    def noisy(data: pl.DataFrame) -> pl.DataFrame:
+        return data.with_columns(noise=pl.Series(generator.normal(size=len(data))))
+
+    with pytest.raises(ConfigError, match=r"same for the same frame, got other values in \['noise"):
+        tsfm.audit(noisy, frame)
+
+
+def test_a_function_that_fails_on_another_future_is_named_with_the_cutoff(
+    frame: pl.DataFrame,
+) -> None:
+    def needs_all_rows(data: pl.DataFrame) -> pl.DataFrame:
+        if len(data) != 120:
+            raise ValueError("120 rows, please")
+        return data
+
+    with pytest.raises(DataError, match=r"ValueError: 120 rows.* after 7 was changed"):
+        tsfm.audit(needs_all_rows, frame, cutoffs=[7])
+    assert tsfm.audit(needs_all_rows, frame, perturbations=["rescale", "flip", "resample"]).ok
+
+
+def same_keys(data: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat([data, data.head(2)])
+
+
+@pytest.mark.parametrize(
+    ("fn", "options", "error", "match"),
+    [
+        (same_keys, {}, DataError, "one row per item_id and timestamp, got several for a, 0"),
+        (lambda df: df.drop("timestamp"), {}, DataError, "return the column 'timestamp'"),
+        (
+            lambda df: df.with_columns(timestamp=pl.lit("soon")),
+            {},
+            DataError,
+            "stamps of type Int64, as it was given, got String",
+        ),
+        (
+            lambda df: df.with_columns(item_id=pl.lit(None, pl.String)),
+            {},
+            DataError,
+            "a stamp and an item in every row",
+        ),
+        (unchanged, {"n_cutoffs": 0}, ConfigError, "n_cutoffs must be at least 1, got 0"),
+        (unchanged, {"cutoffs": [39]}, ConfigError, "between 0 and before 39, got"),
+        (unchanged, {"cutoffs": ["soon"]}, ConfigError, "must be stamps of type Int64"),
+        (unchanged, {"start": 39}, DataError, "a stamp after a cutoff, got 40 stamps and start=39"),
+        (unchanged, {"tolerance": -1.0}, ConfigError, "tolerance must be zero or positive, got -1"),
+        (unchanged, {"perturbations": ["melt"]}, ConfigError, r"perturbations must be some of"),
+        (unchanged, {"target": "missing"}, DataError, "column 'missing' must be present"),
+    ],
+)
+def test_what_cannot_be_audited_is_refused(
+    frame: pl.DataFrame,
+    fn: Callable[[Any], Any],
+    options: dict[str, Any],
+    error: type[Exception],
+    match: str,
+) -> None:
+    with pytest.raises(error, match=match):
+        tsfm.audit(fn, frame, **options)
+
+
+def test_frames_without_usable_stamps_are_refused(frame: pl.DataFrame) -> None:
+    text = frame.with_columns(pl.col("timestamp").cast(pl.String))
+    with pytest.raises(DataError, match="dates, times or whole numbers, got String; parse it"):
+        tsfm.audit(unchanged, text)
+    missing = frame.with_columns(timestamp=pl.col("timestamp").replace(3, None))
+    with pytest.raises(DataError, match="must be in every row, got 3 without"):
+        tsfm.audit(unchanged, missing)

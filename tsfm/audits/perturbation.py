@@ -1,0 +1,244 @@
+"""Another future: everything after a cutoff is changed, and nothing up to it.
+
+Every item meets one fate, so that a single call of what is audited tells of all of them: what
+remembers a scale, an order, a length, a last row or a list of survivors has each of them changed
+somewhere. Signs, whole numbers and ranges are kept where a column has them, since what is audited
+may refuse a price below zero.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import polars as pl
+
+from tsfm.errors import ConfigError
+from tsfm.shapes import Bool, Int, ndarray
+
+Perturbation = Literal["rescale", "flip", "resample", "gaps", "shorten", "vanish", "appear"]
+PERTURBATIONS: tuple[Perturbation, ...] = get_args(Perturbation)
+"""``rescale``: a thousand times as large or as small, and jittered; ``flip``: the other sign, or
+mirrored within its range where a column has no negative values; ``resample``: rows of the item's
+own future in another order; ``gaps``: single rows dropped; ``shorten``: rows after a later stamp
+dropped; ``vanish``: no row after the cutoff; ``appear``: new items."""
+VALUES_ONLY: tuple[Perturbation, ...] = ("rescale", "flip", "resample")
+"""What leaves every row where it is."""
+
+LARGE = float(np.log(1000.0))
+JITTER = 0.03
+DROPPED_SHARE = 0.3
+# One new item for so many old ones.
+ITEMS_PER_NEWCOMER = 5
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Key columns of a frame; `item` is None for a frame that is one item."""
+
+    item: str | None
+    timestamp: str
+
+    @property
+    def names(self) -> list[str]:
+        """Of those that there are."""
+        return [self.timestamp] if self.item is None else [self.item, self.timestamp]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows after the cutoff: the item of each, its place among those of its item, their number."""
+
+    item: Int[ndarray, " row"]
+    place: Int[ndarray, " row"]
+    count: Int[ndarray, " row"]
+    order: Int[ndarray, " row"]
+    start: Int[ndarray, " row"]
+
+
+def change_the_future(
+    frame: pl.DataFrame,
+    keys: Keys,
+    columns: Sequence[str],
+    cutoff: Any,
+    *,
+    kinds: Sequence[str] = PERTURBATIONS,
+    turn: int = 0,
+    generator: np.random.Generator,
+) -> pl.DataFrame:
+    """Return the frame with another future; rows up to `cutoff` keep their values and order.
+
+    Parameters
+    ----------
+    columns
+        What is changed; others keep their values where their row stays.
+    kinds
+        Of which every item meets one; newcomers come besides.
+    turn
+        Moves every item on to another fate, so that even one item meets all of them in turn.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"timestamp": [1, 2, 3], "target": [1.0, 2.0, 3.0]})
+    >>> changed = change_the_future(
+    ...     frame, Keys(None, "timestamp"), ["target"], 2, kinds=["vanish"],
+    ...     generator=np.random.default_rng(0),
+    ... )
+    >>> changed["target"].to_list()
+    [1.0, 2.0]
+    """
+    is_later = (frame[keys.timestamp] > cutoff).to_numpy()
+    future = frame.filter(pl.Series(is_later))
+    if not len(future):
+        return frame
+    rows = _rows_of(future, keys)
+    n_items = int(rows.item.max()) + 1
+    fates = [kind for kind in kinds if kind != "appear"]
+    fate = np.full(len(future), -1)
+    if fates:
+        fate = ((generator.permutation(n_items) + turn) % len(fates))[rows.item]
+    met: dict[str, Any] = {kind: fate == number for number, kind in enumerate(fates)}
+    changed = _changed(frame, future, columns, rows, met, generator)
+    stays = _stays(rows, met, generator)
+    place = np.flatnonzero(is_later)
+    index = np.arange(len(frame))
+    parts = [
+        frame.with_columns(_row=index).filter(pl.Series(~is_later)),
+        changed.with_columns(_row=place).filter(pl.Series(stays)),
+    ]
+    result = pl.concat(parts).sort("_row").drop("_row")
+    if "appear" in kinds and keys.item is not None:
+        result = pl.concat([result, _newcomers(frame, changed, keys.item, rows, generator)])
+    return result.rechunk()
+
+
+def check_kinds(kinds: Sequence[str]) -> None:
+    """Refuse perturbations that do not exist."""
+    unknown = sorted(set(kinds) - set(PERTURBATIONS))
+    if unknown or not kinds:
+        raise ConfigError(
+            f"perturbations must be some of {list(PERTURBATIONS)}, got {list(kinds)}; leave it out "
+            "for all of them"
+        )
+
+
+def _rows_of(future: pl.DataFrame, keys: Keys) -> _Rows:
+    if keys.item is None:
+        item = np.zeros(len(future), np.int64)
+    else:
+        items = future.select(keys.item).unique(maintain_order=True).with_row_index("_code")
+        joined = future.select(keys.item).join(items, on=keys.item, maintain_order="left")
+        item = joined["_code"].to_numpy().astype(np.int64)
+    stamps = future[keys.timestamp].rank("dense").to_numpy()
+    order = np.lexsort((stamps, item))
+    counts = np.bincount(item)
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    place = np.empty(len(item), np.int64)
+    place[order] = np.arange(len(item)) - starts[item[order]]
+    return _Rows(item, place, counts[item], order, starts[item])
+
+
+def _stays(
+    rows: _Rows, met: Mapping[str, Bool[ndarray, " row"]], generator: np.random.Generator
+) -> Bool[ndarray, " row"]:
+    never = np.zeros(len(rows.item), bool)
+    # The step after the cutoff is always dropped: look-ahead is often of one step.
+    dropped = (generator.random(len(rows.item)) < DROPPED_SHARE) | (rows.place == 0)
+    end = np.floor(generator.random(int(rows.item.max()) + 1)[rows.item] * rows.count)
+    gone: Bool[ndarray, " row"] = met.get("vanish", never) | (met.get("gaps", never) & dropped)
+    gone |= met.get("shorten", never) & (rows.place >= end)
+    return ~gone
+
+
+def _changed(
+    frame: pl.DataFrame,
+    future: pl.DataFrame,
+    columns: Sequence[str],
+    rows: _Rows,
+    met: Mapping[str, Bool[ndarray, " row"]],
+    generator: np.random.Generator,
+) -> pl.DataFrame:
+    """Change values, row by row the same way in all columns, so that bars stay bars."""
+    n_items = int(rows.item.max()) + 1
+    drawn = np.floor(generator.random(len(future)) * rows.count).astype(np.int64)
+    drift = np.where(generator.random(n_items) < 0.5, -LARGE, LARGE)[rows.item]
+    ways = _Ways(
+        item=pl.Series("_item", rows.item),
+        source=pl.Series(rows.order[rows.start + drawn]),
+        factor=pl.Series(np.exp(drift + generator.normal(0, JITTER, len(future)))),
+    )
+    result = future
+    for name in columns:
+        is_number = frame[name].dtype.is_float() or frame[name].dtype.is_integer()
+        lowest: Any = frame[name].min() if is_number else None
+        column = future[name]
+        for kind in VALUES_ONLY:
+            if kind in met and met[kind].any():
+                other = ways.other(kind, column, is_signed=lowest is not None and lowest < 0)
+                column = other.zip_with(pl.Series(met[kind]), column)
+        result = result.with_columns(column.alias(name))
+    return result
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """How the values of every row change: by which factor, and to those of which row."""
+
+    item: pl.Series
+    source: pl.Series
+    factor: pl.Series
+
+    def other(self, kind: str, column: pl.Series, *, is_signed: bool) -> pl.Series:
+        """Return other values for all rows; the same where a type knows no such change."""
+        is_number = column.dtype.is_float() or column.dtype.is_integer()
+        if kind == "resample":
+            return column.gather(self.source)
+        if kind == "flip" and column.dtype == pl.Boolean:
+            return ~column
+        if kind == "flip" and is_number:
+            return _flipped(column, self.item, is_signed=is_signed)
+        if kind == "rescale" and is_number:
+            return _as(column, column.cast(pl.Float64) * self.factor)
+        return column
+
+
+def _flipped(column: pl.Series, item: pl.Series, *, is_signed: bool) -> pl.Series:
+    if is_signed:
+        return _as(column, -column.cast(pl.Float64))
+    value = pl.col("_value")
+    mirrored = value.min().over("_item") + value.max().over("_item") - value
+    frame = pl.DataFrame([column.cast(pl.Float64).alias("_value"), item])
+    return _as(column, frame.select(mirrored).to_series())
+
+
+def _as(column: pl.Series, values: pl.Series) -> pl.Series:
+    """Return `values` in the type of `column`; whole numbers stay within what it can hold."""
+    if column.dtype.is_integer():
+        dtype: Any = column.dtype
+        low, high = (pl.select(bound).item() for bound in (dtype.min(), dtype.max()))
+        # 2^63 - 1 is no float64; the one below it is.
+        values = values.round().clip(low, np.nextafter(float(high), 0))
+    return values.cast(column.dtype, strict=False)
+
+
+def _newcomers(
+    frame: pl.DataFrame,
+    future: pl.DataFrame,
+    item: str,
+    rows: _Rows,
+    generator: np.random.Generator,
+) -> pl.DataFrame:
+    """Return items that nobody has heard of, with the rows of some others; none for other ids."""
+    dtype = frame[item].dtype
+    if not (dtype == pl.String or dtype.is_integer()):
+        return future.head(0)
+    n_items = int(rows.item.max()) + 1
+    n_new = -(-n_items // ITEMS_PER_NEWCOMER)
+    number = np.full(n_items, -1)
+    number[generator.permutation(n_items)[:n_new]] = np.arange(n_new)
+    new = future.with_columns(_number=number[rows.item]).filter(pl.col("_number") >= 0)
+    if dtype == pl.String:
+        ids = pl.concat_str(pl.lit("newcomer "), pl.col("_number").cast(pl.String))
+    else:
+        ids = (frame[item].max() + 1 + pl.col("_number")).cast(dtype)  # type: ignore[operator]
+    return new.with_columns(ids.alias(item)).drop("_number")
