@@ -16,16 +16,17 @@ import polars as pl
 from tsfm.errors import ConfigError
 from tsfm.shapes import Bool, Int, ndarray
 
-Perturbation = Literal["rescale", "flip", "resample", "gaps", "shorten", "vanish", "appear"]
+Perturbation = Literal["grow", "shrink", "flip", "resample", "gaps", "shorten", "vanish", "appear"]
 PERTURBATIONS: tuple[Perturbation, ...] = get_args(Perturbation)
-"""``rescale``: a thousand times as large or as small, and jittered; ``flip``: the other sign, or
-mirrored within its range where a column has no negative values; ``resample``: rows of the item's
-own future in another order; ``gaps``: single rows dropped; ``shorten``: rows after a later stamp
-dropped; ``vanish``: no row after the cutoff; ``appear``: new items."""
-VALUES_ONLY: tuple[Perturbation, ...] = ("rescale", "flip", "resample")
+"""``grow`` and ``shrink``: a thousand times as large or as small, and all other items half or twice
+as large; ``flip``: the other sign, or mirrored within its range where a column has no negative
+values; ``resample``: rows of the item's own future in another order; ``gaps``: single rows dropped;
+``shorten``: rows after a later stamp dropped; ``vanish``: no row after the cutoff; ``appear``: new
+items."""
+VALUES_ONLY: tuple[Perturbation, ...] = ("grow", "shrink", "flip", "resample")
 """What leaves every row where it is."""
 
-LARGE = float(np.log(1000.0))
+LARGE, USUAL = float(np.log(1000.0)), 0.5
 JITTER = 0.03
 DROPPED_SHARE = 0.3
 # One new item for so many old ones.
@@ -161,7 +162,9 @@ def _changed(
     """Change values, row by row the same way in all columns, so that bars stay bars."""
     n_items = int(rows.item.max()) + 1
     drawn = np.floor(generator.random(len(future)) * rows.count).astype(np.int64)
-    drift = np.where(generator.random(n_items) < 0.5, -LARGE, LARGE)[rows.item]
+    drift = generator.normal(0, USUAL, n_items)[rows.item]
+    for kind, size in (("grow", LARGE), ("shrink", -LARGE)):
+        drift = np.where(met.get(kind, False), size, drift)
     ways = _Ways(
         item=pl.Series("_item", rows.item),
         source=pl.Series(rows.order[rows.start + drawn]),
@@ -172,10 +175,12 @@ def _changed(
         is_number = frame[name].dtype.is_float() or frame[name].dtype.is_integer()
         lowest: Any = frame[name].min() if is_number else None
         column = future[name]
-        for kind in VALUES_ONLY:
+        for kind in ("flip", "resample"):
             if kind in met and met[kind].any():
                 other = ways.other(kind, column, is_signed=lowest is not None and lowest < 0)
                 column = other.zip_with(pl.Series(met[kind]), column)
+        if is_number and ("grow" in met or "shrink" in met):
+            column = _as(column, column.cast(pl.Float64) * ways.factor)
         result = result.with_columns(column.alias(name))
     return result
 
@@ -195,11 +200,7 @@ class _Ways:
             return column.gather(self.source)
         if kind == "flip" and column.dtype == pl.Boolean:
             return ~column
-        if kind == "flip" and is_number:
-            return _flipped(column, self.item, is_signed=is_signed)
-        if kind == "rescale" and is_number:
-            return _as(column, column.cast(pl.Float64) * self.factor)
-        return column
+        return _flipped(column, self.item, is_signed=is_signed) if is_number else column
 
 
 def _flipped(column: pl.Series, item: pl.Series, *, is_signed: bool) -> pl.Series:

@@ -1,4 +1,4 @@
-"""The look-ahead audit of scores: change the future, and nothing before it may move.
+"""The look-ahead audit of scores: the audit of frames, on panels.
 
 A second question is how much of a result the future was worth: `future_hidden` makes every day's
 scores from a panel that ends with the day.
@@ -8,7 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 
+from tsfm.audits import perturbation
+from tsfm.audits.comparison import ROWS, canonical
+from tsfm.audits.perturbation import PERTURBATIONS, Keys
+from tsfm.audits.watching import watch
 from tsfm.shapes import Float, Float64, Int, ndarray
 from tsfm.stocks.panel import StockPanel
 
@@ -16,7 +21,8 @@ from tsfm.stocks.panel import StockPanel
 TOLERANCE = 1e-6
 # Days up to the cutoff whose scores are compared: the last ones, where leaks show first.
 DAYS_WATCHED = 3
-
+KEYS = Keys("item_id", "timestamp")
+STATES = ("member", "tradable")
 
 ScoreDays = Callable[[StockPanel, Int[ndarray, " asked"]], Float[ndarray, "*model asked stock"]]
 """Makes one row of scores per day asked for, perhaps of several models at once."""
@@ -33,7 +39,7 @@ class LookAhead:
     moved_share
         Share of the watched scores that moved.
     largest_move
-        In standard deviations of a day's scores.
+        In standard deviations of the scores.
     first_moved
         Earliest day whose score moved, None when none did.
     """
@@ -64,50 +70,39 @@ def audit(
     days
         Among which cutoffs are drawn.
     """
-    cutoffs = np.sort(generator.choice(days, min(n_cutoffs, len(days)), replace=False))
-    watched = {int(day): _watched(int(day)) for day in cutoffs}
-    asked = np.unique(np.concatenate(list(watched.values())))
-    before = score(panel, asked)
-    n_moved = n_watched = 0
-    largest, first = 0.0, None
-    for cutoff, rows in watched.items():
-        new = score(change_the_future(panel, cutoff, generator), rows)
-        old = before[..., np.searchsorted(asked, rows), :]
-        known = np.isfinite(old) | np.isfinite(new)
-        move = np.abs(new - old) / _spread(old)
-        # A score that appears or vanishes has moved too.
-        move = np.where(np.isfinite(old) & np.isfinite(new), move, np.where(known, np.inf, 0.0))
-        is_moved = move > TOLERANCE
-        n_moved, n_watched = n_moved + int(is_moved.sum()), n_watched + int(known.sum())
-        if is_moved.any():
-            largest = max(largest, float(move.max()))
-            place = np.argmax(is_moved.any(axis=-1).reshape(-1, len(rows)).any(axis=0))
-            earliest = str(panel.days[rows[place]])
-            first = earliest if first is None else min(first, earliest)
-    return LookAhead(
-        tuple(str(panel.days[day]) for day in cutoffs), n_moved / max(n_watched, 1), largest, first
+    chosen = np.sort(generator.choice(days, min(n_cutoffs, len(days)), replace=False))
+    frame = panel_frame(panel)
+    n_models = 0
+
+    def observe(known: pl.DataFrame, asked: pl.Series | None) -> pl.DataFrame:
+        again = frame_panel(known, panel)
+        stamps = panel.days if asked is None else asked.to_numpy().astype("datetime64[D]")
+        scores = score(again, np.searchsorted(again.days, stamps))[..., : panel.n_stocks]
+        nonlocal n_models
+        n_models = scores.size // max(scores.shape[-1] * len(stamps), 1)
+        return canonical(_scores_frame(scores, stamps, panel.stocks), KEYS, pl.Date)
+
+    found = watch(
+        observe,
+        frame,
+        KEYS,
+        (*panel.fields, *STATES),
+        pl.Series(panel.days[chosen].astype("datetime64[D]")),
+        seed=int(generator.integers(2**32)),
+        tolerance=TOLERANCE,
+        n_stamps=DAYS_WATCHED,
+        explain=False,
     )
-
-
-def change_the_future(panel: StockPanel, day: int, generator: np.random.Generator) -> StockPanel:
-    """Return a panel that is the same up to `day` and another one after it.
-
-    Prices go on along other paths. Of the stocks a fifth has no bar any more and another fifth
-    loses nearly all of its price, so that a universe of survivors shows; of the others single bars
-    vanish, and they leave and join.
-    """
-    n_later = panel.n_days - 1 - day
-    shape = (n_later, panel.n_stocks)
-    bars, member, tradable = panel.bars.copy(), panel.member.copy(), panel.tradable.copy()
-    drift = generator.normal(0, 0.5, (1, panel.n_stocks))
-    factor = np.exp(drift + np.cumsum(generator.normal(0, 0.03, shape), axis=0))
-    fate = generator.permutation(panel.n_stocks) % 5
-    factor[:, fate == 1] *= 1e-3
-    bars[day + 1 :] *= factor[..., None]
-    bars[day + 1 :][(generator.random(shape) < 0.1) | (fate == 0)] = np.nan
-    member[day + 1 :] ^= generator.random(shape) < 0.2
-    tradable[day + 1 :] ^= generator.random(shape) < 0.2
-    return replace(panel, bars=bars, member=member, tradable=tradable)
+    moves = [move for of_cutoff in found.moves for move in of_cutoff]
+    # A score that appears or vanishes has moved too, and so have those of all models.
+    weight = [n_models if move.column == ROWS else 1 for move in moves]
+    n_moved = sum(move.n_moved * times for move, times in zip(moves, weight, strict=True))
+    return LookAhead(
+        tuple(str(day) for day in panel.days[chosen]),
+        n_moved / max(found.n_rows * n_models, 1),
+        max((np.inf if move.column == ROWS else move.size for move in moves), default=0.0),
+        str(min(move.first for move in moves)) if moves else None,
+    )
 
 
 def future_hidden(
@@ -118,15 +113,83 @@ def future_hidden(
     return np.concatenate(rows, axis=-2)
 
 
-def _spread(scores: Float[ndarray, "*model asked stock"]) -> Float64[ndarray, "*model asked 1"]:
-    """Return the standard deviation of each day's scores, 1 where there is none."""
-    known = np.isfinite(scores)
-    count = np.maximum(known.sum(axis=-1, keepdims=True), 1)
-    clean = np.where(known, scores, 0.0)
-    mean = clean.sum(axis=-1, keepdims=True) / count
-    spread = np.sqrt((np.where(known, clean - mean, 0.0) ** 2).sum(axis=-1, keepdims=True) / count)
-    return np.where(spread > 0, spread, 1.0)
+def change_the_future(panel: StockPanel, day: int, generator: np.random.Generator) -> StockPanel:
+    """Return a panel that is the same up to `day` and another one after it.
+
+    Prices go on elsewhere or in another order, stocks and single bars vanish, others leave, join
+    or are halted; days and stocks are those of `panel`.
+    """
+    changed = perturbation.change_the_future(
+        panel_frame(panel),
+        KEYS,
+        (*panel.fields, *STATES),
+        panel.days[day].astype(object),
+        kinds=[kind for kind in PERTURBATIONS if kind != "appear"],
+        generator=generator,
+    )
+    return frame_panel(changed, panel, all_days=True)
 
 
-def _watched(day: int) -> Int[ndarray, " row"]:
-    return np.arange(max(0, day + 1 - DAYS_WATCHED), day + 1)
+def panel_frame(panel: StockPanel) -> pl.DataFrame:
+    """Return the long frame of a panel, day by day; what has no bar and is no member has no row."""
+    there = np.isfinite(panel.bars).any(axis=-1) | panel.member | panel.tradable
+    day, stock = np.nonzero(there)
+    bars = {name: panel[name][day, stock] for name in panel.fields}
+    states = {name: getattr(panel, name)[day, stock] for name in STATES}
+    return pl.DataFrame(
+        {
+            "item_id": pl.Series(panel.stocks).gather(stock),
+            "timestamp": panel.days[day].astype("datetime64[D]"),
+            **bars,
+            **states,
+        }
+    )
+
+
+def frame_panel(frame: pl.DataFrame, like: StockPanel, *, all_days: bool = False) -> StockPanel:
+    """Return the panel of a frame, with the days and stocks of another first.
+
+    Parameters
+    ----------
+    like
+        Stocks that it does not know come after its own, without a sector.
+    all_days
+        Go on to its last day; otherwise the panel ends with the last row of the frame.
+    """
+    newcomers = sorted(set(frame["item_id"].unique()) - set(like.stocks))
+    stocks = (*like.stocks, *newcomers)
+    code = pl.DataFrame({"item_id": stocks, "code": np.arange(len(stocks))})
+    stock = frame.select("item_id").join(code, on="item_id", maintain_order="left")["code"]
+    stamps = frame["timestamp"].to_numpy().astype("datetime64[D]")
+    days = like.days if all_days else like.days[like.days <= stamps.max()]
+    place = np.searchsorted(days, stamps), stock.to_numpy()
+    bars = np.full((len(days), len(stocks), len(like.fields)), np.nan)
+    for number, name in enumerate(like.fields):
+        bars[(*place, number)] = frame[name].fill_null(float("nan")).to_numpy()
+    member, tradable = np.zeros((2, *bars.shape[:2]), bool)
+    member[place], tradable[place] = (frame[name].to_numpy() for name in STATES)
+    sector = np.concatenate([like.sector, np.full(len(newcomers), -1, like.sector.dtype)])
+    return replace(
+        like,
+        days=days,
+        stocks=stocks,
+        bars=bars,
+        member=member,
+        tradable=tradable,
+        sector=sector,
+    )
+
+
+def _scores_frame(
+    scores: Float[ndarray, "*model asked stock"], stamps: ndarray, stocks: tuple[str, ...]
+) -> pl.DataFrame:
+    """Return one row per stock that some model scores on a day, one column per model."""
+    rows = scores.reshape(-1, len(stamps) * len(stocks)).astype(np.float64)
+    frame = pl.DataFrame(
+        {
+            "item_id": list(stocks) * len(stamps),
+            "timestamp": np.repeat(stamps, len(stocks)),
+            **{f"score {number}": row for number, row in enumerate(rows)},
+        }
+    )
+    return frame.filter(pl.Series(np.isfinite(rows).any(axis=0)))

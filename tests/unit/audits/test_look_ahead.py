@@ -208,7 +208,7 @@ def test_only_the_named_columns_are_changed(frame: pl.DataFrame) -> None:
     def share(data: pl.DataFrame) -> pl.DataFrame:
         return data.with_columns(pl.col("other") / pl.col("other").abs().max())
 
-    options = {"perturbations": ["rescale", "flip"]}
+    options = {"perturbations": ["grow", "flip"]}
     assert tsfm.audit(share, both, 5, target="target", **options).ok  # type: ignore[arg-type]
     assert not tsfm.audit(share, both, 5, target=["other"], **options).ok  # type: ignore[arg-type]
 
@@ -233,7 +233,7 @@ def test_a_function_that_fails_on_another_future_is_named_with_the_cutoff(
 
     with pytest.raises(DataError, match=r"ValueError: 120 rows.* after 7 was changed"):
         tsfm.audit(needs_all_rows, frame, cutoffs=[7])
-    assert tsfm.audit(needs_all_rows, frame, perturbations=["rescale", "flip", "resample"]).ok
+    assert tsfm.audit(needs_all_rows, frame, perturbations=["grow", "flip", "resample"]).ok
 
 
 def same_keys(data: pl.DataFrame) -> pl.DataFrame:
