@@ -86,23 +86,27 @@ def scores(
     """Fine-tune one arm and yield its scores."""
     started = time.perf_counter()
     start = pretrained(model, table, options)
+    folder = options.work / name / f"{model}_{arm}" / str(seed)
     overrides = [f"run.seed={seed}", *of_set(name), *table.overrides, "training.save_every=0"]
     overrides += SMOKE if options.smoke else []
-    folder = options.work / name / f"{model}_{arm}" / str(seed)
-    if arm == "self":
-        # The same objective on the same rows, for longer; then fine-tuned like the others.
-        own = [f"start.model={start}", "start.scratch=true", "training.patience=0"]
-        own += [f"training.steps={SELF_STEPS}", "optimizer.learning_rate=1e-3", *overrides]
-        own += [f"run.output={folder / 'pretrained'}"]
-        finetune.run(load_recipe(f"{model}_ltsf", own))
-        start = str(folder / "pretrained" / "checkpoint")
-    overrides += [f"start.model={start}", f"run.output={folder}"]
-    if arm == "scratch":
-        overrides += ["start.scratch=true", "optimizer.learning_rate=1e-3"]
-    finetune.run(load_recipe(f"{model}_ltsf", overrides))
-    rival = load_rival(str(folder / "checkpoint"))
+    rival = fine_tuned(model, arm, start, folder, overrides)
     spent = time.perf_counter() - started
     yield from scored(name, rival, f"{model}, {arm}", "fine-tuned", seed, options, spent=spent)
+
+
+def fine_tuned(model: str, arm: str, start: str, folder: Path, overrides: list[str]) -> Rival:
+    """Run the recipe of an arm and return what it made."""
+    fresh = ["start.scratch=true", "optimizer.learning_rate=1e-3"]
+    if arm == "self":
+        # The same objective on the same rows, for longer; then fine-tuned like the others.
+        longer = [f"training.steps={SELF_STEPS}", "training.patience=0", *overrides, *fresh]
+        longer += [f"start.model={start}", f"run.output={folder / 'pretrained'}"]
+        finetune.run(load_recipe(f"{model}_ltsf", longer))
+        start = str(folder / "pretrained" / "checkpoint")
+    overrides = [*overrides, f"start.model={start}", f"run.output={folder}"]
+    overrides += fresh if arm == "scratch" else []
+    finetune.run(load_recipe(f"{model}_ltsf", overrides))
+    return load_rival(str(folder / "checkpoint"))
 
 
 def scored(

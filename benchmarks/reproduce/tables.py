@@ -178,7 +178,9 @@ def _grid(ours: pl.DataFrame, theirs: pl.DataFrame, compare: Mapping[str, str]) 
     body, means = [], {}
     for (model, label), part in ours.group_by(["model", "label"], maintain_order=True):
         by_seed = _by_seed(part, settings)
-        means[model] = np.nanmean(by_seed, axis=0)
+        known = np.isfinite(by_seed)
+        total = np.where(known, by_seed, 0.0).sum(axis=0)
+        means[model] = np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
         cells = [_cell(column) for column in by_seed.T]
         seconds, size = part["seconds"].max(), part["parameters"].max()
         n_seeds = str(part["seed"].n_unique())
