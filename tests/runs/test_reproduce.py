@@ -80,9 +80,13 @@ def test_the_average_is_that_of_the_settings_and_absent_where_one_is_missing(
 def test_a_table_that_was_stopped_goes_on_and_forgets_only_when_asked(
     tables: Any, tmp_path: Path
 ) -> None:
-    with pytest.raises(KeyboardInterrupt), table(tables, tmp_path) as found:
-        found.add(score(tables, 0.4, seed=1))
-        raise KeyboardInterrupt
+    def stopped() -> None:
+        with table(tables, tmp_path) as found:
+            found.add(score(tables, 0.4, seed=1))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
     assert not (tmp_path / "ltsf.md").exists()
     again = table(tables, tmp_path)
     assert again.has(dataset="ETTh1", model="ours", seed=1)
