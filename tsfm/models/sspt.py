@@ -135,8 +135,10 @@ class Sspt(nn.Module):
         if self.missing is not None:
             x = x + self.missing((inside[..., None] & ~observed).to(x.dtype))
         x = x + self.positions[self.config.context_length - time :]
-        itself = torch.eye(time, dtype=torch.bool, device=inside.device)
-        attend = rearrange(inside, "batch key -> batch 1 1 key") | itself
+        attend = None
+        if not inside.all():  # a mask of full windows would cost a third of attention for nothing
+            itself = torch.eye(time, dtype=torch.bool, device=inside.device)
+            attend = rearrange(inside, "batch key -> batch 1 1 key") | itself
         for block in self.blocks:
             x = block(x, attend)
         return rearrange(self.norm(x), "batch token d -> batch 1 token d")
@@ -158,9 +160,9 @@ class DayBlock(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch token d_model"],
-        attend: Bool[Tensor, "batch 1 token key"],
+        attend: Bool[Tensor, "batch 1 token key"] | None,
     ) -> Float[Tensor, "batch token d_model"]:
-        """Return the tokens of the next layer."""
+        """Return the tokens of the next layer; without `attend` all see all."""
         mixed, _ = self.attention(self.attention_norm(x), attend)
         x = x + self.dropout(mixed)
         hidden = F.relu(self.expand(self.feed_forward_norm(x)))

@@ -12,6 +12,7 @@ from torch import nn
 from tsfm.errors import ConfigError
 from tsfm.objectives.objective import OBJECTIVES, Loss
 from tsfm.series.windows import WindowBatch
+from tsfm.shapes import Float, Inside, Observed, Tensor, Values
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -51,7 +52,7 @@ class WeightedSumConfig:
 
 @OBJECTIVES.register("weighted_sum")
 class WeightedSum(nn.Module):
-    """The sum of the parts' mean losses; every part reads the batch in a pass of its own.
+    """The sum of the parts' mean losses; parts that ask for the very same tokens share a pass.
 
     The count is the largest of the parts', by which the batches of a step weigh. The parts of the
     loss are named ``part`` and ``part/detail``.
@@ -87,12 +88,36 @@ class WeightedSum(nn.Module):
 
     def forward(self, model: Any, batch: WindowBatch, generator: torch.Generator) -> Loss:
         """Return the weighted sum on `batch`."""
-        losses = {name: one(model, batch, generator) for name, one in self.objectives.items()}
+        shared = SharedPasses(model)
+        losses = {name: one(shared, batch, generator) for name, one in self.objectives.items()}
         total = torch.stack([self.weights[name] * loss.total for name, loss in losses.items()])
         parts = {name: loss.total.detach() for name, loss in losses.items()}
         for name, loss in losses.items():
             parts |= {f"{name}/{detail}": value for detail, value in loss.parts.items()}
         return Loss(total.sum(), max(loss.count for loss in losses.values()), parts)
+
+
+class SharedPasses:
+    """A backbone that encodes the very same tensors once, and else is the backbone itself."""
+
+    def __init__(self, backbone: Any) -> None:
+        self._backbone = backbone
+        self._made: list[tuple[tuple[Tensor, ...], Tensor]] = []
+
+    def encode(
+        self, values: Values, observed: Observed, inside: Inside
+    ) -> Float[Tensor, "batch kept token d_model"]:
+        """Return the tokens of the backbone; dropout of a shared pass is shared too."""
+        asked = (values, observed, inside)
+        for read, tokens in self._made:
+            if all(one is other for one, other in zip(asked, read, strict=True)):
+                return tokens
+        tokens = self._backbone.encode(*asked)
+        self._made.append((asked, tokens))
+        return tokens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backbone, name)
 
 
 def _made(name: str, values: Mapping[str, Any], backbone: Any) -> Any:

@@ -10,7 +10,12 @@ from tsfm.models.backbone import Encoder, NextPatchModel
 from tsfm.models.timer import Timer, TimerConfig
 from tsfm.objectives.masked_values import MaskedValues, MaskedValuesConfig
 from tsfm.objectives.next_patch import NextPatch, NextPatchConfig
-from tsfm.objectives.weighted_sum import PartConfig, WeightedSum, WeightedSumConfig
+from tsfm.objectives.weighted_sum import (
+    PartConfig,
+    SharedPasses,
+    WeightedSum,
+    WeightedSumConfig,
+)
 from tsfm.series.windows import WindowBatch
 from tsfm.training.step import TrainingStep
 
@@ -47,6 +52,26 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(timer: Timer, batch: WindowBa
     assert loss.count == max(first.count, second.count)
     torch.testing.assert_close(loss.parts["next_patch"], first.total.detach())
     torch.testing.assert_close(loss.parts["masked_values"], second.total.detach())
+
+
+def test_parts_that_read_the_same_windows_share_a_pass(timer: Timer, batch: WindowBatch) -> None:
+    asked = []
+
+    class Counted(torch.nn.Module):
+        config, patch_length = timer.config, timer.patch_length
+
+        def encode(self, *windows: torch.Tensor) -> torch.Tensor:
+            asked.append(windows)
+            return timer.encode(*windows)
+
+    shared = SharedPasses(Counted())
+    rows = (batch.values, batch.observed, batch.inside)
+    first = shared.encode(*rows)
+    assert shared.encode(*rows) is first
+    other = (batch.values, batch.observed.clone(), batch.inside)  # what a mask makes
+    torch.testing.assert_close(shared.encode(*other), first)
+    assert len(asked) == 2
+    assert shared.patch_length == timer.patch_length
 
 
 def test_a_weight_of_zero_leaves_a_part_out(timer: Timer, batch: WindowBatch) -> None:

@@ -43,11 +43,11 @@ class SelfAttention(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch token d_model"],
-        attend: Bool[Tensor, "batch 1 token key"],
+        attend: Bool[Tensor, "batch 1 token key"] | None,
         angles: Angles | None = None,
         past: KeyValue | None = None,
     ) -> tuple[Float[Tensor, "batch token d_model"], KeyValue]:
-        """Attend where `attend` is True; keys of `past` come before those of `x`."""
+        """Attend where `attend` is True, None for everywhere; keys of `past` come before `x`."""
         query, key, value = rearrange(
             self.qkv(x),
             "batch token (part head d_head) -> part batch head token d_head",
