@@ -76,10 +76,10 @@ class CrossSections:
             torch.from_numpy(observed),
             torch.from_numpy(inside),
             stock,
-            stock,
-            torch.from_numpy(self.panel.sector[stocks].astype(np.int64)),
-            torch.from_numpy(self.forward_returns[day, stocks].astype(np.float32)),
-            torch.from_numpy(self.panel.tradable[day, stocks]),
+            stock=stock,
+            sector=torch.from_numpy(self.panel.sector[stocks].astype(np.int64)),
+            forward_return=torch.from_numpy(self.forward_returns[day, stocks].astype(np.float32)),
+            tradable=torch.from_numpy(self.panel.tradable[day, stocks]),
         )
 
 

@@ -166,19 +166,24 @@ def moving_averages(
     >>> [average[:, 0].tolist() for average in moving_averages(values, (2, 1))]
     [[1.0, 1.0, 3.0, 4.0], [1.0, nan, 3.0, 5.0]]
     """
-    is_known = np.isfinite(values)
-    start = np.zeros((1, values.shape[1]))
-    total = np.concatenate([start, np.cumsum(np.where(is_known, values, 0.0), axis=0)])
-    count = np.concatenate([start, np.cumsum(is_known, axis=0)])
-    rows = np.arange(first_row, len(values)) + 1
+    n_rows, longest = len(values) - first_row, max(spans)
+    # Sums of shifted rows: the same to the bit wherever the first row is, unlike running sums.
+    shown = values[max(0, first_row + 1 - longest) :]
+    unknown = np.full((n_rows + longest - 1 - len(shown), values.shape[1]), np.nan)
+    padded = np.concatenate([unknown, shown])
+    is_known = np.isfinite(padded)
+    padded = np.where(is_known, padded, 0.0)
+    total, count = np.zeros((2, n_rows, values.shape[1]))
+    averages = {1: values[first_row:]}
+    for back in range(longest):
+        rows = slice(longest - 1 - back, longest - 1 - back + n_rows)
+        total += padded[rows]
+        count += is_known[rows]
+        if back and back + 1 in spans:
+            average = total / np.maximum(count, 1)
+            averages[back + 1] = np.where(count > 0, average, np.nan)
     for span in spans:
-        if span == 1:  # a difference of sums would be rounded
-            yield values[first_row:]
-            continue
-        before = np.maximum(rows - span, 0)
-        n_known = count[rows] - count[before]
-        average = (total[rows] - total[before]) / np.maximum(n_known, 1)
-        yield np.where(n_known > 0, average, np.nan)
+        yield averages[span]
 
 
 def _reference(

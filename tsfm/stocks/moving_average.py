@@ -10,6 +10,7 @@ never hidden.
 from typing import Any
 
 import torch
+from einops import rearrange, repeat
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
@@ -46,8 +47,9 @@ class MovingAverageConfig:
 class MovingAverage(HeadObjective):
     """Squared error of the mean close, in the units of the features.
 
-    The parts hold the errors of two rivals that learn nothing: ``last_value_error`` of the last
-    day's close, ``visible_mean_error`` of the mean of the closes that can be seen.
+    The parts hold the errors of rivals that learn nothing: ``last_value_error`` of the last day's
+    close, ``visible_mean_error`` of the mean of the closes that can be seen, and
+    ``batch_mean_error`` of the mean target of the batch, to which an R² compares.
     """
 
     Config = MovingAverageConfig
@@ -72,13 +74,15 @@ class MovingAverage(HeadObjective):
             start = closes[:, -1]
         target = _mean(closes, asked) - start
         counted = asked.any(-1) & known[:, -1]
+        count = int(counted.sum())
+        usual = torch.where(counted, target, 0.0).sum() / max(count, 1)
         said = self.said(model, batch.values, visible, batch.inside)[:, 0]
         seen = visible[..., self.config.close_channel]
         guesses = {
             "last_value_error": closes[:, -1] - start,
             "visible_mean_error": _mean(closes, seen) - start,
+            "batch_mean_error": usual.expand(len(target)),
         }
-        count = int(counted.sum())
 
         def error(guess: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
             squared = torch.where(counted, (guess - target).square(), 0.0)
@@ -115,12 +119,11 @@ class MovingAverage(HeadObjective):
     ) -> tuple[
         Bool[Tensor, "batch time channel"], Bool[Tensor, "batch time"], Float[Tensor, " batch"]
     ]:
-        columns = [
-            draw_hidden(batch.inside, self.config.hidden_share, generator)
-            for _ in range(batch.values.shape[-1])
-        ]
-        visible = batch.observed & ~torch.stack(columns, -1)
-        return visible, known, batch.values.new_zeros(len(batch))
+        n_columns = batch.values.shape[-1]
+        rows = repeat(batch.inside, "batch time -> (batch column) time", column=n_columns)
+        drawn = draw_hidden(rows, self.config.hidden_share, generator)
+        hidden = rearrange(drawn, "(batch column) time -> batch time column", column=n_columns)
+        return batch.observed & ~hidden, known, batch.values.new_zeros(len(batch))
 
 
 def draw_hidden(
@@ -135,9 +138,10 @@ def draw_hidden(
     [3, 1]
     """
     chance = torch.rand(days.shape, generator=generator).to(days.device)
-    order = torch.where(days, chance, 2.0).argsort(-1).argsort(-1)
+    order = torch.where(days, chance, 2.0).argsort(-1)
     n_hidden = (share * days.sum(-1)).round().clamp(min=1)
-    return (order < n_hidden[:, None]) & days
+    first = torch.arange(days.shape[-1], device=days.device) < n_hidden[:, None]
+    return torch.zeros_like(days).scatter(-1, order, first) & days
 
 
 def _mean(

@@ -158,6 +158,10 @@ def class_loss(
 ) -> Loss:
     """Return cross entropy and accuracy over the rows that count.
 
+    The parts are ``accuracy``; ``commonest``, that of always saying the commonest label of the
+    batch; and ``balanced_accuracy``, the mean over the labels of the batch, which is one in so many
+    for whatever is always said.
+
     Parameters
     ----------
     name
@@ -179,12 +183,18 @@ def class_loss(
         )
     safe = torch.where(counted, label, 0)
     weight = counted.to(said.dtype)
+    right = ((said.argmax(-1) == label) & counted).to(said.dtype)
+    of_label = torch.zeros(2, n_labels, dtype=said.dtype, device=said.device)
+    size, n_right = of_label.index_add(1, safe, torch.stack([weight, right]))
     if balanced:
-        size = torch.zeros(n_labels, dtype=said.dtype, device=said.device)
-        size = size.index_add(0, safe, weight)
         weight = weight / size[safe].clamp(min=1)
     loss = F.cross_entropy(said, safe, reduction="none")
     count = int(counted.sum())
     total = torch.where(counted, loss * weight, 0.0).sum() / weight.sum().clamp(min=1e-12)
-    right = ((said.argmax(-1) == label) & counted).sum() / max(count, 1)
-    return Loss(total, count, {"accuracy": right.detach()})
+    n_shown = (size > 0).sum().clamp(min=1)
+    parts = {
+        "accuracy": right.sum() / max(count, 1),
+        "balanced_accuracy": (n_right / size.clamp(min=1)).sum() / n_shown,
+        "commonest": size.max() / max(count, 1),
+    }
+    return Loss(total, count, {name: value.detach() for name, value in parts.items()})

@@ -1,7 +1,7 @@
 """Panels of daily bars: day x stock x field, with who was in the universe and could be traded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -201,7 +201,7 @@ class StockPanel:
         return returns
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StockBatch(WindowBatch):
     """The cross-section of one day: a window per stock.
 
@@ -222,16 +222,12 @@ class StockBatch(WindowBatch):
 
     def to(self, device: Any) -> "StockBatch":
         """Return the same batch on `device`."""
-        return StockBatch(
-            self.values.to(device),
-            self.observed.to(device),
-            self.inside.to(device),
-            self.item.to(device),
-            self.stock.to(device),
-            self.sector.to(device),
-            self.forward_return.to(device),
-            self.tradable.to(device),
-        )
+        moved = {
+            one.name: value.to(device)
+            for one in fields(self)
+            if (value := getattr(self, one.name)) is not None
+        }
+        return replace(self, **moved)
 
 
 def last_known(values: Float[ndarray, "day stock"]) -> Float64[ndarray, "day stock"]:

@@ -93,6 +93,8 @@ def test_the_target_is_the_hidden_mean_relative_to_the_last_day(
     seen = (closes * ~hidden).sum(-1) / (~hidden).sum(-1) - closes[:, -1]
     expected = (seen - target).square().mean().item()
     assert parts["visible_mean_error"].item() == pytest.approx(expected, rel=1e-4)
+    spread = target.var(unbiased=False).item()
+    assert parts["batch_mean_error"].item() == pytest.approx(spread, rel=1e-4)
 
 
 def test_a_new_level_changes_nothing_but_in_the_released_task(

@@ -190,6 +190,15 @@ def test_only_rows_that_count_make_the_loss_and_the_accuracy() -> None:
     assert loss.total.item() == pytest.approx(expected)
     assert loss.count == 2
     assert loss.parts["accuracy"].item() == 0.5
+    assert loss.parts["commonest"].item() == 0.5
+
+
+def test_always_saying_the_commonest_label_is_no_better_than_chance_when_balanced() -> None:
+    said = rows([[9.0, 0.0, 0.0]]).expand(4, 3)
+    label, counted = torch.tensor([0, 0, 0, 2]), torch.ones(4, dtype=torch.bool)
+    parts = class_loss(said, label, counted, name="n").parts
+    assert parts["accuracy"].item() == parts["commonest"].item() == 0.75
+    assert parts["balanced_accuracy"].item() == 0.5  # of the two labels that are shown
 
 
 def test_balanced_sectors_weigh_alike() -> None:

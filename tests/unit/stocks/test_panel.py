@@ -107,5 +107,7 @@ def test_a_gap_is_filled_from_before_and_never_from_after(make_panel: MakePanel)
 def test_a_batch_moves_whole(batch: StockBatch) -> None:
     moved = batch.to(torch.device("meta"))
     assert isinstance(moved, StockBatch)
-    assert all(getattr(moved, name).is_meta for name in vars(batch))
+    given = [name for name, value in vars(batch).items() if value is not None]
+    assert {"values", "stock", "forward_return"} <= set(given)
+    assert all(getattr(moved, name).is_meta for name in given)
     assert len(batch) == len(batch.stock)

@@ -41,7 +41,8 @@ def test_what_was_not_traded_or_is_not_known_does_not_count(
     found = objective(
         backbone, replace(batch, tradable=tradable, forward_return=returns), GENERATOR
     )
-    few = StockBatch(**{name: value[2:] for name, value in vars(batch).items()})
+    given = {name: value for name, value in vars(batch).items() if value is not None}
+    few = StockBatch(**{name: value[2:] for name, value in given.items()})
     torch.testing.assert_close(found.total, objective(backbone, few, GENERATOR).total)
     assert found.count == len(batch) - 2
     assert torch.isfinite(found.total)
