@@ -203,7 +203,9 @@ def test_the_faithful_backtest_owns_up_to_its_look_ahead(tmp_path: Path) -> None
     assert not found["ok"]
     assert found["moved_share"] > 0.5
     assert len(found["hidden_ic"]) == len(found["hidden_rank_ic"]) == 1
+    assert found["hidden_days"] == report["panel"]["test_days"]  # fewer than are asked for
     (ours,) = {row["ic"] for row in report["results"] if row["model"] == "ranker"}
+    assert found["seen_ic"][0] == pytest.approx(ours)
     assert found["hidden_ic"][0] != ours
     text = (tmp_path / "results.md").read_text()
     assert "**Look-ahead**, as released, for comparison only" in text

@@ -27,7 +27,7 @@ from tsfm.models.backbone import count_parameters
 from tsfm.shapes import Float, Int, ndarray
 from tsfm.stocks.cross_sections import CrossSections, cross_sections
 from tsfm.stocks.fitting import RankerConfig, days_of
-from tsfm.stocks.look_ahead import audit, future_hidden
+from tsfm.stocks.look_ahead import ScoreDays, audit, future_hidden
 from tsfm.stocks.metrics import information_coefficient, mean_of, rank_information_coefficient
 from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.ranker import RANKER_FILE, StockRanker
@@ -70,15 +70,15 @@ class BacktestConfig:
     audit_cutoffs
         Test days after which everything is changed, to see whether a score before them moves.
     hide_future
-        Score the test once more, every day from a panel that ends with it: what was the future
-        worth?
+        Score so many test days once more, each from a panel that ends with it: what was the future
+        worth? 0 asks for none.
     """
 
     top_k: tuple[PositiveInt, ...] = Field(default=(5,), min_length=1)
     costs_bps: tuple[float, ...] = Field(default=(0.0, 5.0, 10.0), min_length=1)
     n_random: PositiveInt = 200
     audit_cutoffs: PositiveInt = 10
-    hide_future: bool = True
+    hide_future: int = Field(default=120, ge=0)
 
 
 def sections(recipe: Recipe) -> dict[str, Any]:
@@ -234,14 +234,32 @@ def _look_ahead(
     result: dict[str, Any] = {**asdict(found), "ok": found.ok}
     # What nothing moves is worth the same without a future.
     if config.hide_future and not found.ok:
-        hidden = future_hidden(score, panel, days.test)
-        returns, tradable = shown.forward_returns[days.test], shown.panel.tradable[days.test]
+        result |= _worth(score, shown, panel, _spread_over(days.test, config.hide_future))
+    return result
+
+
+def _worth(
+    score: ScoreDays, shown: CrossSections, panel: StockPanel, asked: Int[ndarray, " asked"]
+) -> dict[str, Any]:
+    """Return the coefficients of every ranker on some days, as scored and with a hidden future."""
+    found: dict[str, Any] = {"hidden_days": len(asked)}
+    returns, tradable = shown.forward_returns[asked], shown.panel.tradable[asked]
+    for way, scores in (
+        ("seen", score(panel, asked)),
+        ("hidden", future_hidden(score, panel, asked)),
+    ):
         for name, measure in (
             ("ic", information_coefficient),
             ("rank_ic", rank_information_coefficient),
         ):
-            result[f"hidden_{name}"] = [mean_of(measure(one, returns, tradable)) for one in hidden]
-    return result
+            found[f"{way}_{name}"] = [mean_of(measure(one, returns, tradable)) for one in scores]
+    return found
+
+
+def _spread_over(days: Int[ndarray, " day"], n_days: int) -> Int[ndarray, " asked"]:
+    """Return at most `n_days` of the days, evenly spread."""
+    places = np.linspace(0, len(days) - 1, min(n_days, len(days)))
+    return days[places.astype(np.int64)]
 
 
 def _write(folder: Path, rows: pl.DataFrame, report: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import polars as pl
 from tsfm.shapes import Float64, ndarray
 from tsfm.stocks import rivals
 from tsfm.stocks.backtest import BacktestReport, backtest
+from tsfm.stocks.boosting import BoostedRanker
 from tsfm.stocks.cross_sections import CrossSections
 from tsfm.stocks.metrics import (
     information_coefficient,
@@ -98,6 +99,10 @@ def _scored(
         yield AVERAGED, "ranker", None, total / len(rankers)
     ridge = rivals.RidgeRanker.fit(shown, days.train, days.validation)
     yield "ridge on the same features", "rival", None, ridge.predict(shown, days.test)
+    boosted = BoostedRanker.fit(
+        shown, days.train, days.validation, generator=np.random.default_rng(0)
+    )
+    yield "boosted trees on the same features", "rival", None, boosted.predict(shown, days.test)
     yield "reversal, one day", "rival", None, rivals.reversal(shown)
     yield "momentum, a year less a month", "rival", None, rivals.momentum(shown)
 

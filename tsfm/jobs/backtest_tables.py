@@ -19,7 +19,7 @@ def render(report: dict[str, Any], rows: pl.DataFrame) -> str:
     parts += ["## Scores", _scores(rows)]
     for top_k in sorted(set(rows["top_k"].drop_nulls())):
         parts += [f"## The {top_k} best, held for a day", _portfolio(rows, top_k)]
-    parts += ["## Look-ahead", _look_ahead(report, rows)]
+    parts += ["## Look-ahead", _look_ahead(report)]
     pretext = _pretext(report)
     if pretext:
         parts += ["## What pre-training learned, on held-out days", pretext]
@@ -120,7 +120,7 @@ def _sharpe(part: pl.DataFrame) -> str:
     return f"{text} ({part['sharpe_low'][0]:.2f} to {part['sharpe_high'][0]:.2f})"
 
 
-def _look_ahead(report: dict[str, Any], rows: pl.DataFrame) -> str:
+def _look_ahead(report: dict[str, Any]) -> str:
     found = report["look_ahead"]
     n_cutoffs = len(found["cutoffs"])
     if found["ok"]:
@@ -135,15 +135,16 @@ def _look_ahead(report: dict[str, Any], rows: pl.DataFrame) -> str:
     )
     if "hidden_ic" in found:
         body = []
-        ours = rows.filter((pl.col("kind") == "ranker") & pl.col("seed").is_not_null())
-        ours = ours.unique("seed", keep="first", maintain_order=True)
         for name, label in (("ic", "IC"), ("rank_ic", "rank IC")):
-            seen, hidden = ours[name], pl.Series(found[f"hidden_{name}"])
+            seen, hidden = (pl.Series(found[f"{way}_{name}"]) for way in ("seen", "hidden"))
             gone = seen - hidden
             share = f"{1 - hidden.mean() / seen.mean():.0%}" if seen.mean() else ""  # type: ignore[operator]
             body.append([label, _spread(seen, 4), _spread(hidden, 4), _spread(gone, 4), share])
         header = ["", "as scored", "future hidden", "owed to the future", "share"]
-        text += "\n\nThe same weights, every day scored from bars that end with it:\n\n"
+        text += (
+            f"\n\nThe same weights on {found['hidden_days']} test days, each scored from bars that "
+            "end with it:\n\n"
+        )
         text += markdown_table(header, body)
     return text
 

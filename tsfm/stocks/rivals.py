@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tsfm.shapes import Float32, Float64, Int, ndarray
+from tsfm.shapes import Bool, Float32, Float64, Int, ndarray
 from tsfm.stocks.backtest import BacktestReport, simulate
 from tsfm.stocks.cross_sections import CrossSections
 from tsfm.stocks.metrics import information_coefficient, mean_of
@@ -94,8 +94,8 @@ class RidgeRanker:
         gram, product = np.zeros((n_inputs + 1, n_inputs + 1)), np.zeros(n_inputs + 1)
         count = 0
         for day in train:
-            stocks = np.flatnonzero(_known(sections, int(day)))
-            inputs = _inputs(sections, int(day), stocks).astype(np.float64)
+            stocks = np.flatnonzero(known_returns(sections, int(day)))
+            inputs = window_inputs(sections, int(day), stocks).astype(np.float64)
             rows = np.concatenate([inputs, np.ones((len(stocks), 1))], axis=1)
             gram += rows.T @ rows
             product += rows.T @ sections.forward_returns[day, stocks]
@@ -129,18 +129,22 @@ class RidgeRanker:
         scores = np.full(sections.eligible.shape, np.nan)
         for day in days:
             stocks = np.flatnonzero(sections.eligible[day])
-            scores[day, stocks] = _inputs(sections, int(day), stocks) @ self.weights + self.bias
+            scores[day, stocks] = (
+                window_inputs(sections, int(day), stocks) @ self.weights + self.bias
+            )
         return scores
 
 
-def _known(sections: CrossSections, day: int) -> ndarray:
+def known_returns(sections: CrossSections, day: int) -> Bool[ndarray, " stock"]:
+    """Return the stocks that can be learned from on a day: selectable, with a forward return."""
     known: ndarray = sections.selectable[day] & np.isfinite(sections.forward_returns[day])
     return known
 
 
-def _inputs(
+def window_inputs(
     sections: CrossSections, day: int, stocks: Int[ndarray, " row"]
 ) -> Float32[ndarray, "row input"]:
+    """Return the features of each window in a row."""
     values, _, _ = sections.features.window(day, stocks, sections.config.context_length)
     return values.reshape(len(stocks), -1)
 

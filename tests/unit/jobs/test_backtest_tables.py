@@ -83,6 +83,9 @@ def test_what_looks_ahead_is_named_and_its_share_is_told(
         "moved_share": 0.66,
         "largest_move": 12.3,
         "first_moved": "2017-01-30",
+        "hidden_days": 120,
+        "seen_ic": [0.01, 0.03],
+        "seen_rank_ic": [0.02, 0.02],
         "hidden_ic": [0.0, 0.01],
         "hidden_rank_ic": [0.0, 0.02],
     }
@@ -92,6 +95,7 @@ def test_what_looks_ahead_is_named_and_its_share_is_told(
     assert "the universe is chosen with the bars of all days" in text
     assert "the close that the score has seen, 2 days later" in text
     assert "66% of the scores up to them moved, by up to 12 standard deviations" in text
+    assert "The same weights on 120 test days" in text
     assert "0.0050 ± 0.0050" in text
     assert "75%" in text  # of 0.02 only 0.005 is left
     assert "50%" in text
