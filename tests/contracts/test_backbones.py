@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tsfm.models.backbone import BACKBONES, Encoder, NextPatchModel
+from tsfm.models.backbone import BACKBONES, Encoder, GapFiller, NextPatchModel
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained, save_pretrained
 from tsfm.registry import discover
@@ -86,6 +86,8 @@ def outputs(backbone: Any, windows: Windows) -> dict[str, Tensor]:
         forecast = backbone.forecast_patches(*windows)
         said |= {"normalised": forecast.values, "forecast": forecast.in_input_units()}
         said["next"] = backbone.predict_next(*windows)
+    if isinstance(backbone, GapFiller):
+        said["filled"] = backbone.fill(*windows).quantiles
     return said
 
 
@@ -122,6 +124,9 @@ def test_shapes(name: str, batch: int, length: int, channels: int) -> None:
         ahead = said["forecast"].shape[4]
         assert ahead >= patch
         assert ahead % patch == 0
+    if "filled" in said:
+        n_levels = len(backbone.quantile_levels)
+        assert said["filled"].shape == (batch, n_levels, length, channels)
     for value in said.values():
         assert torch.isfinite(value).all()
 

@@ -1,7 +1,7 @@
 """What a backbone must offer, and the registry that knows them all."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 
@@ -36,6 +36,23 @@ class PatchForecast:
         return values * self.scale[..., None, None] + self.loc[..., None, None]
 
 
+class Filled(NamedTuple):
+    """Windows with their gaps filled, in input units: a line through the gaps, and its correction.
+
+    `unit` is by how much the line may miss at a step, as far as the visible values tell: 0 at
+    visible steps and in constant windows, where the correction is 0 as well.
+    """
+
+    line: Values
+    unit: Values
+    correction: Float[Tensor, "batch level time channel"]
+
+    @property
+    def quantiles(self) -> Float[Tensor, "batch level time channel"]:
+        """Every level at every step, in rising order; at visible steps their value."""
+        return (self.line[:, None] + self.correction).sort(1).values
+
+
 @runtime_checkable
 class Encoder(Protocol):
     """A backbone that turns windows into tokens."""
@@ -58,6 +75,18 @@ class NextPatchModel(Protocol):
 
     def predict_next(self, values: Values, observed: Observed, inside: Inside) -> Values:
         """Return at the place of patch k the point prediction of patch k + 1, in input units."""
+        ...
+
+
+@runtime_checkable
+class GapFiller(Protocol):
+    """A backbone that fills gaps from the values on both sides."""
+
+    patch_length: int
+    quantile_levels: tuple[float, ...]
+
+    def fill(self, values: Values, observed: Observed, inside: Inside) -> Filled:
+        """Return values for every step, from those that are observed."""
         ...
 
 

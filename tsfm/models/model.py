@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from tsfm.errors import UnsupportedError
+from tsfm.models.backbone import NextPatchModel
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class TimeSeriesModel(nn.Module):
         UnsupportedError
             When the backbone does not forecast.
         """
-        if not hasattr(self.backbone, "quantile_levels"):
+        if not isinstance(self.backbone, NextPatchModel):
             raise UnsupportedError(
                 f"a model must have a backbone that predicts the next patch to forecast, got "
                 f"{self.name!r}; choose another model"
