@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from tsfm import cli
 from tsfm.config import load_recipe
 from tsfm.errors import ConfigError, DataError
-from tsfm.jobs import backtest, finetune, pretrain
+from tsfm.jobs import backtest, evaluate, finetune, pretrain
 from tsfm.models.pretrained import load_pretrained
 from tsfm.stocks.cross_sections import SectionConfig
 from tsfm.stocks.features import FeatureConfig
@@ -268,6 +268,17 @@ def test_the_verb_runs_a_recipe_and_a_wrong_one_says_so(
     assert "# Stock ranking: sspt_nasdaq_corrected" in capsys.readouterr().out
     assert cli.main(["backtest", "sspt_nasdaq_corrected", "--set", "run.seeds=[]"]) == 1
     assert "run.seeds" in capsys.readouterr().err
+
+
+def test_evaluate_names_the_verb_that_runs_a_backtest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["evaluate", "sspt_nasdaq_corrected"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("run tsfm backtest sspt_nasdaq_corrected")
+    recipe = load_recipe("sspt_nyse_faithful")
+    with pytest.raises(
+        ConfigError, match=r"with \[backtest\]; run tsfm backtest sspt_nyse_faithful"
+    ):
+        evaluate.run(recipe, tracker=ListTracker())
 
 
 def test_a_wrong_recipe_is_refused_before_anything_is_read() -> None:

@@ -106,6 +106,11 @@ def run(
 
 def _sections(recipe: Recipe) -> dict[str, Any]:
     """Build the sections; the protocol decides what ``[evaluate]`` must hold."""
+    if "backtest" in recipe.sections:
+        raise ConfigError(
+            f"a recipe for evaluate must have a section [evaluate], got {recipe.source} with "
+            f"[backtest]; run tsfm backtest {recipe.name}"
+        )
     protocol = recipe.sections.get("evaluate", {}).get("protocol")
     if protocol not in PROTOCOLS:
         raise ConfigError(
