@@ -1,0 +1,206 @@
+"""The training pool against every benchmark: the windows that are in both."""
+
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tsfm.audits.overlap import WINDOW, Benchmark, IndexBuilder, OverlapIndex
+from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.errors import DataError
+from tsfm.jobs.audit_overlap_tables import render
+from tsfm.series.cards import DatasetCard, find_file, list_cards, load_card, require_file
+from tsfm.series.pool import SingleSeriesPool
+from tsfm.series.pool_sources import CHUNK_VALUES, PoolSource, SeriesChunk, series_chunks
+
+log = logging.getLogger(__name__)
+THRESHOLD = 0.01
+"""Share of a benchmark's windows in one training set above which the pair is flagged."""
+FOLDER = Path("runs") / "audit" / "overlap"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A benchmark and a training set with windows in common.
+
+    Parameters
+    ----------
+    share
+        Of the benchmark's compared windows.
+    n_series
+        Series of the benchmark with a common window.
+    example
+        One series of each.
+    """
+
+    benchmark: str
+    training: str
+    share: float
+    n_windows: int
+    n_series: int
+    example: str
+
+
+def run(pool: str | None = None, *, output: str | Path = FOLDER) -> dict[str, Any]:
+    """Compare the cards for pre-training, or a pool, with the cards of benchmarks.
+
+    Writes ``overlap.parquet``, ``overlap.md`` and, last, ``report.json``.
+
+    Parameters
+    ----------
+    pool
+        Folder of a pool; by default all cards of the role ``pretrain`` whose file is here.
+
+    Raises
+    ------
+    DataError
+        When there is no benchmark or nothing to compare it with.
+    """
+    started = time.perf_counter()
+    benchmarks, absent = _present("benchmark")
+    index = _index(benchmarks)
+    sets, missing = _training() if pool is None else (_of_pool(SingleSeriesPool.open(pool)), [])
+    pairs: list[Pair] = []
+    points: dict[str, int] = {}
+    found = np.zeros(len(index.hashes), bool)
+    for name, chunks in sets:
+        log.info("comparing %s", name)
+        matched, points[name], more = _compared(name, chunks, index)
+        found |= matched
+        pairs += more
+    pairs.sort(key=lambda pair: (-pair.share, pair.benchmark, pair.training))
+    report = {
+        "pool": pool,
+        "window": WINDOW,
+        "threshold": THRESHOLD,
+        "benchmarks": [_facts(one, found) for one in index.benchmarks],
+        "training": points,
+        "pairs": [asdict(pair) for pair in pairs],
+        "flagged": [f"{one.benchmark} in {one.training}" for one in pairs if one.share > THRESHOLD],
+        "absent": sorted([*absent, *missing]),
+        "commit": commit(),
+        "versions": versions(),
+        "peak_memory_mb": peak_memory_mb(),
+        "seconds": time.perf_counter() - started,
+    }
+    report["table"] = render(report)
+    _write(Path(output), pairs, report)
+    return {**report, "message": f"{report['table']}\nresults: {output}"}
+
+
+def _present(role: str) -> tuple[list[DatasetCard], list[str]]:
+    cards = [card for card in map(load_card, list_cards()) if card.role == role]
+    present = [card for card in cards if find_file(card)]
+    if not present:
+        raise DataError(
+            f"a card of role {role} must have its file here, got none of {len(cards)}; set "
+            "TSFM_DATA to the folder of the files"
+        )
+    return present, [card.name for card in cards if card not in present]
+
+
+def _training() -> tuple[Iterator[tuple[str, Iterator[SeriesChunk]]], list[str]]:
+    cards, missing = _present("pretrain")
+    return ((card.name, _chunks(card)) for card in cards), missing
+
+
+def _chunks(card: DatasetCard) -> Iterator[SeriesChunk]:
+    source = PoolSource(card.name, require_file(card), card.item_id, card.timestamp, card.channels)
+    with tempfile.TemporaryDirectory() as scratch:
+        yield from series_chunks(source, Path(scratch))
+
+
+def _index(cards: list[DatasetCard]) -> OverlapIndex:
+    builder = IndexBuilder()
+    for card in cards:
+        log.info("reading %s", card.name)
+        builder.add(card.name, _chunks(card))
+    return builder.build()
+
+
+def _of_pool(pool: SingleSeriesPool) -> Iterator[tuple[str, Iterator[SeriesChunk]]]:
+    """Yield the sets of a pool; its series lie set by set."""
+    for number, name in enumerate(pool.datasets):
+        items = np.flatnonzero(pool.dataset == number)
+        yield name, _pool_chunks(pool, items)
+
+
+def _pool_chunks(pool: SingleSeriesPool, items: np.ndarray) -> Iterator[SeriesChunk]:
+    group = np.cumsum(pool.lengths[items]) // CHUNK_VALUES
+    for part in np.split(items, np.flatnonzero(np.diff(group)) + 1):
+        if not len(part):
+            continue
+        rows = [slice(pool.offsets[item], pool.offsets[item + 1]) for item in part]
+        values = np.concatenate([pool.values[row] for row in rows]).astype(np.float64)
+        observed = np.concatenate([pool.observed[row] for row in rows])
+        offsets = np.concatenate([[0], np.cumsum(pool.lengths[part])])
+        names = tuple(pool.item_ids[item] for item in part)
+        yield SeriesChunk(np.where(observed, values, np.nan), offsets, names)
+        pool.release()
+
+
+def _compared(
+    name: str, chunks: Iterator[SeriesChunk], index: OverlapIndex
+) -> tuple[np.ndarray, int, list[Pair]]:
+    """Return which hashes a training set has, its points, and its pairs."""
+    owner = np.full(len(index.hashes), -1)
+    names: list[str] = []
+    n_points = 0
+    for values, offsets, item_ids in chunks:
+        rows, series = index.find(values, offsets)
+        owner[rows] = series + len(names)
+        names += item_ids
+        n_points += int(np.isfinite(values).sum())
+    matched = owner >= 0
+    pairs = []
+    for one in index.benchmarks:
+        hit = matched[one.window]
+        if hit.any():
+            first = int(np.argmax(hit))
+            pairs.append(
+                Pair(
+                    benchmark=one.name,
+                    training=name,
+                    share=float(hit.mean()),
+                    n_windows=int(hit.sum()),
+                    n_series=len(np.unique(one.series[hit])),
+                    example=f"{one.names[one.series[first]]} = {names[owner[one.window[first]]]}",
+                )
+            )
+    return matched, n_points, pairs
+
+
+def _facts(one: Benchmark, found: np.ndarray) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "n_series": len(one.names),
+        "n_short": one.n_short,
+        "n_windows": one.n_windows,
+        "compared": len(one.window),
+        "share": float(found[one.window].mean()) if len(one.window) else None,
+    }
+
+
+def _write(folder: Path, pairs: list[Pair], report: dict[str, Any]) -> None:
+    """Write the results; `report.json` last, so that its presence means that all is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.json").unlink(missing_ok=True)
+    schema = {
+        "benchmark": pl.String,
+        "training": pl.String,
+        "share": pl.Float64,
+        "n_windows": pl.Int64,
+        "n_series": pl.Int64,
+        "example": pl.String,
+    }
+    frame = pl.DataFrame([asdict(pair) for pair in pairs], schema=schema)
+    frame.write_parquet(folder / "overlap.parquet")
+    (folder / "overlap.md").write_text(report["table"], encoding="utf-8")
+    (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,73 @@
+"""The page of the overlap audit."""
+
+from typing import Any
+
+from tsfm.jobs.markdown import markdown_table
+
+CAPTION = """\
+Made by `tsfm audit overlap`: {points:,} values of {sets} sets ({origin}) against {benchmarks}
+benchmarks. A window is {window} steps, whatever its level and scale; every eighth window of a
+benchmark is looked up among all windows of the training data. Windows that are constant, idle,
+incomplete or made of few different steps are left out, and so are shorter series: a dash is a
+benchmark that cannot be compared. Copies at another rate are not found."""
+
+
+def render(report: dict[str, Any]) -> str:
+    """Return the report as Markdown."""
+    caption = CAPTION.format(
+        points=sum(report["training"].values()),
+        sets=len(report["training"]),
+        origin=f"the pool {report['pool']}" if report["pool"] else "the cards of role pretrain",
+        benchmarks=len(report["benchmarks"]),
+        window=report["window"],
+    )
+    parts = ["# Benchmarks in the training data", caption, "## By benchmark"]
+    parts.append(_by_benchmark(report))
+    if report["pairs"]:
+        parts += ["## By pair", _by_pair(report)]
+    if report["flagged"]:
+        parts.append(f"Overlap above {report['threshold']:.0%}: {', '.join(report['flagged'])}.")
+    else:
+        parts.append(
+            f"No training set has more than {report['threshold']:.0%} of a benchmark's windows."
+        )
+    if report["absent"]:
+        parts.append(f"Not here, and not compared: {', '.join(report['absent'])}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _by_benchmark(report: dict[str, Any]) -> str:
+    most_in: dict[str, str] = {}
+    for pair in report["pairs"]:
+        most_in.setdefault(pair["benchmark"], pair["training"])
+    body = [
+        [
+            one["name"],
+            f"{one['n_series']:,}",
+            f"{one['n_short']:,}",
+            f"{one['compared']:,}",
+            f"{one['compared'] / one['n_windows']:.0%}" if one["n_windows"] else "-",
+            f"{one['share']:.2%}" if one["compared"] else "-",
+            most_in.get(one["name"], ""),
+        ]
+        for one in report["benchmarks"]
+    ]
+    header = ["benchmark", "series", "too short", "windows", "of all", "in training", "most in"]
+    return markdown_table(header, body)
+
+
+def _by_pair(report: dict[str, Any]) -> str:
+    body = [
+        [
+            pair["benchmark"],
+            pair["training"],
+            f"{pair['share']:.2%}",
+            f"{pair['n_windows']:,}",
+            f"{pair['n_series']:,}",
+            pair["example"],
+            "overlap" if pair["share"] > report["threshold"] else "",
+        ]
+        for pair in report["pairs"]
+    ]
+    header = ["benchmark", "training set", "share", "windows", "series", "example", "flag"]
+    return markdown_table(header, body)
