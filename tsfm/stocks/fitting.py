@@ -51,7 +51,9 @@ class RankerConfig:
         Train on the validation days too and keep the last weights, as published; otherwise the
         weights with the highest information coefficient on those days are kept.
     validation_days
-        At most so many, spread over the part.
+        At most so many, spread over the part, choose the weights. On as many held-out days it is
+        measured what the pretext tasks have taught; with `fit_on_validation` on test days, since
+        no others are left.
     """
 
     backbone: str = "sspt"
@@ -160,6 +162,9 @@ def _pretrained(
         return backbone, {}
     discover("tsfm.objectives", "tsfm.stocks")
     objective = WeightedSum(_pretext(config, weights, sections.panel), backbone)
+    # Trained on the validation days too, only those of the test have not been seen.
+    held_out = days.test if config.fit_on_validation else days.validation
+    days = dataclasses.replace(days, validation=held_out)
     stream = _stream(sections, days, config.pretrain, common["seed"])
     step, result = run_phase(
         TrainingStep(backbone, objective), stream, config.pretrain, name="pretrain", **common

@@ -70,7 +70,7 @@ class StockRanker:
     ) -> "StockRanker":
         """Pre-train when there are pretext tasks, then fine-tune to rank returns.
 
-        Nothing of the test part is looked at, unless the configured features or universe do.
+        No weight depends on the test part, unless the configured features or universe do.
 
         Parameters
         ----------

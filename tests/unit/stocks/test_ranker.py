@@ -99,15 +99,34 @@ def test_permuting_stocks_permutes_scores(ranker: StockRanker, panel: StockPanel
 def test_the_same_seed_gives_the_same_weights_whatever_the_test_days_are(
     ranker: StockRanker, panel: StockPanel
 ) -> None:
-    first = int(np.searchsorted(panel.days, np.datetime64(SPLIT.test_start)))
-    other = panel.bars.copy()
-    other[first:] *= 1.7
-    other[first + 3 :, 2] = np.nan
-    changed = StockPanel(**{**_fields(panel), "bars": other})
-    again = StockRanker.fit(changed, SPLIT, make_config(), seed=0)
+    again = StockRanker.fit(_other_test_days(panel), SPLIT, make_config(), seed=0)
     for one, two in zip(ranker.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(one, two)
     assert ranker.report["pretext"] == again.report["pretext"]
+
+
+def test_what_was_trained_on_validation_days_is_asked_on_those_of_the_test(
+    panel: StockPanel,
+) -> None:
+    config = make_config(
+        fit_on_validation=True, finetune=PhaseConfig(epochs=0), pretrain=PhaseConfig(epochs=0.1)
+    )
+    ranker, again = (
+        StockRanker.fit(one, SPLIT, config, seed=0) for one in (panel, _other_test_days(panel))
+    )
+    for one, two in zip(ranker.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(one, two)
+    found, other = (one.report["pretext"] for one in (ranker, again))
+    assert found["stock_code"] != other["stock_code"]
+
+
+def _other_test_days(panel: StockPanel) -> StockPanel:
+    first = int(np.searchsorted(panel.days, np.datetime64(SPLIT.test_start)))
+    bars = panel.bars.copy()
+    bars[first:] *= 1.7
+    bars[first + 3 :, 2] = np.nan
+    bars[first + 2 :: 3, :, :4] *= 1.1
+    return StockPanel(**{**_fields(panel), "bars": bars})
 
 
 def _fields(panel: StockPanel) -> dict[str, Any]:
