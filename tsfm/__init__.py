@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from tsfm.series.reshape import to_long
     from tsfm.tasks.classify import SeriesClassifier, SeriesRegressor
     from tsfm.tasks.cross_validation import cross_validation
+    from tsfm.tasks.embed import Embedder, embed
     from tsfm.tasks.forecast import Forecaster, forecast
 
 _HOMES = {
     "CheckpointError": "tsfm.errors",
     "ConfigError": "tsfm.errors",
     "DataError": "tsfm.errors",
+    "Embedder": "tsfm.tasks.embed",
     "Forecaster": "tsfm.tasks.forecast",
     "NonFiniteLossError": "tsfm.errors",
     "NotCalibratedError": "tsfm.errors",
@@ -44,6 +46,7 @@ _HOMES = {
     "UnsupportedError": "tsfm.errors",
     "audit": "tsfm.audits.look_ahead",
     "cross_validation": "tsfm.tasks.cross_validation",
+    "embed": "tsfm.tasks.embed",
     "forecast": "tsfm.tasks.forecast",
     "load_dataset": "tsfm.series.cards",
     "to_long": "tsfm.series.reshape",
@@ -53,6 +56,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "Embedder",
     "Forecaster",
     "NonFiniteLossError",
     "NotCalibratedError",
@@ -66,6 +70,7 @@ __all__ = [
     "__version__",
     "audit",
     "cross_validation",
+    "embed",
     "forecast",
     "load_dataset",
     "to_long",
