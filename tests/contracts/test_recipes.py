@@ -98,8 +98,8 @@ def test_the_checkpoint_of_a_recipe_offers_what_its_objective_requires(name: str
         backbone = pretrain.build_step(parts_of(Path(start).parts[1])).backbone
     else:
         backbone = load_pretrained(start).backbone
-    objective = OBJECTIVES[parts["objective"].name](parts["objective.config"], backbone)
-    assert isinstance(backbone, objective.requires)
+    # One on labels has its head made for the data, which are not read here.
+    assert isinstance(backbone, OBJECTIVES[parts["objective"].name].requires)
 
 
 def test_an_objective_that_needs_another_backbone_is_refused_before_any_data_is_read() -> None:

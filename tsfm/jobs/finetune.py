@@ -7,13 +7,13 @@ from pydantic import ConfigDict, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.config import Recipe
-from tsfm.jobs.training_run import Start, train, training_sections
+from tsfm.jobs.training_run import Start, build_objective, train, training_sections
 from tsfm.models.pretrained import load_pretrained
 from tsfm.objectives.objective import OBJECTIVES
 from tsfm.tracking import Tracker
 from tsfm.training.policies import Mode, apply_policy
 from tsfm.training.step import TrainingStep
-from tsfm.training.stream import STREAMS
+from tsfm.training.stream import STREAMS, BatchStream
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -50,12 +50,12 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
     parts = training_sections(recipe, choices, start=StartConfig)
     config: StartConfig = parts["start"]
 
-    def start() -> Start:
+    def start(stream: BatchStream) -> Start:
         generator = torch.Generator().manual_seed(parts["run"].seed)
         model = load_pretrained(config.model)
         if config.scratch:
             model.backbone.reset_parameters(generator)
-        objective = OBJECTIVES[parts["objective"].name](parts["objective.config"], model.backbone)
+        objective = build_objective(parts, model.backbone, stream)
         if not config.scratch:
             for name, head in getattr(objective, "heads", {}).items():
                 if name in model.heads:

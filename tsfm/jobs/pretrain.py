@@ -9,12 +9,12 @@ from typing import Any
 import torch
 
 from tsfm.config import Recipe
-from tsfm.jobs.training_run import Start, train, training_sections
+from tsfm.jobs.training_run import Start, build_objective, train, training_sections
 from tsfm.models.backbone import BACKBONES
 from tsfm.objectives.objective import OBJECTIVES
 from tsfm.tracking import Tracker
 from tsfm.training.step import TrainingStep
-from tsfm.training.stream import STREAMS
+from tsfm.training.stream import STREAMS, BatchStream
 
 
 def sections(recipe: Recipe) -> dict[str, Any]:
@@ -53,8 +53,9 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
     """
     parts = sections(recipe)
 
-    def start() -> Start:
-        trained = build_step(parts)
+    def start(stream: BatchStream) -> Start:
+        backbone = BACKBONES[parts["model"].name](parts["model.config"])
+        trained = TrainingStep(backbone, build_objective(parts, backbone, stream))
         trained.backbone.reset_parameters(torch.Generator().manual_seed(parts["run"].seed))
         return Start(parts["model"].name, trained)
 

@@ -10,13 +10,16 @@ from typing import Any, Literal
 import torch
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
+from torch import nn
 
 from tsfm.config import Choice, Recipe, build_sections, discover_all, dump
 from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.errors import ConfigError
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.models.backbone import count_parameters
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.pretrained import save_pretrained
+from tsfm.objectives.objective import OBJECTIVES
 from tsfm.registry import Registry
 from tsfm.tracking import FileTracker, NoTracker, Tracker, recorded
 from tsfm.training.fit import TrainingConfig, fit
@@ -104,10 +107,31 @@ def training_sections(
     return build_sections(recipe, known)
 
 
+def build_objective(parts: dict[str, Any], backbone: nn.Module, stream: BatchStream) -> Any:
+    """Return the objective of a recipe; one on labels is told of the samples of the stream.
+
+    Raises
+    ------
+    ConfigError
+        When it learns labels and the stream has none.
+    """
+    kind, config = OBJECTIVES[parts["objective"].name], parts["objective.config"]
+    if not getattr(kind, "reads_labels", False):
+        return kind(config, backbone)
+    labelled = getattr(stream, "labelled", None)
+    if labelled is None:
+        raise ConfigError(
+            f"objective {parts['objective'].name!r} needs samples with labels, got data "
+            f"{parts['data'].name!r} without; set data.name to 'samples' and data.config.dataset "
+            "to a labelled set"
+        )
+    return kind(config, backbone, labelled)
+
+
 def train(
     recipe: Recipe,
     parts: dict[str, Any],
-    make_start: Callable[[], Start],
+    make_start: Callable[[BatchStream], Start],
     *,
     tracker: Tracker | None = None,
 ) -> dict[str, Any]:
@@ -127,13 +151,16 @@ def train(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     folder = Path(settings.output or Path("runs") / recipe.name / str(settings.seed))
     with joined(torch.device(device)) as processes:
-        start = make_start()
+        stream: BatchStream = STREAMS[parts["data"].name](
+            parts["data.config"], seed=settings.seed, process=processes.rank
+        )
+        start = make_start(stream)
         state = TrainingState(
             start.trained.to(device), make_optimizer(start.trained, parts["optimizer"])
         )
         state.restore(folder / "resume")
         if not processes.is_first:
-            _fit(parts, start, state, folder, NoTracker(), processes)
+            _fit(parts, start, stream, state, folder, NoTracker(), processes)
             return {}
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.json").unlink(missing_ok=True)
@@ -142,7 +169,7 @@ def train(
         inner = tracker or make_tracker(parts["tracking"], run_id=state.run_id)
         with recorded(FileTracker(folder / "log.jsonl", inner), recipe.name, resolved) as tracker:
             state.run_id = tracker.run_id
-            result, stream = _fit(parts, start, state, folder, tracker, processes)
+            result = _fit(parts, start, stream, state, folder, tracker, processes)
             model = _delivered(recipe, parts, start, state, stream, result)
             save_pretrained(model, folder / "checkpoint")
             report = {
@@ -173,19 +200,17 @@ def _summary(result: dict[str, Any], folder: Path) -> str:
 def _fit(
     parts: dict[str, Any],
     start: Start,
+    stream: BatchStream,
     state: TrainingState,
     folder: Path,
     tracker: Tracker,
     processes: Processes,
-) -> tuple[dict[str, Any], BatchStream]:
+) -> dict[str, Any]:
     settings: TrainingRunConfig = parts["run"]
-    stream: BatchStream = STREAMS[parts["data"].name](
-        parts["data.config"], seed=settings.seed, process=processes.rank
-    )
     for data in stream.inputs:
         tracker.log_input(data.name, data.digest, source=data.source, context="training")
     device = next(state.trained.parameters()).device
-    result = fit(
+    return fit(
         state,
         stream,
         seed=settings.seed,
@@ -200,7 +225,6 @@ def _fit(
         validate=_validation(stream, parts["training"], settings.seed, device),
         thaw=start.thaw,
     )
-    return result, stream
 
 
 def _validation(

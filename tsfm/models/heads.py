@@ -47,11 +47,19 @@ class TokenSizes(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class ReconstructionHeadConfig:
-    """Sizes of a `ReconstructionHead`; see `TokenSizes`."""
+    """Sizes of a `ReconstructionHead`; see `TokenSizes`.
+
+    Parameters
+    ----------
+    scaling
+        How values come to the encoder: ``"none"``: as they are given; ``"window"``: by mean and
+        deviation of what is observed of their channel in the window.
+    """
 
     d_model: PositiveInt
     patch_length: PositiveInt = 1
     n_channels: PositiveInt = 1
+    scaling: Literal["none", "window"] = "none"
 
 
 @HEADS.register("reconstruction")
@@ -73,9 +81,10 @@ class ReconstructionHead(nn.Module):
         self.linear = _zero(nn.Linear(config.d_model, config.n_channels * config.patch_length))
 
     @staticmethod
-    def on(encoder: Any) -> "ReconstructionHead":
-        """Return a head for the tokens of `encoder`."""
-        return ReconstructionHead(ReconstructionHeadConfig(**TokenSizes.of(encoder)._asdict()))
+    def on(encoder: Any, **options: Any) -> "ReconstructionHead":
+        """Return a head for the tokens of `encoder`; see `ReconstructionHeadConfig`."""
+        sizes = TokenSizes.of(encoder)._asdict()
+        return ReconstructionHead(ReconstructionHeadConfig(**sizes, **options))
 
     def forward(self, tokens: Float[Tensor, "batch group token d_model"], time: int) -> Values:
         """Return the last `time` steps of what the tokens stand for."""
@@ -174,6 +183,21 @@ class ValueHead(SeriesHead):
 
     def __init__(self, config: ValueHeadConfig) -> None:
         super().__init__(config, 1)
+
+
+def series_sizes(backbone: Any, n_channels: int, longest: int) -> dict[str, int]:
+    """Return the sizes of a `SeriesHead` for series of `n_channels` and at most `longest` steps.
+
+    A backbone that cannot read so many steps reads the last ones.
+    """
+    sizes, config = TokenSizes.of(backbone), backbone.config
+    longest = min(longest, getattr(config, "context_length", longest))
+    return {
+        "d_model": sizes.d_model,
+        "patch_length": sizes.patch_length,
+        "n_groups": 1 if hasattr(config, "n_channels") else n_channels,
+        "n_tokens": -(-longest // sizes.patch_length),
+    }
 
 
 def token_inside(inside: Inside, n_tokens: int, patch_length: int) -> Bool[Tensor, "batch token"]:

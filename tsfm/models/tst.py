@@ -14,6 +14,10 @@ Departures, each but the last three a config word, with the published setting na
 - `missing="learned"`: what is missing or hidden is marked; ``"zero"`` as published, where it looks
   like the mean of its channel.
 - `patch_length=1` is as published; longer patches make fewer tokens of long samples.
+- `kernel_length=1` is as published; a longer one lets a token see its neighbours' values, which the
+  paper names as an alternative (a one-dimensional convolution, section 3.1).
+- `attention_dropout=None` is as published, weights of attention being dropped like all else; 0
+  halves the time of a step.
 - `norm="batch"` as published; ``"layer"`` is the variant it is compared with.
 - Steps of padding are no part of the moments of a batch; in the release they are.
 - Positions count from the end of a window, since windows are right-aligned; for samples of one
@@ -35,7 +39,7 @@ from tsfm.models.backbone import BACKBONES
 from tsfm.models.layers.attention import SelfAttention
 from tsfm.models.layers.feed_forward import FeedForward
 from tsfm.models.layers.patching import to_patches
-from tsfm.shapes import Bool, Float, Inside, Observed, Tensor, Values
+from tsfm.shapes import Bool, Float, Inside, Observed, Patches, Tensor, Values
 
 LARGEST_POSITION = 0.02
 
@@ -50,11 +54,16 @@ class TstConfig:
         Values per step.
     context_length
         The longest window, in steps; a shorter one is right-aligned.
+    kernel_length
+        Steps that are read for every step of a token: itself and as many on either side.
+    attention_dropout
+        Share of attention weights dropped in training; None stands for `dropout`.
     """
 
     n_channels: PositiveInt
     context_length: PositiveInt
     patch_length: PositiveInt = 1
+    kernel_length: PositiveInt = 1
     d_model: PositiveInt = 128
     n_heads: PositiveInt = 16
     n_layers: PositiveInt = 3
@@ -62,6 +71,7 @@ class TstConfig:
     norm: Literal["batch", "layer"] = "batch"
     missing: Literal["learned", "zero"] = "learned"
     dropout: float = Field(default=0.1, ge=0, lt=1)
+    attention_dropout: float | None = Field(default=None, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _check(self) -> "TstConfig":
@@ -69,6 +79,10 @@ class TstConfig:
             raise ValueError(
                 f"d_model must be a multiple of n_heads, got d_model={self.d_model} and "
                 f"n_heads={self.n_heads}"
+            )
+        if self.kernel_length % 2 == 0:
+            raise ValueError(
+                f"kernel_length must be odd, as many steps on either side, got {self.kernel_length}"
             )
         return self
 
@@ -97,7 +111,7 @@ class Tst(nn.Module):
         super().__init__()
         self.config = config
         self.patch_length = config.patch_length
-        d_in = config.n_channels * config.patch_length
+        d_in = config.n_channels * (config.patch_length + config.kernel_length - 1)
         self.embedding = nn.Linear(d_in, config.d_model)
         self.missing: nn.Module | None = None
         if config.missing == "learned":
@@ -143,19 +157,27 @@ class Tst(nn.Module):
             )
         window = to_patches(values, observed, inside, self.patch_length)
         valid = window.inside[:, 0]
-        pattern = "batch channel token patch -> batch token (channel patch)"
-        x = self.embedding(rearrange(window.values, pattern))
+        x = self.embedding(self._seen(window.values))
         if self.missing is not None:
-            x = x + self.missing(rearrange((~window.observed).to(x.dtype), pattern))
+            x = x + self.missing(1 - self._seen(window.observed.to(x.dtype)))
         n_tokens = valid.shape[1]
         x = x * self.config.d_model**0.5 + self.positions[self.config.n_tokens - n_tokens :]
         x = self.dropout(x)
-        itself = torch.eye(n_tokens, dtype=torch.bool, device=x.device)
-        attend = rearrange(valid, "batch key -> batch 1 1 key") | itself
+        # Most batches have no padding, and are read in half the time without a mask.
+        padded = None if bool(valid.all()) else valid
         for block in self.blocks:
-            x = block(x, attend, valid)
+            x = block(x, padded)
         x = torch.where(valid[..., None], self.dropout(F.gelu(x)), 0.0)
         return rearrange(x, "batch token d -> batch 1 token d")
+
+    def _seen(self, patches: Patches) -> Float[Tensor, "batch token d_in"]:
+        """Return what every token reads: its own steps and its neighbours', zero past the ends."""
+        beside = (self.config.kernel_length - 1) // 2
+        if beside:
+            steps = rearrange(patches, "batch channel token patch -> batch channel (token patch)")
+            span = self.patch_length + 2 * beside
+            patches = F.pad(steps, (beside, beside)).unfold(-1, span, self.patch_length)
+        return rearrange(patches, "batch channel token patch -> batch token (channel patch)")
 
 
 class StepBlock(nn.Module):
@@ -164,7 +186,8 @@ class StepBlock(nn.Module):
     def __init__(self, config: TstConfig) -> None:
         super().__init__()
         d_model, dropout = config.d_model, config.dropout
-        self.attention = SelfAttention(d_model, config.n_heads, bias=True, dropout=dropout)
+        dropped = dropout if config.attention_dropout is None else config.attention_dropout
+        self.attention = SelfAttention(d_model, config.n_heads, bias=True, dropout=dropped)
         self.feed_forward = FeedForward(d_model, config.d_ff, bias=True, dropout=dropout)
         norm = TokenBatchNorm if config.norm == "batch" else TokenLayerNorm
         self.attention_norm, self.feed_forward_norm = norm(d_model), norm(d_model)
@@ -173,10 +196,13 @@ class StepBlock(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch token d_model"],
-        attend: Bool[Tensor, "batch 1 token key"],
-        valid: Bool[Tensor, "batch token"],
+        valid: Bool[Tensor, "batch token"] | None,
     ) -> Float[Tensor, "batch token d_model"]:
-        """Return the tokens of the next layer."""
+        """Return the tokens of the next layer; `valid` says which are no padding, None all."""
+        attend = None
+        if valid is not None:
+            itself = torch.eye(x.shape[1], dtype=torch.bool, device=x.device)
+            attend = rearrange(valid, "batch key -> batch 1 1 key") | itself
         mixed, _ = self.attention(x, attend)
         x = self.attention_norm(x + self.dropout(mixed), valid)
         return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)), valid)
@@ -190,16 +216,18 @@ class TokenBatchNorm(nn.BatchNorm1d):
     """
 
     def forward(  # type: ignore[override] # also which tokens count
-        self, x: Float[Tensor, "batch token d_model"], valid: Bool[Tensor, "batch token"]
+        self, x: Float[Tensor, "batch token d_model"], valid: Bool[Tensor, "batch token"] | None
     ) -> Float[Tensor, "batch token d_model"]:
         """Return normalised tokens."""
-        tokens = x[valid]
+        tokens = rearrange(x, "batch token d -> (batch token) d") if valid is None else x[valid]
         if self.training and len(tokens) > 1:
             normalized = super().forward(tokens)
         else:
             normalized = F.batch_norm(
                 tokens, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
+        if valid is None:
+            return normalized.reshape(x.shape)
         return torch.zeros_like(x).masked_scatter(valid[..., None], normalized)
 
 
@@ -207,7 +235,7 @@ class TokenLayerNorm(nn.LayerNorm):
     """Layer normalisation, for which padding does not matter."""
 
     def forward(  # type: ignore[override] # the same call as for `TokenBatchNorm`
-        self, x: Float[Tensor, "batch token d_model"], _valid: Bool[Tensor, "batch token"]
+        self, x: Float[Tensor, "batch token d_model"], _valid: Bool[Tensor, "batch token"] | None
     ) -> Float[Tensor, "batch token d_model"]:
         """Return normalised tokens."""
         return super().forward(x)

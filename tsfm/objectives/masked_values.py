@@ -6,6 +6,8 @@ there: `mean_run` is l_m, `masked_share` is r.
 
 Missing is masked: a value that is missing in the data is not observed, just as one that is hidden,
 and only hidden ones are asked for, since their truth is known.
+
+With the tail of the window hidden the same objective teaches to forecast.
 """
 
 from typing import Any, Literal
@@ -18,6 +20,7 @@ from torch import nn
 from tsfm.errors import ConfigError
 from tsfm.models.backbone import Encoder
 from tsfm.models.heads import ReconstructionHead
+from tsfm.models.reconstruction import reconstructed
 from tsfm.objectives.objective import OBJECTIVES, Loss
 from tsfm.series.windows import WindowBatch
 from tsfm.shapes import Observed
@@ -35,15 +38,23 @@ class MaskedValuesConfig:
         Mean length of a hidden run, in steps, before it is cut by the ends of the window.
     masking
         ``"geometric"``: runs of geometric length; ``"bernoulli"``: every step by itself, and
-        `mean_run` does not count.
+        `mean_run` does not count; ``"tail"``: the last `tail_length` steps of all channels, and
+        nothing else counts.
+    tail_length
+        Steps to forecast.
     synchronous
         The same steps are hidden in all channels.
+    scaling
+        How values come to the encoder, see `ReconstructionHeadConfig`. The error is in the units
+        of the batch all the same.
     """
 
     masked_share: float = Field(default=0.15, gt=0, lt=1)
     mean_run: float = Field(default=3.0, ge=1)
-    masking: Literal["geometric", "bernoulli"] = "geometric"
+    masking: Literal["geometric", "bernoulli", "tail"] = "geometric"
+    tail_length: int = Field(default=0, ge=0)
     synchronous: bool = False
+    scaling: Literal["none", "window"] = "none"
 
     @model_validator(mode="after")
     def _check(self) -> "MaskedValuesConfig":
@@ -52,6 +63,11 @@ class MaskedValuesConfig:
             raise ValueError(
                 "mean_run must be at least 1 / (1 - masked_share), the mean of independent steps, "
                 f"got mean_run={self.mean_run} and masked_share={self.masked_share}"
+            )
+        if (self.masking == "tail") != (self.tail_length > 0):
+            raise ValueError(
+                "tail_length must be at least 1 with masking='tail' and 0 otherwise, got "
+                f"masking={self.masking!r} and tail_length={self.tail_length}"
             )
         return self
 
@@ -75,6 +91,8 @@ def draw_mask(
     what was drawn at the last renewal, or at the start, which needs no loop over steps.
     """
     batch, time, n_channels = shape
+    if config.masking == "tail":
+        return (torch.arange(time) >= time - config.tail_length)[:, None].expand(shape)
     drawn_channels = 1 if config.synchronous else n_channels
     draws = torch.rand(2, batch, time, drawn_channels, generator=generator)
     hidden = draws[0] < config.masked_share
@@ -114,7 +132,7 @@ class MaskedValues(nn.Module):
                 "another objective or backbone"
             )
         self.config = config
-        self.head = ReconstructionHead.on(backbone)
+        self.head = ReconstructionHead.on(backbone, scaling=config.scaling)
 
     @property
     def heads(self) -> dict[str, nn.Module]:
@@ -122,11 +140,16 @@ class MaskedValues(nn.Module):
         return {"reconstruction": self.head}
 
     def forward(self, model: Encoder, batch: WindowBatch, generator: torch.Generator) -> Loss:
-        """Hide values, encode, and compare; a batch without hidden values has loss 0."""
+        """Hide values, encode, and compare; a batch without hidden values has loss 0.
+
+        Where the batch says which steps may be targets, no others are asked for.
+        """
         n_windows, time, n_channels = batch.values.shape
         drawn = draw_mask((n_windows, time, n_channels), self.config, generator)
         masked = drawn.to(batch.values.device) & batch.observed & batch.inside[..., None]
-        tokens = model.encode(batch.values, batch.observed & ~masked, batch.inside)
-        error = torch.where(masked, self.head(tokens, time) - batch.values, 0.0)
-        count = int(masked.sum())
+        visible = batch.observed & ~masked
+        filled = reconstructed(model, self.head, batch.values, visible, batch.inside)
+        asked = masked if batch.supervised is None else masked & batch.supervised
+        error = torch.where(asked, filled - batch.values, 0.0)
+        count = int(asked.sum())
         return Loss(error.square().sum() / max(count, 1), count)

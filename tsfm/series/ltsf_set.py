@@ -1,6 +1,7 @@
 """Sets of the long-term protocol: one multivariate series, its borders, standardised values."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -33,7 +34,12 @@ class LtsfSet:
     seasonality: int
 
 
-def read_ltsf_set(name: str, split: tuple[int, int, int] | None = None) -> LtsfSet:
+def read_ltsf_set(
+    name: str,
+    split: tuple[int, int, int] | None = None,
+    *,
+    missing: Literal["refuse", "keep"] = "refuse",
+) -> LtsfSet:
     """Read, cut and standardise a set.
 
     Parameters
@@ -41,6 +47,8 @@ def read_ltsf_set(name: str, split: tuple[int, int, int] | None = None) -> LtsfS
     split
         Rows for training, validation and test; later rows are left out. By default 70, 10 and
         20 % of all rows, train and test rounded down.
+    missing
+        Whether a missing value is an error, or stays NaN and counts in no statistic.
 
     Raises
     ------
@@ -51,7 +59,7 @@ def read_ltsf_set(name: str, split: tuple[int, int, int] | None = None) -> LtsfS
     series = [values for _, values in read_series(card)]
     lengths = sorted({len(values) for values in series})
     n_missing = sum(int(np.isnan(values).sum()) for values in series)
-    if len(lengths) > 1 or n_missing:
+    if len(lengths) > 1 or (n_missing and missing == "refuse"):
         raise DataError(
             f"{name} must be one series without missing values, got lengths {lengths[:3]} and "
             f"{n_missing} missing values; the long-term protocol has no rule for them"
@@ -64,7 +72,13 @@ def read_ltsf_set(name: str, split: tuple[int, int, int] | None = None) -> LtsfS
             f"validation={n_validation}, test={n_test}; make them smaller"
         )
     values = np.stack(series, axis=1)[:n_rows]
-    loc, scale = values[:n_train].mean(axis=0), values[:n_train].std(axis=0)
+    train = values[:n_train]
+    if np.isnan(train).all(axis=0).any():
+        raise DataError(
+            f"{name} must have a training value in every channel, got none in channel "
+            f"{int(np.isnan(train).all(axis=0).argmax())}; change split or the card"
+        )
+    loc, scale = np.nanmean(train, axis=0), np.nanstd(train, axis=0)
     return LtsfSet(
         name=name,
         values=(values - loc) / np.where(scale > 0, scale, 1.0),

@@ -1,9 +1,11 @@
 """Batches from one multivariate data set with its usual splits, for training on that set."""
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import torch
+from einops import rearrange
 from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
@@ -18,7 +20,7 @@ from tsfm.training.stream import STREAMS, DataInput
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class DatasetStreamConfig:
-    """Windows of one card, every channel by itself.
+    """Windows of one card.
 
     Parameters
     ----------
@@ -33,6 +35,10 @@ class DatasetStreamConfig:
     which
         ``"random"``: windows drawn from all of the training rows, from every channel alike;
         ``"earliest"`` and ``"latest"``: a contiguous part.
+    channels
+        ``"apart"``: every channel is a series by itself; ``"together"``: a window has all of them.
+    missing
+        ``"refuse"`` a set in which a value is missing, as the protocol does, or ``"keep"`` it.
     """
 
     dataset: str
@@ -41,6 +47,8 @@ class DatasetStreamConfig:
     windows_per_batch: PositiveInt = 32
     share: float = Field(default=1.0, gt=0, le=1)
     which: str = Field(default="random", pattern="^(random|earliest|latest)$")
+    channels: Literal["apart", "together"] = "apart"
+    missing: Literal["refuse", "keep"] = "refuse"
 
 
 @STREAMS.register("dataset")
@@ -53,7 +61,7 @@ class DatasetStream:
     def __init__(self, config: DatasetStreamConfig, *, seed: int, process: int = 0) -> None:
         self.config = config
         self._seed, self._process = seed, process
-        data = read_ltsf_set(config.dataset, config.split)
+        data = read_ltsf_set(config.dataset, config.split, missing=config.missing)
         known = data.values[: data.test_start]
         self._pool = SingleSeriesPool.from_series(
             list(known.T), train_share=data.train_end / len(known), name=config.dataset
@@ -65,9 +73,11 @@ class DatasetStream:
                 f"{config.window_length} and {data.test_start - data.train_end} validation rows"
             )
         first = np.arange(config.window_length, data.train_end + 1)
-        self._train = self._few(first, data.values.shape[1])
+        self._n_channels = data.values.shape[1]
+        n_items = 1 if config.channels == "together" else self._n_channels
+        self._train = self._few(first, n_items)
         ends = np.arange(data.train_end + 1, data.test_start + 1)
-        self._validation = _pairs(np.arange(data.values.shape[1]), ends)
+        self._validation = _pairs(np.arange(n_items), ends)
         self._train_end = data.train_end
         self._epoch = (-1, self._train)
 
@@ -116,23 +126,31 @@ class DatasetStream:
         return replace(batch, supervised=supervised)
 
     def _few(
-        self, ends: Int[ndarray, " window"], n_channels: int
+        self, ends: Int[ndarray, " window"], n_items: int
     ) -> Int[ndarray, "pair channel_and_end"]:
         """Return the share of the windows that training may use."""
         n_kept = max(1, round(len(ends) * self.config.share))
-        channels = np.arange(n_channels)
+        items = np.arange(n_items)
         if self.config.which == "earliest":
-            return _pairs(channels, ends[:n_kept])
+            return _pairs(items, ends[:n_kept])
         if self.config.which == "latest":
-            return _pairs(channels, ends[-n_kept:])
+            return _pairs(items, ends[-n_kept:])
         generator = np.random.default_rng([self._seed, 1 << 21])
-        kept = [generator.choice(ends, n_kept, replace=False) for _ in channels]
-        return np.stack([np.repeat(channels, n_kept), np.concatenate(kept)], 1)
+        kept = [generator.choice(ends, n_kept, replace=False) for _ in items]
+        return np.stack([np.repeat(items, n_kept), np.concatenate(kept)], 1)
 
     def _windows(self, pairs: Int[ndarray, "pair channel_and_end"]) -> WindowBatch:
         item, end = pairs.T
-        values, observed, inside = gather(self._pool, item, end, self.config.window_length)
-        return WindowArrays(values, observed, inside, item).to_batch()
+        span = self.config.window_length
+        if self.config.channels == "apart":
+            return WindowArrays(*gather(self._pool, item, end, span), item).to_batch()
+        pattern = "(window channel) time -> window time channel"
+        rows = np.tile(np.arange(self._n_channels), len(end)), np.repeat(end, self._n_channels)
+        values, observed, inside = (
+            torch.from_numpy(rearrange(x, pattern, channel=self._n_channels).copy())
+            for x in gather(self._pool, *rows, span)
+        )
+        return WindowBatch(values, observed, inside[..., 0].contiguous(), torch.from_numpy(item))
 
 
 def _pairs(

@@ -1,13 +1,18 @@
 """Batches of whole samples for pre-training: from a set with a card, or made by the package.
 
-Only the training part of a set is read, for batches, validation and statistics alike.
+Only the training part of a set is read, for batches, validation and statistics alike. Labels are
+known to the objectives on labels (`tsfm.objectives.labels`) and decide nothing else, unless asked
+for.
 """
+
+from typing import Any
 
 import numpy as np
 from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import ConfigError
+from tsfm.objectives.labels import LabelledSamples
 from tsfm.series.cards import load_card
 from tsfm.series.samples import SampleSet, held_out
 from tsfm.series.windows import WindowBatch
@@ -49,12 +54,15 @@ class SampleStreamConfig:
     window_length
         Steps of a window; of longer samples the last ones are taken. 0 stands for the length of
         the longest training sample.
+    stratified
+        Labels of all kinds, or sizes, are among the held-out samples.
     """
 
     dataset: str = ""
     samples_per_batch: PositiveInt = 32
     validation_share: float = Field(default=0.2, gt=0, le=0.5)
     window_length: int = Field(default=0, ge=0)
+    stratified: bool = False
     synthetic: SyntheticSamplesConfig = SyntheticSamplesConfig()
 
 
@@ -77,15 +85,16 @@ class SampleStream:
             samples = SampleSet.from_card(config.dataset).train
         else:
             samples = _synthetic(config.synthetic, generator)
-        unknown = np.zeros(len(samples), int)
-        fitted, self._held = held_out(unknown, config.validation_share, generator)
+        known = _ordered(samples.labels) if config.stratified else np.zeros(len(samples), int)
+        fitted, self._held = held_out(known, config.validation_share, generator)
         if not len(self._held):
             raise ConfigError(
                 f"validation_share must hold out a sample, got {config.validation_share} of "
                 f"{len(samples)} training samples; raise it"
             )
         self._fitted = fitted
-        self._samples = samples.scaled(samples.take(fitted).fit_scaler())
+        self._scaler = samples.take(fitted).fit_scaler()
+        self._samples = samples.scaled(self._scaler)
         self._epoch = (-1, fitted)
 
     @property
@@ -102,6 +111,13 @@ class SampleStream:
     def context_length(self) -> int:
         """Steps of a window."""
         return self.config.window_length or int(self._samples.lengths.max())
+
+    @property
+    def labelled(self) -> LabelledSamples | None:
+        """The samples with their labels; None where there are no labels."""
+        if self._samples.labels is None:
+            return None
+        return LabelledSamples(self._samples, self._scaler, self.context_length)
 
     @property
     def inputs(self) -> tuple[DataInput, ...]:
@@ -132,6 +148,19 @@ class SampleStream:
         size = self.config.samples_per_batch
         chosen = rows[place * size : (place + 1) * size]
         return self._samples.windows(chosen, self.context_length)
+
+
+def _ordered(labels: Any) -> Any:
+    """Return numbers as numbers, since the cards have all labels as text."""
+    if labels is None:
+        raise ConfigError(
+            "stratified must be false for synthetic samples, which have no labels, got true; name "
+            "a dataset"
+        )
+    try:
+        return labels.astype(np.float64)
+    except ValueError:
+        return labels
 
 
 def _synthetic(config: SyntheticSamplesConfig, generator: np.random.Generator) -> SampleSet:

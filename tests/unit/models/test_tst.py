@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tsfm.errors import ConfigError
 from tsfm.models.backbone import BACKBONES, Encoder, NextPatchModel, count_parameters
+from tsfm.models.layers.patching import to_patches
 from tsfm.models.tst import TokenBatchNorm, Tst, TstConfig
 
 Draw = Callable[..., Any]
@@ -209,3 +210,55 @@ def test_it_is_an_encoder_and_predicts_nothing() -> None:
 def test_a_wrong_configuration_says_what_is_wrong(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         TstConfig(**{"n_channels": 1, "context_length": 8, **options})
+
+
+@pytest.mark.parametrize("patch_length", [1, 3])
+def test_a_kernel_reads_the_neighbours_and_no_farther(patch_length: int) -> None:
+    """Without layers in between, a token depends on its own steps and two on either side."""
+    model = make(kernel_length=5, n_layers=1, patch_length=patch_length, norm="layer")
+    assert model.embedding.in_features == 2 * (patch_length + 4)
+    values = torch.randn(1, 30, 2, generator=torch.Generator().manual_seed(1))
+    windows = values, torch.ones(1, 30, 2).bool(), torch.ones(1, 30).bool()
+    values.requires_grad_(True)
+    read = model._seen(to_patches(*windows, patch_length).values)
+    token = 4
+    (gradient,) = torch.autograd.grad(read[0, token].sum(), values)
+    steps = gradient[0, :, 0].nonzero().ravel().tolist()
+    first = token * patch_length
+    assert steps == list(range(first - 2, first + patch_length + 2))
+
+
+def test_a_kernel_of_one_step_reads_patches_alone(draw_windows: Draw) -> None:
+    windows = draw_windows(2, 20)
+    with_neighbours = make(kernel_length=3)
+    without = make()
+    weight = with_neighbours.embedding.weight
+    with torch.no_grad():
+        for name in ("embedding", "missing"):
+            wide, narrow = (getattr(m, name).weight for m in (with_neighbours, without))
+            wide.zero_()
+            wide[:, 1::3] = narrow
+        state = {k: v for k, v in without.state_dict().items() if v.shape != weight.shape}
+        state = {k: v for k, v in state.items() if not k.startswith(("embedding.w", "missing"))}
+        with_neighbours.load_state_dict(state, strict=False)
+    torch.testing.assert_close(with_neighbours.encode(*windows), without.encode(*windows))
+
+
+def test_hidden_neighbours_do_not_reach_a_kernel(draw_windows: Draw) -> None:
+    values, observed, inside = draw_windows(2, 20)
+    model = make(kernel_length=7)
+    noise = torch.where(observed, values, float("nan"))
+    assert torch.equal(
+        model.encode(noise, observed, inside), model.encode(values, observed, inside)
+    )
+
+
+def test_a_kernel_of_even_length_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"kernel_length must be odd.*, got 4"):
+        make(kernel_length=4)
+
+
+def test_attention_can_keep_its_weights_while_all_else_is_dropped() -> None:
+    assert make(dropout=0.3).blocks[0].attention.dropout == 0.3
+    block = make(dropout=0.3, attention_dropout=0.0).blocks[0]
+    assert (block.attention.dropout, block.dropout.p) == (0.0, 0.3)

@@ -1,5 +1,6 @@
 """Filling hidden values teaches only what is hidden: a leak would make the loss look wonderful."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -191,14 +192,62 @@ def test_it_is_registered_with_what_it_needs() -> None:
         MaskedValues(MaskedValuesConfig(), torch.nn.Linear(1, 1))
 
 
+def test_of_a_tail_the_last_steps_of_all_channels_are_hidden() -> None:
+    config = MaskedValuesConfig(masking="tail", tail_length=5)
+    mask = draw_mask((2, 12, 3), config, seeded())
+    assert mask[:, -5:].all()
+    assert not mask[:, :-5].any()
+
+
+def test_a_tail_does_not_reach_the_model_and_is_all_that_is_asked_for() -> None:
+    """Look-ahead: with another future the tokens, and so the forecast, stay what they are."""
+    backbone, batch = make_backbone("tst"), make_batch()
+    objective = make_objective(backbone, masking="tail", tail_length=6)
+    recorder = Recorder(backbone)
+    before = objective(recorder, batch, seeded())
+    assert before.count == int(batch.observed[:, -6:].sum())
+    future = batch.values.clone()
+    future[:, -6:] += 100 * batch.observed[:, -6:]
+    shown = recorder.observed
+    assert not shown[:, -6:].any()
+    tokens = [backbone.encode(x, shown, batch.inside) for x in (batch.values, future)]
+    assert torch.equal(*tokens)
+    assert objective(recorder, replaced(batch, future), seeded()).total > 10 * before.total
+
+
+def test_where_targets_are_named_no_others_count() -> None:
+    backbone, batch = make_backbone("tst"), make_batch()
+    objective = make_objective(backbone, masked_share=0.5)
+    late = batch.observed & (torch.arange(LENGTH) >= 15)[:, None]
+    some = dataclasses.replace(batch, supervised=late)
+    recorder = Recorder(backbone)
+    loss = objective(recorder, some, seeded())
+    hidden = batch.observed & ~recorder.observed
+    assert loss.count == int((hidden & late).sum()) < int(hidden.sum())
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_scaled_by_the_window_only_shape_matters(name: str) -> None:
+    """In other units the loss is the same, in these units; hidden values move no statistic."""
+    backbone, batch = make_backbone(name), make_batch()
+    objective = make_objective(backbone, scaling="window", masked_share=0.3)
+    assert objective.head.config.scaling == "window"
+    before = objective(backbone, batch, seeded()).total
+    other = torch.where(batch.observed, 1000 + 10 * batch.values, 0.0)
+    after = objective(backbone, replaced(batch, other), seeded()).total
+    assert after.item() == pytest.approx(100 * before.item(), rel=1e-2)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"masking": "tail"}, "tail_length must be at least 1 with masking='tail'.*tail_length=0"),
+        ({"tail_length": 3}, "and 0 otherwise, got masking='geometric' and tail_length=3"),
         ({"masked_share": 0.0}, "masked_share\n.*greater than 0"),
         ({"masked_share": 1.0}, "masked_share\n.*less than 1"),
         ({"mean_run": 0.5}, "mean_run\n.*greater than or equal to 1"),
         ({"mean_run": 1.1}, "mean of independent steps, got mean_run=1.1 and masked_share=0.15"),
-        ({"masking": "runs"}, "masking\n.*'geometric' or 'bernoulli'"),
+        ({"masking": "runs"}, "masking\n.*'geometric', 'bernoulli' or 'tail'"),
     ],
 )
 def test_a_wrong_configuration_says_what_is_wrong(options: dict[str, Any], message: str) -> None:

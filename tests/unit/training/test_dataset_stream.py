@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
-from tsfm.errors import ConfigError
+from tsfm.errors import ConfigError, DataError
 from tsfm.series import cards
 from tsfm.training.dataset_stream import DatasetStream, DatasetStreamConfig
 
@@ -106,3 +107,51 @@ def test_only_validation_rows_are_targets_of_a_validation(card: str) -> None:
     assert np.array_equal(batch.supervised[..., 0].numpy(), rows >= SPLIT[0])
     assert batch.observed.all()
     assert found(0).supervised is None
+
+
+def test_channels_together_make_one_window(card: str) -> None:
+    """Both channels count the same rows, so in a window they are equal; and each end comes once."""
+    found = stream(card, channels="together")
+    batches = [found(number) for number in range(found.batches_per_epoch)]
+    assert batches[0].values.shape == (50, WINDOW, 2)
+    for batch in batches:
+        torch.testing.assert_close(batch.values[..., 0], batch.values[..., 1])
+        assert batch.observed.all()
+        assert batch.inside.all()
+        assert not batch.item.any()
+    rows = np.concatenate([last_rows(found, batch.values) for batch in batches])
+    assert sorted(rows.tolist()) == list(range(WINDOW - 1, SPLIT[0]))
+    held = found.validation(0)
+    assert held.supervised is not None
+    assert held.supervised.shape == held.values.shape
+    assert last_rows(found, held.values).min() >= SPLIT[0]
+
+
+def test_missing_values_are_refused_or_kept_as_missing(
+    card: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = np.arange(ROWS, dtype=float)
+    gaps = np.where(step % 7 == 3, np.nan, step)
+    frame = pl.DataFrame(
+        {"item_id": "one", "timestamp": np.arange(ROWS), "a": gaps, "b": step + 1000}
+    )
+    monkeypatch.setattr("tsfm.series.card_series.load_dataset", lambda _: frame.lazy())
+    with pytest.raises(DataError, match=r"without missing values, got .* and 71 missing"):
+        stream(card)
+    batch = stream(card, channels="together", missing="keep")(0)
+    assert batch.observed[..., 1].all()
+    share = batch.observed[..., 0].double().mean()
+    assert share == pytest.approx(6 / 7, abs=0.01)
+    assert not batch.values[~batch.observed].any()
+    assert batch.values.isfinite().all()
+
+
+def test_a_channel_without_a_training_value_is_refused(
+    card: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = np.arange(ROWS, dtype=float)
+    late = np.where(step < SPLIT[0], np.nan, step)
+    frame = pl.DataFrame({"item_id": "one", "timestamp": np.arange(ROWS), "a": step, "b": late})
+    monkeypatch.setattr("tsfm.series.card_series.load_dataset", lambda _: frame.lazy())
+    with pytest.raises(DataError, match="training value in every channel, got none in channel 1"):
+        stream(card, missing="keep")

@@ -175,3 +175,22 @@ def test_too_few_samples_to_hold_one_out_are_refused() -> None:
 def test_a_validation_share_is_needed(share: float) -> None:
     with pytest.raises(ValidationError, match="validation_share"):
         SampleStreamConfig(validation_share=share)
+
+
+def test_the_held_out_samples_are_of_all_sizes_when_asked(card: str, tmp_path: Path) -> None:
+    """Labels as text, as cards have them, are ordered as the numbers they are."""
+    file = tmp_path / f"{card}.parquet"
+    number = pl.col("series_id").str.split("|").list.last().cast(pl.Int64)
+    pl.read_parquet(file).with_columns(label=(2.0 * number).cast(pl.String)).write_parquet(file)
+    held = sorted(int(i) for batch in validation(stream(card, stratified=True)) for i in batch.item)
+    assert [item // 5 for item in held] == list(range(N_TRAIN // 5))
+
+
+def test_labels_travel_with_the_samples_and_synthetic_ones_have_none(card: str) -> None:
+    found = stream(card).labelled
+    assert found is not None
+    assert (found.longest, len(found.samples)) == (LONGEST, N_TRAIN)
+    assert set(found.samples.labels.tolist()) == {"0.5"}
+    assert stream().labelled is None
+    with pytest.raises(ConfigError, match="stratified must be false for synthetic samples, which"):
+        stream(stratified=True)
