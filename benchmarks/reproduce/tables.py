@@ -65,6 +65,8 @@ class Table:
         Our model -> the published model whose numbers stand beside it.
     options
         What the run was asked for; recorded as parameters.
+    average
+        Whether the mean over settings says something.
     """
 
     def __init__(
@@ -75,8 +77,9 @@ class Table:
         notes: Sequence[str],
         options: argparse.Namespace,
         compare: Mapping[str, str] | None = None,
+        average: bool = True,
     ) -> None:
-        self.name, self.title, self.notes = name, title, notes
+        self.name, self.title, self.notes, self.average = name, title, notes, average
         self.compare = compare or {}
         self.folder: Path = options.output
         self.config = {key: str(value) for key, value in vars(options).items()}
@@ -144,7 +147,8 @@ class Table:
             ["dataset", "metric"], maintain_order=True
         ):
             theirs = known.filter(dataset=dataset, metric=metric)
-            parts += [f"## {dataset}: {metric}", _grid(part, theirs, self.compare)]
+            grid = _grid(part, theirs, self.compare, average=self.average)
+            parts += [f"## {dataset}: {metric}", grid]
         self.page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
@@ -172,16 +176,20 @@ def standard_error(values: np.ndarray) -> float:
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
 
 
-def _grid(ours: pl.DataFrame, theirs: pl.DataFrame, compare: Mapping[str, str]) -> str:
+def _grid(
+    ours: pl.DataFrame, theirs: pl.DataFrame, compare: Mapping[str, str], *, average: bool
+) -> str:
     """Return models by settings; every cell is a mean over seeds with its standard error."""
     settings = list(dict.fromkeys(ours["setting"]))
+    shown = [*settings, AVERAGE] if average and len(settings) > 1 else settings
+    n_shown = len(shown)
     body, means = [], {}
     for (model, label), part in ours.group_by(["model", "label"], maintain_order=True):
         by_seed = _by_seed(part, settings)
         known = np.isfinite(by_seed)
         total = np.where(known, by_seed, 0.0).sum(axis=0)
         means[model] = np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
-        cells = [_cell(column) for column in by_seed.T]
+        cells = [_cell(column) for column in by_seed.T[:n_shown]]
         seconds, size = part["seconds"].max(), part["parameters"].max()
         n_seeds = str(part["seed"].n_unique())
         cost = [f"{seconds:.0f}" if seconds is not None else "", f"{size:,}" if size else ""]
@@ -190,15 +198,14 @@ def _grid(ours: pl.DataFrame, theirs: pl.DataFrame, compare: Mapping[str, str]) 
         found = dict(zip(part["setting"], part["value"], strict=True))
         values = np.array([found.get(setting, np.nan) for setting in settings])
         values = np.append(values, values.mean()) if len(settings) > 1 else values
-        cells = [_cell(value[None]) for value in values]
+        cells = [_cell(value[None]) for value in values[:n_shown]]
         body.append([f"{model}", "published", "", *cells, "", ""])
         for mine in (one for one, other in compare.items() if other == model and one in means):
             percent = 100 * (means[mine] / values - 1)
-            cells = ["" if np.isnan(one) else f"{one:+.1f} %" for one in percent]
+            cells = ["" if np.isnan(one) else f"{one:+.1f} %" for one in percent[:n_shown]]
             body.append([f"{mine}, less {model}", "difference", "", *cells, "", ""])
-    header = ["model", "scores are", "seeds", *settings]
-    header += [AVERAGE] if len(settings) > 1 else []
-    return markdown_table([*header, "seconds", "parameters"], body)
+    header = ["model", "scores are", "seeds", *shown, "seconds", "parameters"]
+    return markdown_table(header, body)
 
 
 def _by_seed(part: pl.DataFrame, settings: list[str]) -> np.ndarray:

@@ -65,6 +65,9 @@ class BacktestConfig:
         Stocks held, equally weighted, anew every day; one table each.
     costs_bps
         Basis points of all that is bought or sold.
+    rivals
+        Whether ridge, boosted trees, reversal and momentum stand beside the rankers; the market and
+        random picks always do.
     n_random
         Random portfolios beside each.
     audit_cutoffs
@@ -76,6 +79,7 @@ class BacktestConfig:
 
     top_k: tuple[PositiveInt, ...] = Field(default=(5,), min_length=1)
     costs_bps: tuple[float, ...] = Field(default=(0.0, 5.0, 10.0), min_length=1)
+    rivals: bool = True
     n_random: PositiveInt = 200
     audit_cutoffs: PositiveInt = 10
     hide_future: int = Field(default=120, ge=0)

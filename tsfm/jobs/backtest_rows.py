@@ -1,6 +1,7 @@
 """The rows of a backtest's table: every ranker and every rival, at every size and cost."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,10 @@ def make_rows(
     ten of them. What does not apply is null.
     """
     rows: list[dict[str, Any]] = []
-    for model, kind, seed, scores in _scored(shown, days, rankers):
+    scored: Iterable[Scored] = _of_rankers(shown, days, rankers)
+    if config.rivals:
+        scored = chain(scored, _of_rivals(shown, days))
+    for model, kind, seed, scores in scored:
         of_scores = _of_scores(scores, shown, days)
         for top_k in config.top_k:
             chosen = np.full(scores.shape, np.nan)
@@ -86,10 +90,13 @@ def describe(shown: CrossSections, days: SplitDays) -> dict[str, Any]:
     }
 
 
-def _scored(
+Scored = tuple[str, str, int | None, Float64[ndarray, "day stock"]]
+"""Model, kind, seed and scores."""
+
+
+def _of_rankers(
     shown: CrossSections, days: SplitDays, rankers: Mapping[int, StockRanker]
-) -> Iterator[tuple[str, str, int | None, Float64[ndarray, "day stock"]]]:
-    """Yield every model that scores stocks."""
+) -> Iterator[Scored]:
     total = np.zeros(shown.eligible.shape)
     for seed, ranker in rankers.items():
         scores = ranker.predict(shown.panel, days=days.test, sections=shown)
@@ -97,6 +104,9 @@ def _scored(
         yield OURS, "ranker", seed, scores
     if len(rankers) > 1:
         yield AVERAGED, "ranker", None, total / len(rankers)
+
+
+def _of_rivals(shown: CrossSections, days: SplitDays) -> Iterator[Scored]:
     ridge = rivals.RidgeRanker.fit(shown, days.train, days.validation)
     yield "ridge on the same features", "rival", None, ridge.predict(shown, days.test)
     boosted = BoostedRanker.fit(
