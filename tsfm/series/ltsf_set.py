@@ -1,5 +1,6 @@
 """Sets of the long-term protocol: one multivariate series, its borders, standardised values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,6 +58,18 @@ def read_ltsf_set(
     """
     card = load_card(name)
     series = [values for _, values in read_series(card)]
+    return cut_set(name, series, split, seasonality=card.seasonality, missing=missing)
+
+
+def cut_set(
+    name: str,
+    series: Sequence[Float64[ndarray, " time"]],
+    split: tuple[int, int, int] | None,
+    *,
+    seasonality: int,
+    missing: Literal["refuse", "keep"] = "refuse",
+) -> LtsfSet:
+    """Cut and standardise the channels of a set; see `read_ltsf_set`."""
     lengths = sorted({len(values) for values in series})
     n_missing = sum(int(np.isnan(values).sum()) for values in series)
     if len(lengths) > 1 or (n_missing and missing == "refuse"):
@@ -84,7 +97,7 @@ def read_ltsf_set(
         values=(values - loc) / np.where(scale > 0, scale, 1.0),
         train_end=n_train,
         test_start=n_train + n_validation,
-        seasonality=card.seasonality,
+        seasonality=seasonality,
     )
 
 
