@@ -4,14 +4,17 @@ What is registered is tested here; an objective whose config has no defaults add
 """
 
 import dataclasses
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from tsfm.config import discover_all
+from tsfm.config import Recipe, discover_all, load_recipe
 from tsfm.errors import ConfigError
+from tsfm.jobs import finetune, pretrain
 from tsfm.jobs.pairs import bare_backbone, check_pair
 from tsfm.models.backbone import BACKBONES
 from tsfm.objectives.labels import LabelledSamples
@@ -19,6 +22,7 @@ from tsfm.objectives.objective import OBJECTIVES
 from tsfm.objectives.weighted_sum import PartConfig
 from tsfm.series.samples import SampleSet
 from tsfm.stocks.panel import StockBatch
+from tsfm.tracking import ListTracker
 from tsfm.training.step import TrainingStep
 
 discover_all()
@@ -133,6 +137,31 @@ def test_a_pair_trains_or_is_refused_with_a_reason(backbone: str, objective: str
     optimizer.step()
     after = dict(step.backbone.named_parameters())
     assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_pretrain_refuses_a_pair_before_any_data_is_read(tmp_path: Path) -> None:
+    recipe = replace_data(load_recipe("sspt_tiny", [f"run.output={tmp_path}"]))
+    sections = {**recipe.sections, "objective": {"name": "next_patch"}}
+    with pytest.raises(ConfigError, match="NextPatch needs a NextPatchModel, got Sspt; choose"):
+        pretrain.run(replace(recipe, sections=sections), tracker=ListTracker())
+
+
+def test_finetune_refuses_a_pair_before_any_data_is_read(tmp_path: Path) -> None:
+    sections = {
+        "run": {"output": str(tmp_path)},
+        "start": {"model": "tsfm-small"},
+        "training": {"steps": 1},
+        "objective": {"name": "weighted_sum", "config": {"parts": {"fill_gaps": {}}}},
+    }
+    recipe = replace_data(Recipe("mine", tmp_path / "mine.toml", sections))
+    with pytest.raises(ConfigError, match="WeightedSum needs a GapFiller, got Timer; choose"):
+        finetune.run(recipe, tracker=ListTracker())
+
+
+def replace_data(recipe: Recipe) -> Recipe:
+    """The recipe on data that are not there: reading them would be another error."""
+    nowhere = {"name": "samples", "config": {"dataset": "nowhere"}}
+    return replace(recipe, sections={**recipe.sections, "data": nowhere})
 
 
 def test_what_is_promised_is_registered() -> None:

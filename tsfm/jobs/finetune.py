@@ -7,6 +7,7 @@ from pydantic import ConfigDict, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.config import Recipe
+from tsfm.jobs.pairs import check_pair
 from tsfm.jobs.training_run import Start, build_objective, train, training_sections
 from tsfm.models.pretrained import load_pretrained
 from tsfm.objectives.objective import OBJECTIVES
@@ -42,17 +43,18 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        When the recipe is wrong.
+        When the recipe is wrong, or its model cannot serve its objective: before any data is read.
     CheckpointError
         When the checkpoint cannot be loaded.
     """
     choices = {"data": STREAMS, "objective": OBJECTIVES}
     parts = training_sections(recipe, choices, start=StartConfig)
     config: StartConfig = parts["start"]
+    model = load_pretrained(config.model)
+    check_pair(model.backbone, parts["objective"].name, parts["objective.config"])
 
     def start(stream: BatchStream) -> Start:
         generator = torch.Generator().manual_seed(parts["run"].seed)
-        model = load_pretrained(config.model)
         if config.scratch:
             model.backbone.reset_parameters(generator)
         objective = build_objective(parts, model.backbone, stream)

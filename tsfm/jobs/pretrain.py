@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from tsfm.config import Recipe
+from tsfm.jobs.pairs import bare_backbone, check_pair
 from tsfm.jobs.training_run import Start, build_objective, train, training_sections
 from tsfm.models.backbone import BACKBONES
 from tsfm.objectives.objective import OBJECTIVES
@@ -47,11 +48,13 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        When the recipe is wrong.
+        When the recipe is wrong, or its model cannot serve its objective: before any data is read.
     CheckpointError
         When the folder holds the state of another model.
     """
     parts = sections(recipe)
+    bare = bare_backbone(parts["model"].name, parts["model.config"])
+    check_pair(bare, parts["objective"].name, parts["objective.config"])
 
     def start(stream: BatchStream) -> Start:
         backbone = BACKBONES[parts["model"].name](parts["model.config"])
