@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tsfm.series.reshape import to_long
     from tsfm.tasks.classify import SeriesClassifier, SeriesRegressor
     from tsfm.tasks.cross_validation import cross_validation
+    from tsfm.tasks.detect import Detector, detect
     from tsfm.tasks.embed import Embedder, embed
     from tsfm.tasks.forecast import Forecaster, forecast
 
@@ -33,6 +34,7 @@ _HOMES = {
     "CheckpointError": "tsfm.errors",
     "ConfigError": "tsfm.errors",
     "DataError": "tsfm.errors",
+    "Detector": "tsfm.tasks.detect",
     "Embedder": "tsfm.tasks.embed",
     "Forecaster": "tsfm.tasks.forecast",
     "NonFiniteLossError": "tsfm.errors",
@@ -46,6 +48,7 @@ _HOMES = {
     "UnsupportedError": "tsfm.errors",
     "audit": "tsfm.audits.look_ahead",
     "cross_validation": "tsfm.tasks.cross_validation",
+    "detect": "tsfm.tasks.detect",
     "embed": "tsfm.tasks.embed",
     "forecast": "tsfm.tasks.forecast",
     "load_dataset": "tsfm.series.cards",
@@ -56,6 +59,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "Detector",
     "Embedder",
     "Forecaster",
     "NonFiniteLossError",
@@ -70,6 +74,7 @@ __all__ = [
     "__version__",
     "audit",
     "cross_validation",
+    "detect",
     "embed",
     "forecast",
     "load_dataset",

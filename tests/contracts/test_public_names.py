@@ -10,6 +10,7 @@ NAMES = {
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "Detector",
     "Embedder",
     "Forecaster",
     "NonFiniteLossError",
@@ -24,6 +25,7 @@ NAMES = {
     "__version__",
     "audit",
     "cross_validation",
+    "detect",
     "embed",
     "forecast",
     "load_dataset",
@@ -47,10 +49,10 @@ def test_a_public_name_exists_and_has_a_docstring(name: str) -> None:
 SHARED = ["id_column", "timestamp_column", "target", "freq", "calendar", "context_length"]
 
 
-@pytest.mark.parametrize("name", ["forecast", "cross_validation"])
+@pytest.mark.parametrize("name", ["forecast", "cross_validation", "detect"])
 def test_calls_share_their_keywords(name: str) -> None:
     parameters = inspect.signature(getattr(tsfm, name)).parameters
-    expected = [*SHARED, "batch_size", "device", "progress", "prediction_length"]
+    expected = [*SHARED, "batch_size", "device", "progress"]
     assert set(expected) <= set(parameters)
     assert all(parameters[key].kind is inspect.Parameter.KEYWORD_ONLY for key in expected)
     assert parameters["id_column"].default == "item_id"

@@ -1,0 +1,126 @@
+"""Scores by hand: errors over the width of the interval and the errors of the past."""
+
+import numpy as np
+import pytest
+
+from tsfm.errors import ConfigError
+from tsfm.tasks.anomaly_scores import (
+    LARGEST_SCORE,
+    ScoreRule,
+    channel_mean,
+    errors_and_widths,
+    item_starts,
+    own_scores,
+    past_errors,
+    score_rows,
+    trailing_mean,
+)
+
+NAN = float("nan")
+LEVELS = (0.1, 0.5, 0.9)
+PLAIN = ScoreRule(past_weight=0.0, smoothing_weight=0.0)
+
+
+def bands(n_rows: int, half: float = 1.0) -> np.ndarray:
+    return np.tile([-half, 0.0, half], (n_rows, 1))
+
+
+def score(values, quantiles, rule=PLAIN, levels=LEVELS, patch=2) -> list[float]:
+    found = score_rows(
+        np.array(values), np.array(quantiles), levels, first=0, patch_length=patch, rule=rule
+    )
+    return found.tolist()
+
+
+def test_a_score_counts_half_widths_of_the_interval():
+    assert score([0.0, 1.0, -3.0], bands(3)) == [0, 1, 3]
+    assert score([0.0, 1.0, -3.0], bands(3, half=2.0)) == [0, 0.5, 1.5]
+
+
+def test_the_interval_of_other_levels_is_brought_to_80_percent():
+    half = 1.2815515655446004 / 1.6448536269514722  # normal scores of 0.9 and 0.95
+    _, found = errors_and_widths(np.zeros(1), bands(1), (0.05, 0.5, 0.95))
+    assert found.tolist() == pytest.approx([half])
+
+
+def test_past_errors_are_medians_of_what_came_before_the_patch():
+    errors = np.array([NAN, NAN, 1.0, 5.0, 2.0, 100.0, 7.0])
+    found = past_errors(errors, 0, 2, past_length=4)
+    np.testing.assert_array_equal(found, [NAN, NAN, NAN, NAN, 3.0, 3.0, 3.5])
+
+
+def test_past_errors_widen_the_unit():
+    rule = ScoreRule(past_weight=2.0, smoothing_weight=0.0)
+    found = score([1.0, 1.0, 1.0, 1.0, 3.0], bands(5), rule)
+    # Before the second patch no errors are known; the unit is then the interval alone.
+    assert found == pytest.approx([1, 1, 1 / 3, 1 / 3, 1])
+
+
+def test_an_anomaly_does_not_shrink_its_own_score():
+    rule = ScoreRule(past_weight=2.0, smoothing_weight=0.0)
+    quiet, loud = [1.0] * 4 + [3.0, 3.0], [1.0] * 4 + [300.0, 300.0]
+    small, large = (np.array(score(values, bands(6), rule)[-2:]) for values in (quiet, loud))
+    np.testing.assert_allclose(large, 100 * small)
+
+
+def test_a_step_off_a_constant_gets_the_largest_score():
+    assert score([7.0, 7.0, 8.0], [[7.0] * 3] * 3) == [0, 0, LARGEST_SCORE]
+
+
+def test_a_point_forecast_is_measured_by_past_errors_alone():
+    rule = ScoreRule(past_weight=1.0, smoothing_weight=0.0)
+    point = np.zeros((5, 1))
+    found = score([2.0, 2.0, 4.0, 2.0, 6.0], point, rule, levels=())
+    assert found == [LARGEST_SCORE, LARGEST_SCORE, 2.0, 1.0, 3.0]
+
+
+def test_smoothing_adds_the_mean_of_the_last_scores():
+    rule = ScoreRule(past_weight=0.0, smoothing=2, smoothing_weight=0.5)
+    assert score([1.0, 3.0, 0.0], bands(3), rule) == [1.5, 3 + 0.5 * 2, 0.5 * 1.5]
+
+
+def test_what_is_missing_has_no_score_and_does_not_disturb_others():
+    rule = ScoreRule(past_weight=0.0, smoothing=2, smoothing_weight=1.0)
+    found = score([1.0, NAN, 3.0], bands(3), rule)
+    np.testing.assert_array_equal(found, [2, NAN, 6])
+    no_forecast = np.array([[NAN] * 3, [-1.0, 0.0, 1.0]])
+    np.testing.assert_array_equal(score([1.0, 1.0], no_forecast), [NAN, 1])
+
+
+def test_the_score_of_a_row_is_the_mean_over_its_channels():
+    found = channel_mean(np.array([[1.0, 3.0], [NAN, 5.0], [NAN, NAN]]))
+    np.testing.assert_array_equal(found, [2, 5, NAN])
+
+
+def test_trailing_mean_against_a_loop():
+    scores = np.random.default_rng(0).normal(size=40)
+    scores[[0, 7, 8, 9, 30]] = NAN
+    for n_steps in (1, 3, 16):
+        slow = [
+            NAN if np.isnan(one) else np.nanmean(scores[max(0, row - n_steps + 1) : row + 1])
+            for row, one in enumerate(scores)
+        ]
+        np.testing.assert_allclose(trailing_mean(scores, n_steps), slow)
+
+
+def test_items_start_with_their_first_value():
+    values = np.array([NAN, 1.0, 2.0, 3.0, NAN, NAN, NAN])
+    assert item_starts(values, np.array([0, 3, 5, 7, 7])).tolist() == [1, 0, 2, 0]
+
+
+def test_own_scores_of_huge_errors_are_capped():
+    found = own_scores(np.array([1e300]), np.array([1e-300]), np.array([NAN]), PLAIN)
+    assert found.tolist() == [LARGEST_SCORE]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"smoothing": 0}, "must be at least 1 step, got past_length=1000 and smoothing=0"),
+        ({"past_length": 0}, "must be at least 1 step, got past_length=0"),
+        ({"past_weight": -1.0}, "must not be negative, got past_weight=-1.0"),
+    ],
+)
+def test_a_rule_without_sense_is_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        ScoreRule(**options)

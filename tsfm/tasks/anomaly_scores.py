@@ -1,0 +1,164 @@
+"""Scores of rows: how far a row lies from what was forecast for it, in units of the past.
+
+The unit is half the width of the forecast's 80 % interval plus a multiple of the typical error of
+the rows before the patch. The interval knows the season and the level; the past error does not
+grow with an anomaly that has just begun, while the interval does, since the model sees it. Every
+number comes from earlier rows, so no anomaly shrinks its own score.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from tsfm.errors import ConfigError
+from tsfm.shapes import Float64, Int, ndarray
+
+NORMAL = NormalDist()
+LARGEST_SCORE = 1e6
+"""The score of a step away from a series that has been constant, for which there is no unit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRule:
+    """How errors become scores; the defaults were chosen on series with injected anomalies.
+
+    Parameters
+    ----------
+    past_weight
+        Multiple of the past error in the unit; 0 leaves the interval alone.
+    past_length
+        Steps over which the past error is the median.
+    smoothing
+        Steps of the trailing mean of scores; 1 for none.
+    smoothing_weight
+        Multiple of that mean that is added to a row's own score.
+    """
+
+    past_weight: float = 3.0
+    past_length: int = 1000
+    smoothing: int = 1
+    smoothing_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.past_length, self.smoothing) < 1:
+            raise ConfigError(
+                "past_length and smoothing must be at least 1 step, got "
+                f"past_length={self.past_length} and smoothing={self.smoothing}"
+            )
+        if min(self.past_weight, self.smoothing_weight) < 0:
+            raise ConfigError(
+                "past_weight and smoothing_weight must not be negative, got "
+                f"past_weight={self.past_weight} and smoothing_weight={self.smoothing_weight}"
+            )
+
+
+def score_rows(
+    values: Float64[ndarray, " time"],
+    quantiles: Float64[ndarray, "time quantile"],
+    levels: Sequence[float],
+    *,
+    first: int,
+    patch_length: int,
+    rule: ScoreRule,
+) -> Float64[ndarray, " time"]:
+    """Score the rows of one series; NaN where the value or its forecast is missing.
+
+    Parameters
+    ----------
+    levels
+        Of `quantiles`; without any of them the only quantile is a point forecast.
+    first
+        Row of the first value, from which patches are counted.
+
+    Examples
+    --------
+    >>> values, quantiles = np.array([0.0, 0.0, 4.0]), np.array([[-1.0, 0.0, 1.0]] * 3)
+    >>> rule = ScoreRule(past_weight=0.0, smoothing=1)
+    >>> score_rows(values, quantiles, (0.1, 0.5, 0.9), first=0, patch_length=1, rule=rule)
+    array([0., 0., 4.])
+    """
+    error, half_width = errors_and_widths(values, quantiles, levels)
+    past = past_errors(error, first, patch_length, rule.past_length)
+    own = own_scores(error, half_width, past, rule)
+    return own + rule.smoothing_weight * trailing_mean(own, rule.smoothing)
+
+
+def errors_and_widths(
+    values: Float64[ndarray, " time"],
+    quantiles: Float64[ndarray, "time quantile"],
+    levels: Sequence[float],
+) -> tuple[Float64[ndarray, " time"], Float64[ndarray, " time"]]:
+    """Return the distance to the median forecast and half the width of the 80 % interval.
+
+    A point forecast has no width: 0. Other outermost levels are brought to 80 % as if errors were
+    normal.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = np.abs(values - quantiles[:, quantiles.shape[1] // 2])
+        width = quantiles[:, -1] - quantiles[:, 0]
+    if len(levels) < 2:
+        return error, 0.0 * error
+    return error, width / 2 * (NORMAL.inv_cdf(0.9) / NORMAL.inv_cdf(levels[-1]))
+
+
+def own_scores(
+    error: Float64[ndarray, " time"],
+    half_width: Float64[ndarray, " time"],
+    past: Float64[ndarray, " time"],
+    rule: ScoreRule,
+) -> Float64[ndarray, " time"]:
+    """Return errors in units of the interval and the past, before any smoothing."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        unit = half_width + rule.past_weight * np.nan_to_num(past)
+        scores = np.minimum(error / unit, LARGEST_SCORE)
+    return np.where(error == 0, 0.0, scores)
+
+
+def past_errors(
+    errors: Float64[ndarray, " time"], first: int, patch_length: int, past_length: int
+) -> Float64[ndarray, " time"]:
+    """Return for every patch the typical error of the steps before it; see `past_error`."""
+    found = np.full(len(errors), np.nan)
+    for start in range(first + patch_length, len(errors), patch_length):
+        past = errors[max(first, start - past_length) : start]
+        found[start : start + patch_length] = past_error(past, patch_length)
+    return found
+
+
+def past_error(errors: Float64[ndarray, " time"], n_least: int) -> Float64[ndarray, " one"]:
+    """Return the median of the errors that are there; NaN with fewer than `n_least`."""
+    errors = errors[~np.isnan(errors)]
+    return np.array([np.median(errors) if len(errors) >= n_least else np.nan])
+
+
+def trailing_mean(scores: Float64[ndarray, " time"], n_steps: int) -> Float64[ndarray, " time"]:
+    """Return the mean of a row's score and those of the steps before it; missing ones are skipped.
+
+    Examples
+    --------
+    >>> trailing_mean(np.array([np.nan, 2.0, 4.0, 6.0]), 2)
+    array([nan,  2.,  3.,  5.])
+    """
+    padded = np.append(np.full(n_steps - 1, np.nan), scores)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, n_steps)
+    count = (~np.isnan(windows)).sum(1)
+    mean = np.nansum(windows, axis=1) / np.maximum(count, 1)
+    return np.where(np.isnan(scores), np.nan, mean)
+
+
+def channel_mean(scores: Float64[ndarray, "time channel"]) -> Float64[ndarray, " time"]:
+    """Return one score per row: the mean over the channels that have one."""
+    count = (~np.isnan(scores)).sum(1)
+    mean = np.nansum(scores, axis=1) / np.maximum(count, 1)
+    return np.where(count > 0, mean, np.nan)
+
+
+def item_starts(
+    values: Float64[ndarray, " total_time"], offsets: Int[ndarray, " item_and_end"]
+) -> Int[ndarray, " item"]:
+    """Return the step of the first value of every item, counted from its own first step."""
+    observed = np.append(np.flatnonzero(np.isfinite(values)), len(values))
+    starts = np.minimum(observed[np.searchsorted(observed, offsets[:-1])], offsets[1:])
+    return starts - offsets[:-1]

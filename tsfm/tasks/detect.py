@@ -1,0 +1,301 @@
+"""Detector: frames in, the same rows out with a score of how surprising each one is."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tsfm.errors import CheckpointError
+from tsfm.models.model import TimeSeriesModel
+from tsfm.models.pretrained import load_pretrained, save_pretrained
+from tsfm.series.added_columns import read_with_rows, refuse_present, with_columns
+from tsfm.shapes import Float64, Int, ndarray
+from tsfm.tasks.anomaly_scores import ScoreRule, channel_mean, item_starts, score_rows
+from tsfm.tasks.arguments import at_least_one, find_device
+from tsfm.tasks.detect_stream import DetectorStream
+from tsfm.tasks.progress import Advance, progress_bar
+from tsfm.tasks.row_forecasts import reads_at_once, row_quantiles
+from tsfm.tasks.thresholds import Threshold, fit_threshold
+
+SCORE, FLAG = "anomaly_score", "is_anomaly"
+DETECTOR_FILE = "detector.json"
+
+
+class Detector:
+    """Scores every row of a frame against what a forecaster expected of it.
+
+    Nothing is fitted: forecasts are those of the model, from rows before the one that is scored.
+    A threshold is a second step; with it rows are flagged too.
+
+    Parameters
+    ----------
+    threshold
+        Of `fit_threshold`; None scores without flags.
+    rule
+        How errors become scores.
+    device
+        A device that torch knows; ``"auto"`` takes a GPU when there is one.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"timestamp": range(60), "target": [1.0, 2.0] * 29 + [9.0, 2.0]})
+    >>> detector = Detector.from_pretrained("tsfm-small")
+    >>> detector.score(frame)["anomaly_score"].arg_max()
+    58
+    """
+
+    def __init__(
+        self,
+        model: TimeSeriesModel,
+        *,
+        threshold: Threshold | None = None,
+        rule: ScoreRule | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.device = find_device(device)
+        self.model = model.eval().to(self.device)
+        self.levels = tuple(model.quantile_levels)
+        self.threshold = threshold
+        self.rule = rule or ScoreRule()
+
+    @staticmethod
+    def from_pretrained(name: str | Path, *, device: str = "auto") -> "Detector":
+        """Load a bundled name, a folder, or ``models:/name@alias``.
+
+        The threshold comes along where the folder has one.
+
+        Raises
+        ------
+        CheckpointError
+            When there is no such model, or its threshold cannot be read.
+        UnsupportedError
+            When its backbone does not forecast.
+        """
+        threshold, rule = _read_settings(Path(name) / DETECTOR_FILE)
+        return Detector(load_pretrained(name), threshold=threshold, rule=rule, device=device)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write the model, the rule and the threshold to a folder."""
+        folder = save_pretrained(self.model, folder)
+        settings = {
+            "rule": asdict(self.rule),
+            "threshold": None if self.threshold is None else asdict(self.threshold),
+        }
+        text = json.dumps(settings, indent=2) + "\n"
+        (folder / DETECTOR_FILE).write_text(text, encoding="utf-8")
+        return folder
+
+    def score(self, data: Any, **options: Any) -> Any:
+        """Return the rows with `anomaly_score`, whether a threshold was fitted or not.
+
+        Parameters
+        ----------
+        options
+            Those of `detect`.
+        """
+        return Detector(self.model, rule=self.rule, device=str(self.device)).detect(data, **options)
+
+    def detect(
+        self,
+        data: Any,
+        *,
+        id_column: str = "item_id",
+        timestamp_column: str = "timestamp",
+        target: str | Sequence[str] = "target",
+        freq: str | None = None,
+        calendar: str | None = None,
+        context_length: int | None = None,
+        batch_size: int = 256,
+        progress: bool | None = None,
+    ) -> Any:
+        """Return the rows with `anomaly_score`, and `is_anomaly` once a threshold was fitted.
+
+        Rows, order, types and the kind of frame stay as they came. A score does not change when
+        later rows do, nor when an item is shifted or scaled. It is 0 for a row that is its
+        forecast, and counts widths of the forecast's interval and past errors. Of several targets
+        it is the mean.
+
+        A row has no score, and is not flagged, where its value is missing, and in the first patch
+        of an item, before anything could be forecast.
+
+        Parameters
+        ----------
+        context_length
+            Steps of the past that are read for every row, at least; the default, and the most, is
+            half of the model's own limit.
+        batch_size
+            Windows read at once, at most; it moves speed and memory, never a score.
+        progress
+            None shows a bar only where standard error is a terminal.
+
+        Raises
+        ------
+        ConfigError
+            When an argument is wrong.
+        DataError
+            When the frame breaks a rule, or already has a column of these names.
+        """
+        refuse_present(data, (SCORE, FLAG) if self.threshold else (SCORE,))
+        rows, series, steps = read_with_rows(
+            data,
+            id_column=id_column,
+            timestamp_column=timestamp_column,
+            target=target,
+            freq=freq,
+            calendar=calendar,
+        )
+        with progress_bar(progress, series.n_items * len(series.targets)) as advance:
+            scores = self.score_arrays(
+                series.values,
+                series.offsets,
+                context_length=context_length,
+                batch_size=batch_size,
+                advance=advance,
+            )[steps]
+        columns = {SCORE: scores}
+        if self.threshold is not None:
+            # A missing score compares as False.
+            columns[FLAG] = scores >= self.threshold.value
+        return with_columns(rows, columns, is_lazy=isinstance(data, pl.LazyFrame))
+
+    def fit_threshold(
+        self,
+        data: Any,
+        *,
+        method: str = "conformal",
+        false_alarm_rate: float = 0.001,
+        **options: Any,
+    ) -> "Detector":
+        """Return a detector that also flags; `data` are rows that are taken to be normal.
+
+        Parameters
+        ----------
+        data
+            All scored rows of all items are taken together, so that one threshold holds for all.
+        method, false_alarm_rate
+            See `tsfm.tasks.thresholds.fit_threshold`.
+        options
+            Those of `detect`.
+        """
+        read = {key: options.pop(key) for key in ("context_length", "batch_size") if key in options}
+        options.pop("progress", None)
+        _, series, steps = read_with_rows(data, **options)
+        scores = self.score_arrays(series.values, series.offsets, **read)[steps]
+        threshold = fit_threshold(scores, method=method, false_alarm_rate=false_alarm_rate)
+        return Detector(self.model, threshold=threshold, rule=self.rule, device=str(self.device))
+
+    def score_arrays(
+        self,
+        values: Float64[ndarray, "total_time channel"],
+        offsets: Int[ndarray, " item_and_end"],
+        *,
+        context_length: int | None = None,
+        batch_size: int = 256,
+        advance: Advance | None = None,
+    ) -> Float64[ndarray, " total_time"]:
+        """Score series that lie end to end, NaN where missing; the mean over channels."""
+        at_least_one("batch_size", batch_size)
+        context = self.context(context_length)
+        scores = np.full(values.shape, np.nan)
+        for channel in range(values.shape[1]):
+            column = np.ascontiguousarray(values[:, channel])
+            quantiles = row_quantiles(
+                self.model, column, offsets, context_length=context, batch_size=batch_size
+            )
+            for item, first in enumerate(item_starts(column, offsets)):
+                rows = slice(int(offsets[item]), int(offsets[item + 1]))
+                scores[rows, channel] = self.score_quantiles(
+                    column[rows], quantiles[rows], int(first)
+                )
+            if advance is not None:
+                advance(len(offsets) - 1)
+        return channel_mean(scores)
+
+    def score_quantiles(
+        self,
+        values: Float64[ndarray, " time"],
+        quantiles: Float64[ndarray, "time quantile"],
+        first: int,
+    ) -> Float64[ndarray, " time"]:
+        """Score one channel of one item whose forecasts are known."""
+        return score_rows(
+            values,
+            quantiles,
+            self.levels,
+            first=first,
+            patch_length=self.model.patch_length,
+            rule=self.rule,
+        )
+
+    def context(self, context_length: int | None) -> int:
+        """Return the steps that are read for every row, at least."""
+        longest = self.model.context_length
+        if reads_at_once(self.model):
+            longest = max(self.model.patch_length, longest // 2)
+        if context_length is None:
+            return longest
+        return min(at_least_one("context_length", context_length), longest)
+
+    def stream(self, *, n_channels: int = 1, context_length: int | None = None) -> DetectorStream:
+        """Return what scores the rows of one item as they arrive, as `score` would all at once."""
+        return DetectorStream(self, n_channels=n_channels, context_length=context_length)
+
+
+def detect(
+    data: Any,
+    *,
+    model: str | Path | Detector = "tsfm-small",
+    id_column: str = "item_id",
+    timestamp_column: str = "timestamp",
+    target: str | Sequence[str] = "target",
+    freq: str | None = None,
+    calendar: str | None = None,
+    context_length: int | None = None,
+    batch_size: int = 256,
+    device: str = "auto",
+    progress: bool | None = None,
+) -> Any:
+    """Score every row of any frame with a bundled model: no network, no fit. See `Detector.detect`.
+
+    Parameters
+    ----------
+    model
+        What `Detector.from_pretrained` takes, or a detector, which keeps its own device.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"timestamp": range(40), "target": [7.0] * 39 + [8.0]})
+    >>> detect(frame)["anomaly_score"].to_list()[-2:]
+    [0.0, 1000000.0]
+    """
+    if not isinstance(model, Detector):
+        model = Detector.from_pretrained(model, device=device)
+    return model.detect(
+        data,
+        id_column=id_column,
+        timestamp_column=timestamp_column,
+        target=target,
+        freq=freq,
+        calendar=calendar,
+        context_length=context_length,
+        batch_size=batch_size,
+        progress=progress,
+    )
+
+
+def _read_settings(file: Path) -> tuple[Threshold | None, ScoreRule | None]:
+    if not file.is_file():
+        return None, None
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+        kept = settings["threshold"]
+        return None if kept is None else Threshold(**kept), ScoreRule(**settings["rule"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{DETECTOR_FILE} must hold a rule and a threshold, got {file} with: {error}; save the "
+            "detector again"
+        ) from error

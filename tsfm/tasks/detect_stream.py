@@ -1,0 +1,119 @@
+"""DetectorStream: rows one by one, with the scores that they would have in a whole frame."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tsfm.errors import DataError
+from tsfm.shapes import Float64, ndarray
+from tsfm.tasks.anomaly_scores import (
+    channel_mean,
+    errors_and_widths,
+    own_scores,
+    past_error,
+    trailing_mean,
+)
+from tsfm.tasks.row_forecasts import POINT, next_patch_quantiles
+
+if TYPE_CHECKING:
+    from tsfm.tasks.detect import Detector
+
+
+class Scored(NamedTuple):
+    """A row's score, NaN without one, and its flag, None without a threshold."""
+
+    anomaly_score: float
+    is_anomaly: bool | None
+
+
+class DetectorStream:
+    """Scores the rows of one item as they arrive; made by `Detector.stream`.
+
+    Steps must arrive in order and without gaps: a step without a value is a NaN. The forecasts of
+    a patch are made when the patch before it is whole, so most rows cost nothing and every 16th or
+    so a pass over the context, which is kept. A key-value cache would spare part of that pass, at
+    the price of a second way to every number.
+
+    Examples
+    --------
+    >>> from tsfm.tasks.detect import Detector
+    >>> stream = Detector.from_pretrained("tsfm-small").stream()
+    >>> scores = [stream.update(value).anomaly_score for value in [1.0, 2.0] * 29 + [9.0]]
+    >>> int(np.nanargmax(scores))
+    58
+    """
+
+    def __init__(
+        self, detector: "Detector", *, n_channels: int = 1, context_length: int | None = None
+    ) -> None:
+        self.detector = detector
+        self.context_length = detector.context(context_length)
+        self.channels = [_Channel(detector, self.context_length) for _ in range(n_channels)]
+
+    def update(self, row: Any) -> Scored:
+        """Score the next row.
+
+        Parameters
+        ----------
+        row
+            A number, or one per channel; NaN where missing.
+        """
+        values = np.atleast_1d(np.asarray(row, np.float64))
+        if values.shape != (len(self.channels),):
+            raise DataError(
+                f"a row must have {len(self.channels)} values, got {values.size}; pass one per "
+                "channel"
+            )
+        if np.isinf(values).any():
+            raise DataError(f"a row must have finite or missing values, got {values.tolist()}")
+        scores = [
+            channel.update(float(value))
+            for channel, value in zip(self.channels, values, strict=True)
+        ]
+        score = float(channel_mean(np.array([scores]))[0])
+        threshold = self.detector.threshold
+        return Scored(score, None if threshold is None else score >= threshold.value)
+
+
+class _Channel:
+    """The past of one channel: values for the model, errors and scores for the rule."""
+
+    def __init__(self, detector: "Detector", context_length: int) -> None:
+        self.detector, self.rule = detector, detector.rule
+        self.patch = detector.model.patch_length
+        self.block = max(1, context_length // self.patch) * self.patch
+        self.values: Float64[ndarray, " time"] = np.empty(0)
+        self.errors: Float64[ndarray, " time"] = np.empty(0)
+        self.own: Float64[ndarray, " time"] = np.empty(0)
+        self.quantiles = np.full((self.patch, len(detector.levels or POINT)), np.nan)
+        self.past = np.full(1, np.nan)
+
+    def update(self, value: float) -> float:
+        if not len(self.values) and np.isnan(value):
+            return float("nan")
+        place = len(self.values) % self.patch
+        if len(self.values) and place == 0:
+            self._forecast()
+        error, half_width = errors_and_widths(
+            np.array([value]), self.quantiles[place, None], self.detector.levels
+        )
+        self.values = np.append(self.values, value)
+        self.errors = np.append(self.errors, error)
+        own = own_scores(error, half_width, self.past, self.rule)
+        self.own = np.append(self.own, own)[-self.rule.smoothing :]
+        smooth = trailing_mean(self.own, self.rule.smoothing)[-1]
+        return float(own[0] + self.rule.smoothing_weight * smooth)
+
+    def _forecast(self) -> None:
+        """Forecast the next patch, and forget what is not needed any more.
+
+        Whole blocks are forgotten, so that windows and patches begin where they always did.
+        """
+        spare = len(self.values) // self.block - 2
+        if spare > 0:
+            self.values = self.values[spare * self.block :]
+        self.errors = self.errors[-self.rule.past_length :]
+        self.past = past_error(self.errors, self.patch)
+        self.quantiles = next_patch_quantiles(
+            self.detector.model, self.values, context_length=self.block
+        )
