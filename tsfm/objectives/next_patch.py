@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 from einops import rearrange
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.models.backbone import NextPatchModel, PatchForecast
@@ -36,11 +36,15 @@ class NextPatchConfig:
         Share of the windows in which one span of patches is hidden from the model.
     longest_span
         The longest such span, as a share of the window.
+    context_length
+        Steps of the window that are read, at most; all later ones are targets only. None reads
+        all but the last patch.
     """
 
     units: Literal["normalized", "input"] = "normalized"
     hidden_share: float = Field(default=0.0, ge=0, le=1)
     longest_span: float = Field(default=0.5, gt=0, le=1)
+    context_length: PositiveInt | None = None
 
 
 def pinball(
@@ -74,7 +78,7 @@ class NextPatch:
         patch_length = model.patch_length
         window = to_patches(batch.values, batch.observed, batch.inside, patch_length)
         # The last patch is a target only: were it read, whole-window statistics would know it.
-        n_read = batch.values.shape[1] - patch_length
+        n_read = self._n_read(batch.values.shape[1], patch_length)
         if n_read < 1:
             return Loss(batch.values.new_zeros((), requires_grad=True), 0)
         read = WindowBatch(
@@ -85,15 +89,15 @@ class NextPatch:
         )
         visible = read.observed & ~self._hidden(read, patch_length, generator)
         forecast = model.forecast_patches(read.values, visible, read.inside)
-        n_following = forecast.values.shape[-1] // patch_length
-        target = following_patches(window.values, n_following)[:, :, :-1]
+        n_tokens, n_following = forecast.loc.shape[2], forecast.values.shape[-1] // patch_length
+        target = following_patches(window.values, n_following)[:, :, :n_tokens]
         known = window.observed
         if batch.supervised is not None:
             asked = to_patches(batch.values, batch.supervised, batch.inside, patch_length)
             known = known & asked.observed
-        counted = following_patches(known.to(target.dtype), n_following)[:, :, :-1] > 0
+        counted = following_patches(known.to(target.dtype), n_following)[:, :, :n_tokens] > 0
         # A token of padding knows nothing, yet whole-window statistics would give it a scale.
-        counted = counted & window.inside[:, :, :-1, None]
+        counted = counted & window.inside[:, :, :n_tokens, None]
         if self.config.units == "normalized":
             counted = counted & (forecast.scale > 0)[..., None]
             target = normalized(target, forecast)
@@ -109,6 +113,12 @@ class NextPatch:
         count = int(counted.sum())
         total = torch.where(counted, loss, 0.0).sum() / max(count, 1)
         return Loss(total, count)
+
+    def _n_read(self, length: int, patch_length: int) -> int:
+        """Return the steps that the model may read: what is left out are whole patches."""
+        context_length = self.config.context_length or length
+        n_targets = max(1, -(-(length - context_length) // patch_length))
+        return length - n_targets * patch_length
 
     def _hidden(
         self, batch: WindowBatch, patch_length: int, generator: torch.Generator

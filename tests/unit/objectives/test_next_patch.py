@@ -231,6 +231,25 @@ def test_a_window_of_two_patches_hides_nothing(
     assert not hidden_from(recorder, batch).any()
 
 
+@pytest.mark.parametrize(
+    ("context_length", "n_read"),
+    [(None, 22), (40, 22), (22, 22), (21, 18), (12, 10), (2, 2), (1, -2)],
+)
+def test_only_the_context_is_read_and_the_rest_are_targets(
+    make_timer: MakeTimer, make_batch: MakeBatch, context_length: int | None, n_read: int
+) -> None:
+    recorder, batch = Recorder(make_timer()), make_batch(length=26, missing=0.0)
+    loss = NextPatch(NextPatchConfig(context_length=context_length))(recorder, batch, seeded())
+    if n_read < 1:
+        assert loss.count == 0
+    else:
+        assert recorder.observed.shape[1] == n_read
+    if n_read == 10:
+        # Three tokens of two rows, one of a row that starts late, none of one with a single value;
+        # each with two patches of four steps after it.
+        assert loss.count == (2 * 3 + 1 + 0) * 8
+
+
 @pytest.mark.parametrize("normalization", ["causal", "window"])
 def test_the_last_patch_is_a_target_that_no_forecast_knows(
     make_timer: MakeTimer, make_batch: MakeBatch, normalization: str
