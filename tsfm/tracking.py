@@ -5,7 +5,7 @@ Code below `jobs/` knows only this protocol; `tsfm.mlflow_tracker` is the one th
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -84,6 +84,19 @@ class NoTracker:
 
     def finish(self, status: str) -> None:
         """Do nothing."""
+
+
+_default: list[Callable[[], "Tracker"]] = [NoTracker]
+
+
+def set_default_tracker(make: Callable[[], "Tracker"]) -> None:
+    """Decide where work is recorded that names no tracker, such as `Forecaster.finetune`."""
+    _default[0] = make
+
+
+def default_tracker() -> "Tracker":
+    """Return a new tracker of the kind that was decided on; at first one that records nothing."""
+    return _default[0]()
 
 
 class ListTracker:

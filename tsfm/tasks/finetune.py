@@ -1,6 +1,7 @@
 """Fine-tuning on a frame: a model and a user's own series become a model for these series."""
 
 import copy
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,9 +11,10 @@ import torch
 from tsfm.errors import DataError
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.objectives.next_patch import NextPatch, NextPatchConfig
+from tsfm.objectives.objective import Objective
 from tsfm.series.frame import SeriesFrame
 from tsfm.series.pool import SingleSeriesPool
-from tsfm.tracking import NoTracker
+from tsfm.tracking import default_tracker, recorded
 from tsfm.training.fit import TrainingConfig, fit
 from tsfm.training.optimizer import OptimizerConfig, ScheduleConfig, make_optimizer
 from tsfm.training.policies import Mode, apply_policy, merge
@@ -38,6 +40,7 @@ def finetuned(
     seed: int = 0,
     device: torch.device,
     progress: bool | None = None,
+    objective: Objective | None = None,
 ) -> TimeSeriesModel:
     """Return a copy of `model`, trained on the series.
 
@@ -50,6 +53,8 @@ def finetuned(
         See `apply_policy`.
     validation_share
         Of every series, at its end.
+    objective
+        By default the next patch, with spans hidden.
 
     Raises
     ------
@@ -66,9 +71,9 @@ def finetuned(
     if longest <= 2 * model.patch_length:
         raise DataError(
             f"a series must have more than {2 * model.patch_length} steps to fine-tune on, got at "
-            f"most {longest}; forecast without fine-tuning"
+            f"most {longest}; use the model as it is"
         )
-    window = min(model.context_length + backbone.horizon, longest)
+    window = min(model.context_length + getattr(backbone, "horizon", 0), longest)
     pool = SingleSeriesPool.from_series(values, train_share=1 - validation_share, name="own")
     stream = PoolStream(
         PoolStreamConfig(
@@ -86,7 +91,8 @@ def finetuned(
     )
     generator = torch.Generator().manual_seed(seed)
     thaw = apply_policy(backbone, mode, rank=rank, generator=generator)
-    trained = TrainingStep(backbone, NextPatch(NextPatchConfig(hidden_share=HIDDEN_SHARE)))
+    task = objective or NextPatch(NextPatchConfig(hidden_share=HIDDEN_SHARE))
+    trained = TrainingStep(backbone, task)
     optimizer = OptimizerConfig(learning_rate=learning_rate or LEARNING_RATES[mode])
     state = TrainingState(trained.to(device), make_optimizer(trained, optimizer))
 
@@ -101,7 +107,13 @@ def finetuned(
         ]
         return float(np.mean(losses))
 
-    with TemporaryDirectory(prefix="tsfm-") as folder:
+    asked = {"mode": mode, "steps": steps, "learning_rate": optimizer.learning_rate, "seed": seed}
+    with (
+        TemporaryDirectory(prefix="tsfm-") as folder,
+        recorded(default_tracker(), "finetune", asked) as tracker,
+    ):
+        digest = sha256(series.values.tobytes()).hexdigest()
+        tracker.log_input("frame", digest, source="memory", context="training")
         result = fit(
             state,
             stream,
@@ -117,7 +129,7 @@ def finetuned(
                 keep="best",
             ),
             folder=Path(folder),
-            tracker=NoTracker(),
+            tracker=tracker,
             device=device,
             validate=validate,
             thaw=thaw,

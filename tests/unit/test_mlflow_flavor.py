@@ -1,0 +1,128 @@
+"""What is logged is served by somebody else: it must be the same model, without pickle."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tsfm.mlflow as flavor
+from tsfm.errors import CheckpointError, UnsupportedError
+from tsfm.mlflow_tracker import import_mlflow
+from tsfm.tasks.classify import SeriesClassifier
+from tsfm.tasks.embed import Embedder
+from tsfm.tasks.forecast import Forecaster
+from tsfm.tracking import NoTracker, default_tracker
+
+mlflow: Any = import_mlflow()
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    step = np.arange(60)
+    target = np.sin(step / 3) + step / 50
+    return pd.DataFrame({"item_id": "one", "timestamp": step, "target": target})
+
+
+@pytest.fixture(scope="module")
+def forecaster() -> Forecaster:
+    return Forecaster.from_pretrained("tsfm-small")
+
+
+@pytest.fixture
+def store(tracking_uri: str) -> Iterator[str]:
+    """The tests' own store as MLflow's, and afterwards as it was."""
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(tracking_uri)
+    yield tracking_uri
+    mlflow.set_tracking_uri(before)
+
+
+def test_a_saved_forecaster_is_the_same_and_has_no_pickle(
+    forecaster: Forecaster, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    flavor.save_model(forecaster, tmp_path / "saved")
+    names = {path.name for path in (tmp_path / "saved").rglob("*") if path.is_file()}
+    assert {"MLmodel", "config.json", "model.safetensors"} <= names
+    assert not any(name.endswith((".pkl", ".pickle", ".pt", ".bin")) for name in names)
+    loaded = flavor.load_model(tmp_path / "saved")
+    assert isinstance(loaded, Forecaster)
+    pd.testing.assert_frame_equal(
+        loaded.predict(frame, prediction_length=3), forecaster.predict(frame, prediction_length=3)
+    )
+
+
+def test_pyfunc_predicts_with_parameters_and_with_their_defaults(
+    forecaster: Forecaster, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    flavor.save_model(forecaster, tmp_path / "saved")
+    served = mlflow.pyfunc.load_model(str(tmp_path / "saved"))
+    asked = {"prediction_length": 5, "quantile_levels": [0.1, 0.9]}
+    found = served.predict(frame, params=asked)
+    pd.testing.assert_frame_equal(
+        found, forecaster.predict(frame, prediction_length=5, quantile_levels=[0.1, 0.9])
+    )
+    assert len(served.predict(frame)) == 24
+    renamed = frame.rename(columns={"target": "load"})
+    named = served.predict(renamed, params={**asked, "target": ["load"]})
+    np.testing.assert_array_equal(named["predictions"], found["predictions"])
+
+
+def test_a_registered_model_is_found_by_its_alias(
+    forecaster: Forecaster, frame: pd.DataFrame, store: str
+) -> None:
+    info = flavor.log_model(forecaster, name="model", registered_model_name="loads")
+    client = mlflow.MlflowClient(store)
+    client.set_registered_model_alias("loads", "champion", info.registered_model_version)
+    expected = forecaster.predict(frame, prediction_length=4)
+    asked = {"prediction_length": 4}
+    served = mlflow.pyfunc.load_model("models:/loads@champion")
+    pd.testing.assert_frame_equal(served.predict(frame, params=asked), expected)
+    for loaded in (
+        flavor.load_model("models:/loads@champion"),
+        flavor.load_model(info.model_uri),
+        Forecaster.from_pretrained("models:/loads@champion"),
+    ):
+        pd.testing.assert_frame_equal(loaded.predict(frame, prediction_length=4), expected)
+
+
+def test_other_kinds_keep_their_class(frame: pd.DataFrame, tmp_path: Path) -> None:
+    flavor.save_model(Embedder.from_pretrained("tsfm-small"), tmp_path / "embedder")
+    assert isinstance(flavor.load_model(tmp_path / "embedder"), Embedder)
+    served = mlflow.pyfunc.load_model(str(tmp_path / "embedder"))
+    assert list(served.predict(frame).columns[:2]) == ["item_id", "e0"]
+    samples = np.random.default_rng(0).normal(size=(12, 16))
+    classifier = SeriesClassifier(d_model=8, n_heads=1, n_layers=1, d_ff=8, max_epochs=1)
+    classifier.fit(samples, ["a", "b"] * 6)
+    flavor.save_model(classifier, tmp_path / "classifier")
+    served = mlflow.pyfunc.load_model(str(tmp_path / "classifier"))
+    assert served.predict(samples).tolist() == classifier.predict(samples).tolist()
+
+
+def test_what_is_no_model_of_ours_is_refused(store: str, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"model must be one of .*'Forecaster'.* got dict"):
+        flavor.save_model({}, tmp_path / "none")
+    with pytest.raises(
+        CheckpointError, match=r"got 'models:/absent@champion'.*correct"
+    ):
+        flavor.load_model("models:/absent@champion")
+
+
+def test_autolog_records_fine_tuning_until_it_is_disabled(
+    forecaster: Forecaster, frame: pd.DataFrame, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    flavor.autolog(experiment="autologged")
+    try:
+        forecaster.finetune(frame, mode="head", steps=2)
+    finally:
+        flavor.autolog(disable=True)
+    assert isinstance(default_tracker(), NoTracker)
+    client = mlflow.MlflowClient(store)
+    experiment = client.get_experiment_by_name("autologged")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.data.params["mode"] == "head"
+    assert "train/loss" in run.data.metrics

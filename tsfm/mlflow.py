@@ -1,0 +1,236 @@
+"""The MLflow flavor of this package: models that MLflow logs, registers, loads and serves.
+
+A logged model is a checkpoint folder (`config.json` and `model.safetensors`) beside MLflow's own
+files. No pickle is written or read.
+"""
+
+import importlib
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from tsfm import __version__
+from tsfm.errors import CheckpointError, UnsupportedError
+from tsfm.mlflow_tracker import DEFAULT_URI, MlflowTracker, import_mlflow
+from tsfm.tracking import NoTracker, set_default_tracker
+
+FLAVOR = "tsfm"
+KIND_FILE = "kind.json"
+DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+class Kind(NamedTuple):
+    """Where a kind of model lives, what it is asked with, and the parameters of that call."""
+
+    home: str
+    method: str
+    params: Mapping[str, Any]
+
+
+_COLUMNS = {
+    "id_column": "item_id",
+    "timestamp_column": "timestamp",
+    "target": ["target"],
+    "freq": None,
+    "calendar": None,
+}
+KINDS = {
+    "Forecaster": Kind(
+        "tsfm.tasks.forecast",
+        "predict",
+        {"prediction_length": 24, "quantile_levels": list(DECILES), **_COLUMNS},
+    ),
+    "Imputer": Kind("tsfm.tasks.impute", "impute", _COLUMNS),
+    "Detector": Kind("tsfm.tasks.detect", "detect", _COLUMNS),
+    "Embedder": Kind("tsfm.tasks.embed", "embed", _COLUMNS),
+    "SeriesClassifier": Kind("tsfm.tasks.classify", "predict", {}),
+    "SeriesRegressor": Kind("tsfm.tasks.classify", "predict", {}),
+}
+
+
+def save_model(
+    model: Any,
+    path: str | Path,
+    *,
+    mlflow_model: Any = None,
+    input_example: Any = None,
+    pip_requirements: list[str] | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> None:
+    """Write a model as a folder that MLflow loads.
+
+    Parameters
+    ----------
+    model
+        A `Forecaster`, `Imputer`, `Detector`, `Embedder`, `SeriesClassifier` or
+        `SeriesRegressor`.
+    path
+        Of a folder that does not exist yet.
+    pip_requirements
+        By default this version of the package.
+
+    Raises
+    ------
+    UnsupportedError
+        When the model is of no such kind.
+    """
+    name = type(model).__name__
+    if name not in KINDS:
+        raise UnsupportedError(f"model must be one of {sorted(KINDS)}, got {name}")
+    import_mlflow()
+    from mlflow import pyfunc
+    from mlflow.models import Model
+
+    described = mlflow_model or Model()
+    described.add_flavor(FLAVOR, kind=name, tsfm_version=__version__)
+    with TemporaryDirectory(prefix="tsfm-") as scratch, warnings.catch_warnings():
+        # The signature names parameters only, for which there is no example.
+        warnings.filterwarnings("ignore", ".*An input example was not provided", UserWarning)
+        folder = Path(model.save_pretrained(Path(scratch) / FLAVOR))
+        (folder / KIND_FILE).write_text(json.dumps({"kind": name}) + "\n", encoding="utf-8")
+        pyfunc.save_model(
+            path=str(path),
+            loader_module="tsfm.mlflow",
+            data_path=str(folder),
+            mlflow_model=described,
+            signature=_signature(KINDS[name]),
+            input_example=input_example,
+            pip_requirements=pip_requirements or [f"tsfm-kit=={__version__}"],
+            metadata=metadata,
+        )
+
+
+def log_model(
+    model: Any,
+    *,
+    name: str = "model",
+    registered_model_name: str | None = None,
+    input_example: Any = None,
+    pip_requirements: list[str] | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Any:
+    """Log a model to the active run, or to a new one; see `save_model`.
+
+    Parameters
+    ----------
+    registered_model_name
+        Also makes a version of a registered model.
+
+    Returns
+    -------
+    ModelInfo
+        MLflow's: its ``model_uri`` loads the model again.
+    """
+    mlflow = import_mlflow()
+    from mlflow.models import Model
+
+    if not mlflow.is_tracking_uri_set():
+        mlflow.set_tracking_uri(DEFAULT_URI)
+    return Model.log(
+        artifact_path=None,
+        name=name,
+        flavor=importlib.import_module("tsfm.mlflow"),
+        registered_model_name=registered_model_name,
+        model=model,
+        input_example=input_example,
+        pip_requirements=pip_requirements,
+        metadata=metadata,
+    )
+
+
+def load_model(model_uri: str | Path) -> Any:
+    """Load what was saved or logged, as the class that it was.
+
+    Parameters
+    ----------
+    model_uri
+        A folder, ``models:/name@alias``, ``models:/name/3`` or ``runs:/run_id/name``.
+
+    Raises
+    ------
+    CheckpointError
+        When there is no such model, or it is no model of this package.
+    """
+    mlflow = import_mlflow()
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=str(model_uri)))
+        found = mlflow.models.Model.load(str(folder))
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise CheckpointError(
+            f"model must exist where MLflow looks for it, got {str(model_uri)!r}: {reason}; "
+            "correct the address or MLFLOW_TRACKING_URI"
+        ) from error
+    if FLAVOR not in found.flavors:
+        raise CheckpointError(
+            f"model {str(model_uri)!r} must be one that tsfm.mlflow wrote, got flavors "
+            f"{sorted(found.flavors)}; load it with mlflow.pyfunc"
+        )
+    return _load(folder / found.flavors["python_function"]["data"])
+
+
+def autolog(*, disable: bool = False, experiment: str = "tsfm") -> None:
+    """Record every fine-tuning from now on as an MLflow run: parameters, losses, data.
+
+    Parameters
+    ----------
+    disable
+        Stop doing so.
+    experiment
+        Made when it does not exist.
+    """
+    if disable:
+        set_default_tracker(NoTracker)
+    else:
+        set_default_tracker(lambda: MlflowTracker(experiment=experiment))
+
+
+class _PyFunc:
+    """What `mlflow.pyfunc.load_model` wraps: a frame in, a frame out."""
+
+    def __init__(self, model: Any, kind: Kind) -> None:
+        self.model, self.kind = model, kind
+
+    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """Ask the model with the parameters of its signature; empty ones take its defaults."""
+        given = {key: value for key, value in (params or {}).items() if _is_given(value)}
+        if "target" in given:
+            names = [str(name) for name in given["target"]]
+            given["target"] = names[0] if len(names) == 1 else names
+        return getattr(self.model, self.kind.method)(model_input, **given)
+
+
+def _load_pyfunc(path: str) -> _PyFunc:
+    """Entry point that `mlflow.pyfunc` calls by name."""
+    model = _load(Path(path))
+    return _PyFunc(model, KINDS[type(model).__name__])
+
+
+def _load(folder: Path) -> Any:
+    name = json.loads((folder / KIND_FILE).read_text(encoding="utf-8"))["kind"]
+    if name not in KINDS:
+        raise CheckpointError(f"kind in {KIND_FILE} must be one of {sorted(KINDS)}, got {name!r}")
+    return getattr(importlib.import_module(KINDS[name].home), name).from_pretrained(folder)
+
+
+def _signature(kind: Kind) -> Any:
+    """Declare the parameters: what a signature does not name, MLflow drops."""
+    if not kind.params:
+        return None
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import DataType, ParamSchema, ParamSpec
+
+    specs = []
+    for name, value in kind.params.items():
+        one = value[0] if isinstance(value, list) else value
+        numbers = {int: DataType.long, float: DataType.double}
+        shape = (-1,) if isinstance(value, list) else None
+        specs.append(ParamSpec(name, numbers.get(type(one), DataType.string), value, shape))
+    return ModelSignature(params=ParamSchema(specs))
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None and (not isinstance(value, str) or value != "")
