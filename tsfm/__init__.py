@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tsfm.tasks.detect import Detector, detect
     from tsfm.tasks.embed import Embedder, embed
     from tsfm.tasks.forecast import Forecaster, forecast
+    from tsfm.tasks.impute import Imputer, impute
 
 _HOMES = {
     "CheckpointError": "tsfm.errors",
@@ -37,6 +38,7 @@ _HOMES = {
     "Detector": "tsfm.tasks.detect",
     "Embedder": "tsfm.tasks.embed",
     "Forecaster": "tsfm.tasks.forecast",
+    "Imputer": "tsfm.tasks.impute",
     "NonFiniteLossError": "tsfm.errors",
     "NotCalibratedError": "tsfm.errors",
     "SeriesClassifier": "tsfm.tasks.classify",
@@ -51,6 +53,7 @@ _HOMES = {
     "detect": "tsfm.tasks.detect",
     "embed": "tsfm.tasks.embed",
     "forecast": "tsfm.tasks.forecast",
+    "impute": "tsfm.tasks.impute",
     "load_dataset": "tsfm.series.cards",
     "to_long": "tsfm.series.reshape",
 }
@@ -62,6 +65,7 @@ __all__ = [
     "Detector",
     "Embedder",
     "Forecaster",
+    "Imputer",
     "NonFiniteLossError",
     "NotCalibratedError",
     "SeriesClassifier",
@@ -77,6 +81,7 @@ __all__ = [
     "detect",
     "embed",
     "forecast",
+    "impute",
     "load_dataset",
     "to_long",
 ]

@@ -13,6 +13,10 @@ class DataError(TsfmError, ValueError):
     """Raised when a frame or a file breaks a rule; names file, item, column, stamp and remedy."""
 
 
+class OffGridError(DataError):
+    """Raised when stamps do not lie on a regular grid, or lie so far apart that it is mostly gaps."""
+
+
 class CheckpointError(TsfmError, RuntimeError):
     """Raised when a checkpoint cannot be found, read or matched to the code."""
 

@@ -13,6 +13,7 @@ NAMES = {
     "Detector",
     "Embedder",
     "Forecaster",
+    "Imputer",
     "NonFiniteLossError",
     "NotCalibratedError",
     "SeriesClassifier",
@@ -28,6 +29,7 @@ NAMES = {
     "detect",
     "embed",
     "forecast",
+    "impute",
     "load_dataset",
     "to_long",
 }

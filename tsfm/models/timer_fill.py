@@ -6,7 +6,8 @@ after a gap are there as well, and half of what is known. Departures from Timer,
 - Every token attends to every token.
 - Location and scale are those of all visible values of the window.
 - A step is given by the straight line between its visible neighbours, by whether it is visible
-  itself, and by the logarithms of its distances to both neighbours.
+  itself, by the logarithms of its distances to both neighbours, and by what the season of the
+  window would make of it, since a period is seldom a whole number of patches.
 - The head, which starts at zero, corrects that line, so the model begins as linear interpolation
   and a constant series stays constant. Its unit at a step is by how much the line may miss there:
   long gaps miss by the deviation of the window, short ones by the size of a step or less.
@@ -27,10 +28,11 @@ from tsfm.models.layers.feed_forward import ResidualMLP
 from tsfm.models.layers.gaps import Bridged, bridge, roughness
 from tsfm.models.layers.normalization import WindowNorm
 from tsfm.models.layers.positions import rotary_angles
+from tsfm.models.layers.season import Season, seasonal_bridge
 from tsfm.models.timer import DECILES, INITIAL_STD
 from tsfm.shapes import Float, Inside, Observed, Tensor, Tokens, Values
 
-FEATURES_PER_STEP = 5
+FEATURES_PER_STEP, SEASON_FEATURES = 5, 2
 # Logarithms of distances come out near one.
 DISTANCE_UNIT = 5.0
 
@@ -43,6 +45,8 @@ class TimerFillConfig:
     ----------
     quantile_levels
         Levels that are filled, 0.5 in the middle.
+    season
+        Whether a step is also given by what the season of the window would make of it.
     """
 
     patch_length: PositiveInt = 8
@@ -51,6 +55,7 @@ class TimerFillConfig:
     n_layers: PositiveInt = 4
     d_ff: PositiveInt = 512
     quantile_levels: tuple[float, ...] = DECILES
+    season: bool = True
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
     @model_validator(mode="after")
@@ -91,7 +96,7 @@ class TimerFill(nn.Module):
         self.patch_length = config.patch_length
         self.quantile_levels = config.quantile_levels
         self.statistics = WindowNorm()
-        d_in = FEATURES_PER_STEP * config.patch_length
+        d_in = (FEATURES_PER_STEP + SEASON_FEATURES * config.season) * config.patch_length
         self.embedding = ResidualMLP(d_in, 2 * config.d_model, config.d_model)
         self.blocks = nn.ModuleList(
             Block(
@@ -143,8 +148,10 @@ class TimerFill(nn.Module):
         everywhere = rearrange(values, "batch time channel -> batch channel 1 time")
         seen = rearrange(visible, "batch time channel -> batch channel 1 time")
         statistics = self.statistics(torch.where(seen, everywhere, 0.0), seen)
+        bridged = bridge(values, visible)
         return _Units(
-            bridge(values, visible),
+            bridged,
+            seasonal_bridge(values, visible, bridged.values) if self.config.season else None,
             statistics.loc[..., 0],
             statistics.scale[..., 0],
             roughness(values, visible),
@@ -177,6 +184,7 @@ class _Units(NamedTuple):
     """A bridged window, and what makes its values comparable with those of others."""
 
     bridged: Bridged
+    season: Season | None
     loc: Float[Tensor, "batch channel"]
     scale: Float[Tensor, "batch channel"]
     rough: Float[Tensor, "batch channel"]
@@ -199,7 +207,11 @@ class _Units(NamedTuple):
             for side in (self.bridged.before, self.bridged.after)
         ]
         seen = visible.to(line.dtype)
-        features = torch.stack([level.asinh(), step.asinh(), seen, *distances], -1)
+        parts = [level.asinh(), step.asinh(), seen, *distances]
+        if self.season is not None:
+            by_season = (self.season.values - line) / _or_one(self.scale)[:, None]
+            parts += [by_season.asinh(), self.season.strength[:, None].expand_as(line)]
+        features = torch.stack(parts, -1)
         return torch.where(inside[..., None, None], features, 0.0)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsfm.errors import DataError
+from tsfm.errors import DataError, OffGridError
 from tsfm.series.convert import Origin, from_polars, to_polars
 from tsfm.series.frequency import grid_of, infer_grid, infer_steps, session_grid
 from tsfm.series.grids import OFF_GRID, Grid, SessionGrid, TradingGrid
@@ -212,7 +212,7 @@ def _on_grid(rows: Rows, grid: Grid | None, columns: Columns, origin: Origin) ->
         if len(off):
             rule, remedy = _rule_and_remedy(grid)
             bad = int(off[0])
-            raise DataError(
+            raise OffGridError(
                 f"{rows.where(bad)}: stamps must be {rule}, got {rows.stamp_text(bad)} "
                 f"({count_rows(len(off))}); {remedy}"
             )
@@ -258,7 +258,7 @@ def _check_expansion(
     if stretched or filled.sum() > MOST_ROWS:
         start = int(rows.starts[worst])
         after = start + int(np.argmax(np.diff(place[start : start + lengths[worst]], append=0)))
-        raise DataError(
+        raise OffGridError(
             f"{rows.where(after)}: stamps must not be mostly gaps, got {lengths[worst]} rows on "
             f"{filled[worst]} steps of freq={grid.freq if grid else None!r}, the longest gap after "
             f"{rows.stamp_text(after)}; pass the true freq=, split the item or resample"

@@ -77,11 +77,11 @@ def _batch(
     inside = step >= -lengths[:, None]
     context = values[np.where(inside, offsets[rows + 1][:, None] + step, 0)]
     observed = inside & np.isfinite(context)
-    scaled, loc, scale = _on_one_scale(np.where(observed, context, 0.0), observed)
+    scaled, loc, scale = on_one_scale(np.where(observed, context, 0.0), observed)
     return Contexts(rows, scaled, observed, inside, loc, scale)
 
 
-def _on_one_scale(
+def on_one_scale(
     values: Float64[ndarray, "batch time"], observed: Bool[ndarray, "batch time"]
 ) -> tuple[Float64[ndarray, "batch time"], Float64[ndarray, " batch"], Float64[ndarray, " batch"]]:
     """Return what float32 can hold, and the mean and deviation that were taken out.

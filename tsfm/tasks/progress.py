@@ -1,4 +1,4 @@
-"""A bar that counts series while they are forecast."""
+"""A bar that counts series while they are forecast or filled."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ Advance = Callable[[int], None]
 
 
 @contextmanager
-def progress_bar(show: bool | None, total: int) -> Iterator[Advance]:
+def progress_bar(show: bool | None, total: int, *, doing: str = "forecasting") -> Iterator[Advance]:
     """Yield what counts finished series.
 
     Parameters
@@ -26,5 +26,5 @@ def progress_bar(show: bool | None, total: int) -> Iterator[Advance]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeLeft())
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("forecasting", total=total)
+        task = bar.add_task(doing, total=total)
         yield lambda n_series: bar.advance(task, n_series)

@@ -34,6 +34,21 @@ def within_support(
     >>> within_support(quantiles, past, np.array([0, 4]), 512).ravel()
     array([0., 0., 2.])
     """
+    has_floor, is_count = find_support(values, offsets, context_length)
+    lifted = np.where(has_floor[:, None, None], np.maximum(quantiles, 0.0), quantiles)
+    result: ndarray = np.where(is_count[:, None, None], np.round(lifted), lifted)
+    return result
+
+
+def find_support(
+    values: Float64[ndarray, "total_time channel"],
+    offsets: Int[ndarray, " item_and_end"],
+    context_length: int,
+) -> tuple[Bool[ndarray, "item channel"], Bool[ndarray, "item channel"]]:
+    """Say which series have a floor of zero, and which of these are counts; see `within_support`.
+
+    Missing values do not count.
+    """
     to_the_end = np.repeat(offsets[1:], np.diff(offsets)) - np.arange(len(values))
     seen = np.isfinite(values) & (to_the_end <= context_length)[:, None]
     fraction = seen & (values != np.round(np.where(seen, values, 0.0)))
@@ -43,9 +58,7 @@ def within_support(
     )
     has_floor = (n_zero > ZERO_SHARE * n_seen) & (n_negative == 0)
     is_count = has_floor & (n_fraction == 0)
-    lifted = np.where(has_floor[:, None, None], np.maximum(quantiles, 0.0), quantiles)
-    result: ndarray = np.where(is_count[:, None, None], np.round(lifted), lifted)
-    return result
+    return has_floor, is_count
 
 
 def _per_item(

@@ -1,0 +1,247 @@
+"""From rows to places on the grid and back: what is filled goes into the rows that came in."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from tsfm.errors import DataError, OffGridError
+from tsfm.series.convert import Origin, to_polars
+from tsfm.series.frame import SeriesFrame
+from tsfm.series.validation import TEXT, Columns, check_rows, pick_columns
+from tsfm.shapes import Bool, Float64, Int, ndarray
+
+ROW = "the number of the row"
+
+
+class IrregularStampsWarning(UserWarning):
+    """Says that stamps are not regular, so that rows were taken as steps of equal length."""
+
+
+class StaysMissingWarning(UserWarning):
+    """Says which gaps were not filled, and why."""
+
+
+class LeftMissing(NamedTuple):
+    """A series with gaps that were not filled."""
+
+    item: Any
+    target: str
+    reason: str
+    n_steps: int
+
+
+@dataclass(frozen=True)
+class RowFrame:
+    """A frame, its series on a regular grid, and which step of the grid every row is.
+
+    Parameters
+    ----------
+    data
+        What came in, untouched.
+    frame
+        The same in polars.
+    place
+        Of every row in `series.values`; places without a row are gaps among the stamps.
+    """
+
+    data: Any
+    frame: pl.DataFrame
+    origin: Origin
+    series: SeriesFrame
+    place: Int[ndarray, " row"]
+
+    def with_columns(
+        self,
+        filled: Mapping[str, tuple[Bool[ndarray, " row"], Float64[ndarray, " row"]]],
+        added: Mapping[str, ndarray],
+    ) -> Any:
+        """Return the frame in the kind that came in, with some values filled and columns added.
+
+        Parameters
+        ----------
+        filled
+            Column -> which rows get a value, and the values. Other rows keep theirs to the bit, and
+            the column its type: whole numbers are rounded, text gets text.
+        """
+        for name in added:
+            if name in self.frame.columns:
+                raise DataError(
+                    f"column {name!r} must not be there: imputation adds a column of that name; "
+                    "rename or drop it"
+                )
+        if self.origin == "pandas":
+            return _pandas_with(self.data, filled, added)
+        new = [
+            _filled(self.frame[name], rows, values)
+            for name, (rows, values) in filled.items()
+            if rows.any()
+        ]
+        columns = [*new, *(pl.Series(name, column) for name, column in added.items())]
+        if self.origin == "pyarrow":
+            return _arrow_with(self.data, columns)
+        frame = self.frame.with_columns(columns)
+        return frame.lazy() if self.origin == "polars_lazy" else frame
+
+
+def read_rows(
+    data: Any,
+    *,
+    id_column: str = "item_id",
+    timestamp_column: str = "timestamp",
+    target: str | Sequence[str] = "target",
+    freq: str | None = None,
+    calendar: str | None = None,
+    sources: Sequence[tuple[str, int]] = (),
+) -> RowFrame:
+    """Validate a frame as `SeriesFrame` does, and find the place of every row.
+
+    Without `freq` and `calendar`, stamps that lie on no regular grid are only put in order: every
+    row is a step, and a warning says so.
+
+    Raises
+    ------
+    DataError
+        Naming file, item, column, first bad stamp and remedy.
+    """
+    frame, origin = to_polars(data, timestamp_column)
+    columns = pick_columns(frame, id_column, timestamp_column, target, sources)
+    keys = [columns.id] if columns.has_id else []
+    rows = frame.select([*keys, columns.timestamp, *columns.targets]).with_columns(
+        pl.int_range(pl.len()).alias(ROW)
+    )
+    options: dict[str, Any] = {
+        "id_column": columns.id,
+        "timestamp_column": columns.timestamp,
+        "target": [*columns.targets, ROW],
+        "sources": sources,
+    }
+    try:
+        series = SeriesFrame.from_any(rows, freq=freq, calendar=calendar, **options)
+    except OffGridError as error:
+        if freq is not None or calendar is not None:
+            raise
+        warnings.warn(
+            f"stamps are not regular, so every row is taken as one step ({error})",
+            IrregularStampsWarning,
+            stacklevel=4,
+        )
+        series = SeriesFrame.from_any(_as_steps(rows, columns, sources), **options)
+    numbers = series.values[:, -1]
+    has_row = np.isfinite(numbers)
+    place = np.empty(frame.height, np.int64)
+    place[numbers[has_row].astype(np.int64)] = np.flatnonzero(has_row)
+    series = replace(series, values=np.ascontiguousarray(series.values[:, :-1]), columns=columns)
+    return RowFrame(data, frame, origin, series, place)
+
+
+def find_left(series: SeriesFrame, filled: np.ndarray, place: np.ndarray) -> list[LeftMissing]:
+    """Count, by series, the rows that are still missing."""
+    is_row = np.zeros(len(filled), bool)
+    is_row[place] = True
+    starts = series.offsets[:-1]
+    missing = np.add.reduceat(~np.isfinite(filled) & is_row[:, None], starts, axis=0)
+    known = np.add.reduceat(np.isfinite(series.values), starts, axis=0)
+    found = []
+    for item, channel in zip(*np.nonzero(missing), strict=True):
+        reason = "in gaps that were not to be filled"
+        if not known[item, channel]:
+            reason = "since the series has no value at all"
+        found.append(
+            LeftMissing(
+                series.items[int(item)],
+                series.targets[int(channel)],
+                reason,
+                int(missing[item, channel]),
+            )
+        )
+    return found
+
+
+def describe_left(left: Sequence[LeftMissing]) -> str:
+    """Say in one line what stays missing."""
+    one = left[0]
+    more = f", and {len(left) - 1} more series" if len(left) > 1 else ""
+    return (
+        f"item {one.item!r}, column {one.target!r}: {one.n_steps} rows stay missing, {one.reason}"
+        f"{more}"
+    )
+
+
+def _as_steps(
+    frame: pl.DataFrame, columns: Columns, sources: Sequence[tuple[str, int]]
+) -> pl.DataFrame:
+    """Put the rank of every stamp within its item in the place of the stamp."""
+    rows = check_rows(frame, columns, sources)
+    lengths = np.diff(np.append(rows.starts, len(rows.item)))
+    rank = np.empty(len(rows.item), np.int64)
+    rank[rows.source_row] = np.arange(len(rank)) - np.repeat(rows.starts, lengths)
+    return frame.with_columns(pl.Series(columns.timestamp, rank))
+
+
+def _filled(column: pl.Series, rows: np.ndarray, values: np.ndarray) -> pl.Series:
+    """Return the column with values in some rows, in its own type."""
+    new = pl.Series(column.name, np.where(rows, values, 0.0))
+    if column.dtype.is_integer() or column.dtype == pl.Boolean:
+        low, high = (0, 1) if column.dtype == pl.Boolean else _limits(column.dtype)
+        new = new.round().clip(low, high).cast(pl.Int64 if high < 2**63 else pl.UInt64)
+    elif column.dtype in TEXT:
+        new = new.cast(pl.String)
+    return pl.select(
+        pl.when(pl.Series(rows)).then(new.cast(column.dtype)).otherwise(column).alias(column.name)
+    ).to_series()
+
+
+def _limits(kind: Any) -> tuple[int, int]:
+    """Return the range of an integer type, less what float64 would round out of it."""
+    low, high = (pl.select(getattr(kind, side)()).item() for side in ("min", "max"))
+    return int(low), int(np.nextafter(float(high), 0)) if high > 2**53 else int(high)
+
+
+def _arrow_with(table: Any, columns: Sequence[pl.Series]) -> Any:
+    for column in columns:
+        place = table.schema.get_field_index(column.name)
+        if place < 0:
+            table = table.append_column(column.name, column.to_arrow())
+        else:
+            field = table.schema.field(place)
+            table = table.set_column(place, field, column.to_arrow().cast(field.type))
+    return table
+
+
+def _pandas_with(
+    data: Any,
+    filled: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    added: Mapping[str, np.ndarray],
+) -> Any:
+    """Work on the frame itself: its index and its types do not survive a way through polars."""
+    out = data.copy()
+    names = [str(name) for name in data.columns]
+    for target, (rows, values) in filled.items():
+        if rows.any():
+            place = names.index(target)
+            out.isetitem(place, _pandas_filled(data.iloc[:, place], rows, values[rows]))
+    for name, column in added.items():
+        out[name] = column
+    return out
+
+
+def _pandas_filled(column: Any, rows: np.ndarray, values: np.ndarray) -> Any:
+    import pandas as pd
+
+    kind = column.dtype
+    column = column.copy()
+    if pd.api.types.is_bool_dtype(kind):
+        column.iloc[rows] = values > 0.5
+    elif pd.api.types.is_integer_dtype(kind):
+        column.iloc[rows] = np.round(values).astype(np.int64)
+    elif pd.api.types.is_string_dtype(kind) and any(isinstance(one, str) for one in column):
+        column.iloc[rows] = values.astype(str)
+    elif pd.api.types.is_float_dtype(kind):
+        column.iloc[rows] = values.astype(getattr(kind, "numpy_dtype", kind))
+    else:
+        column.iloc[rows] = values
+    return column
