@@ -1,0 +1,274 @@
+"""Imputation: MSE and MAE of values hidden in windows of the test rows, of standardised values.
+
+Windows lie within the test rows, and every channel is filled by itself. What is hidden depends on
+the seed, the kind of gap, the share and the number of windows alone, so every model and rival fills
+the very same gaps; the digest of a mask stands beside its scores.
+
+References
+----------
+Liu et al. (ICML 2024), "Timer", section 4, for segments of 24 in windows of 192 of which the first
+segment is always there.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass as plain_dataclass
+from dataclasses import field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+import torch
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from tsfm.errors import DataError
+from tsfm.jobs.markdown import markdown_table
+from tsfm.jobs.protocols import Evaluation, Protocol
+from tsfm.models.backbone import NextPatchModel, count_parameters
+from tsfm.models.model import TimeSeriesModel
+from tsfm.models.pretrained import load_pretrained
+from tsfm.objectives.denoise_segments import denoise
+from tsfm.objectives.gap_masks import aligned_segments, random_points
+from tsfm.series.ltsf_set import LtsfSet, read_ltsf_set
+from tsfm.shapes import Bool, Float64, ndarray
+from tsfm.tasks import interpolation
+from tsfm.tasks.impute_arrays import fill_arrays
+from tsfm.tasks.interpolation import Interpolation, Windows
+
+Kind = Literal["points", "segments"]
+WINDOWS_AT_ONCE = 512
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class ImputationConfig:
+    """The ``[evaluate]`` section of a recipe whose protocol is ``imputation``.
+
+    Parameters
+    ----------
+    datasets
+        Card names.
+    splits
+        Train, validation and test rows by card name; other sets are cut 70, 10 and 20 %.
+    part
+        Rows that are scored; choices are made on ``"validation"``.
+    hidden_shares
+        Chance of a step (``"points"``) or a segment to be hidden.
+    window_lengths, stride
+        In steps; windows start at every `stride`-th row.
+    mask_seeds
+        Every seed draws masks of its own; the spread in the table is that over seeds.
+    """
+
+    protocol: Literal["imputation"]
+    models: tuple[str, ...]
+    datasets: tuple[str, ...]
+    splits: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    part: Literal["validation", "test"] = "test"
+    kinds: tuple[Kind, ...] = ("points", "segments")
+    hidden_shares: tuple[float, ...] = (0.125, 0.25, 0.375, 0.5)
+    segment_length: int = Field(default=24, ge=1)
+    window_lengths: tuple[int, ...] = (192,)
+    stride: int = Field(default=48, ge=1)
+    mask_seeds: tuple[int, ...] = (0, 1, 2)
+
+
+@plain_dataclass(frozen=True)
+class Filler:
+    """What fills windows, under the name it has in a table."""
+
+    name: str
+    label: str
+    fill: Interpolation
+    n_parameters: int | None = None
+    trained_on: tuple[str, ...] = ()
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a report says about a model."""
+        return {"n_parameters": self.n_parameters, "trained_on": list(self.trained_on)}
+
+
+def load_filler(name: str, *, device: str = "auto") -> Filler:
+    """Load a model; one of Timer's, with whole-window statistics, fills segments as released."""
+    del device  # windows of 192 steps are filled faster than they are moved
+    model = load_pretrained(name)
+    shown = Path(name).name if Path(name).is_dir() else name
+    return filler_of(model, shown)
+
+
+def filler_of(model: TimeSeriesModel, name: str) -> Filler:
+    """Return a model as a filler."""
+    backbone = model.backbone
+    is_released = isinstance(backbone, NextPatchModel) and _is_windowed(backbone)
+    fill = _denoising(model) if is_released else _imputing(model)
+    return Filler(name, "zero-shot", fill, count_parameters(backbone), tuple(model.trained_on))
+
+
+def rivals(seasonality: int) -> list[Filler]:
+    """Return what every model must beat."""
+    made = {
+        "linear": interpolation.linear,
+        "cubic spline": interpolation.cubic_spline,
+        "pchip": interpolation.monotone_cubic,
+        f"seasonal linear, {seasonality}": interpolation.seasonal_linear(seasonality),
+        "last value": interpolation.last_value,
+    }
+    return [Filler(name, "baseline", fill) for name, fill in made.items()]
+
+
+def evaluate(config: ImputationConfig, models: list[Filler]) -> pl.DataFrame:
+    """Return one row per set, window length, kind of gap, share, filler and seed of the masks."""
+    rows: list[dict[str, Any]] = []
+    for name in config.datasets:
+        data = read_ltsf_set(name, config.splits.get(name))
+        fillers = [*models, *rivals(data.seasonality)]
+        for length in config.window_lengths:
+            windows = scored_windows(data, length, config)
+            for filler in fillers:
+                seen = name in filler.trained_on and filler.label != "fine-tuned"
+                facts = {
+                    "dataset": name,
+                    "window_length": length,
+                    "model": filler.name,
+                    "label": "seen" if seen else filler.label,
+                }
+                rows += [{**facts, **score} for score in scores(filler, windows, config)]
+    return pl.DataFrame(rows)
+
+
+def scored_windows(data: LtsfSet, length: int, config: ImputationConfig) -> Windows:
+    """Return every scored window of every channel, as rows."""
+    is_test = config.part == "test"
+    part = (
+        data.values[data.test_start :] if is_test else data.values[data.train_end : data.test_start]
+    )
+    if len(part) < length:
+        raise DataError(
+            f"{data.name} must have a window of {length} steps in its {config.part} rows, got "
+            f"{len(part)}; shorten window_lengths"
+        )
+    views = np.lib.stride_tricks.sliding_window_view(part, length, axis=0)[:: config.stride]
+    windows: ndarray = views.reshape(-1, length).copy()
+    return windows
+
+
+def hidden_values(
+    kind: Kind, share: float, windows: Windows, segment_length: int, seed: int
+) -> Bool[ndarray, "window time"]:
+    """Draw what is hidden; nothing of the values has a say."""
+    n_windows, length = windows.shape
+    generator = torch.Generator().manual_seed(seed)
+    shares = torch.full((n_windows,), share)
+    if kind == "points":
+        return random_points(n_windows, length, shares, generator).numpy()
+    return aligned_segments(n_windows, length, shares, segment_length, generator).numpy()
+
+
+def scores(
+    filler: Filler, windows: Float64[ndarray, "window time"], config: ImputationConfig
+) -> Iterator[dict[str, Any]]:
+    """Yield one row per kind of gap, share and seed."""
+    for kind in config.kinds:
+        for share in config.hidden_shares:
+            for seed in config.mask_seeds:
+                hidden = hidden_values(kind, share, windows, config.segment_length, seed)
+                started = time.perf_counter()
+                filled = filler.fill(np.where(hidden, np.nan, windows))
+                seconds = time.perf_counter() - started
+                # A window of which nothing is visible is filled with nothing: the mean, here 0.
+                error = np.where(np.isfinite(filled), filled, 0.0)[hidden] - windows[hidden]
+                yield {
+                    "gaps": kind,
+                    "share": share,
+                    "mask_seed": seed,
+                    "mask_digest": sha256(np.packbits(hidden).tobytes()).hexdigest()[:12],
+                    "mse": float(np.mean(error**2)),
+                    "mae": float(np.mean(np.abs(error))),
+                    "n_windows": len(windows),
+                    "n_hidden": int(hidden.sum()),
+                    "seconds": seconds,
+                }
+
+
+def render(rows: pl.DataFrame, config: ImputationConfig) -> str:
+    """Return the results as Markdown."""
+    caption = (
+        f"MSE / MAE of hidden values, standardised by the training rows; {config.part} rows, a "
+        f"window every {config.stride} rows; ± standard error over {len(config.mask_seeds)} draws "
+        f"of the masks. Segments have {config.segment_length} steps, and the first is never "
+        "hidden. Lower is better."
+    )
+    parts = ["# Imputation", caption]
+    groups = rows.group_by(["dataset", "window_length", "gaps"], maintain_order=True)
+    for (dataset, length, kind), part in groups:
+        parts.append(f"## {dataset}, windows of {length}: {kind}")
+        shares = list(dict.fromkeys(part["share"]))
+        body = []
+        for (model, label), own in part.group_by(["model", "label"], maintain_order=True):
+            cells = [_cell(own.filter(share=share)) for share in shares]
+            body.append(
+                [
+                    f"{model}",
+                    f"{label}",
+                    *cells,
+                    _cell(own.group_by("mask_seed").agg(pl.col("mse", "mae").mean())),
+                ]
+            )
+        header = ["model", "scores are", *(f"{share:.1%}" for share in shares), "mean"]
+        parts.append(markdown_table(header, body))
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(scores: pl.DataFrame) -> str:
+    texts = []
+    for metric in ("mse", "mae"):
+        values = scores[metric].to_numpy()
+        spread = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else None
+        texts.append(f"{values.mean():.4f}" + (f" ± {spread:.4f}" if spread is not None else ""))
+    return " / ".join(texts)
+
+
+def _is_windowed(backbone: Any) -> bool:
+    return getattr(backbone.config, "normalization", "causal") == "window"
+
+
+def _imputing(model: TimeSeriesModel) -> Interpolation:
+    def fill(windows: Windows) -> Windows:
+        offsets = np.arange(len(windows) + 1) * windows.shape[1]
+        return fill_arrays(model, windows.reshape(-1, 1), offsets)[0].reshape(windows.shape)
+
+    return fill
+
+
+def _denoising(model: TimeSeriesModel) -> Interpolation:
+    @torch.inference_mode()
+    def some(windows: Windows) -> Windows:
+        visible = torch.from_numpy(np.isfinite(windows))[..., None]
+        values = torch.from_numpy(np.nan_to_num(windows).astype(np.float32))[..., None]
+        inside = torch.ones(windows.shape, dtype=torch.bool)
+        denoised = denoise(model.backbone, values, visible, inside)[..., 0].double().numpy()
+        return np.where(np.isfinite(windows), windows, denoised)
+
+    def fill(windows: Windows) -> Windows:
+        cuts = np.arange(WINDOWS_AT_ONCE, len(windows), WINDOWS_AT_ONCE)
+        return np.concatenate([some(part) for part in np.split(windows, cuts)])
+
+    return fill
+
+
+def _evaluate(config: ImputationConfig, models: list[Filler], _: np.random.Generator) -> Evaluation:
+    rows = evaluate(config, models)
+    return Evaluation(rows, {"table": render(rows, config)})
+
+
+def _metrics(found: Evaluation) -> Iterator[tuple[str, Mapping[str, float | None]]]:
+    keys = ["dataset", "window_length", "gaps", "share", "model"]
+    means: Callable[..., Any] = found.rows.group_by(keys, maintain_order=True).agg
+    for row in means(pl.col("mse", "mae").mean()).iter_rows(named=True):
+        place = "/".join(str(row[key]) for key in keys)
+        yield place, {metric: row[metric] for metric in ("mse", "mae")}
+
+
+PROTOCOL = Protocol(config=ImputationConfig, evaluate=_evaluate, metrics=_metrics, load=load_filler)
