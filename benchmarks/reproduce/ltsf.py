@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from tables import Score, Table, arguments
 
 from tsfm.config import load_recipe
@@ -25,6 +26,7 @@ from tsfm.series.pool_builder import save_pool
 
 SPLITS = {"ETTh1": (8640, 2880, 2880), "ETTm1": (34560, 11520, 11520)}
 SETS = ("ETTh1", "exchange_rate", "ETTm1", "weather_jena_2020")
+MEAN = "mean of the four sets"
 MODELS = ("timer", "gpht")
 ARMS = ("pool", "scratch", "self")
 CONTEXT_LENGTH = 672
@@ -71,6 +73,25 @@ def main() -> None:
                 if not table.has(dataset=name, model=row):
                     rival = load_rival(pretrained(model, table, options))
                     table.add(*scored(name, rival, row, "zero-shot", 0, options))
+        table.rows = [row for row in table.rows if row["dataset"] != MEAN]
+        table.add(*means(table.frame))
+
+
+def means(scores: pl.DataFrame) -> Iterator[Score]:
+    """Yield the mean over the sets of whatever was scored on all of them with the same seed."""
+    keys = ["model", "label", "setting", "metric", "seed"]
+    kept = scores.filter(pl.col("dataset").is_in(SETS))
+    for key, part in kept.group_by(keys, maintain_order=True):
+        if part["dataset"].n_unique() == len(SETS):
+            found = dict(zip(keys, key, strict=True))
+            seconds, parameters = part.select(pl.sum("seconds"), pl.max("parameters")).row(0)
+            yield Score(
+                dataset=MEAN,
+                value=float(part["value"].mean()),
+                seconds=seconds,
+                parameters=parameters,
+                **found,
+            )
 
 
 def baselines(name: str, table: Table, options: argparse.Namespace) -> Iterator[Score]:
