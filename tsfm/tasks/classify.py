@@ -8,9 +8,9 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from torch.nn import functional as F
 
-from tsfm.errors import DataError
 from tsfm.models.heads import ClassHead, ClassHeadConfig, ValueHead, ValueHeadConfig
 from tsfm.models.model import TimeSeriesModel
+from tsfm.objectives.labels import class_codes, standardised_values
 from tsfm.shapes import Float, Float64, Int, Scalar, Tensor, ndarray
 from tsfm.tasks.series_estimator import SeriesEstimator
 
@@ -56,8 +56,8 @@ class SeriesClassifier(ClassifierMixin, SeriesEstimator):  # type: ignore[misc] 
 
     def _targets(self, labels: ndarray) -> tuple[Int[Tensor, " sample"], dict[str, Any]]:
         check_classification_targets(labels)
-        classes, codes = np.unique(labels, return_inverse=True)
-        return torch.from_numpy(codes), {"classes": tuple(classes.tolist())}
+        codes, classes = class_codes(labels)
+        return codes, {"classes": classes}
 
     def _build_head(self, options: dict[str, Any]) -> ClassHead:
         return ClassHead(ClassHeadConfig(**options))
@@ -101,17 +101,7 @@ class SeriesRegressor(RegressorMixin, SeriesEstimator):  # type: ignore[misc] # 
         return standardised * config.target_scale + config.target_loc
 
     def _targets(self, labels: ndarray) -> tuple[Float[Tensor, " sample"], dict[str, Any]]:
-        try:
-            values = labels.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"y must hold numbers, got: {error}") from None
-        if not np.isfinite(values).all():
-            raise DataError(
-                f"y must be finite, got NaN or infinity (inf) for {(~np.isfinite(values)).sum()} "
-                "samples; drop them"
-            )
-        loc, scale = float(values.mean()), float(values.std()) or 1.0
-        targets = torch.from_numpy(((values - loc) / scale).astype(np.float32))
+        targets, loc, scale = standardised_values(labels)
         return targets, {"target_loc": loc, "target_scale": scale}
 
     def _build_head(self, options: dict[str, Any]) -> ValueHead:

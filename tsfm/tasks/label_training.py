@@ -6,19 +6,22 @@ resumes, and measures the machine, which takes longer than training on forty sam
 
 import copy
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
 from tsfm.errors import NonFiniteLossError
+from tsfm.models.heads import SeriesHead
 from tsfm.models.model import TimeSeriesModel
 from tsfm.series.samples import SampleSet
 from tsfm.series.windows import WindowBatch
 from tsfm.shapes import Float, Int, Scalar, Tensor, ndarray
+from tsfm.tasks.augmentation import augmented
 from tsfm.training.optimizer import (
     OptimizerConfig,
     Optimizers,
@@ -29,7 +32,9 @@ from tsfm.training.optimizer import (
 from tsfm.training.progress import Progress
 
 Measure = Callable[[Float[Tensor, "batch output"], Tensor], Scalar]
+# Without held-out samples nothing picks a good moment, so the rate falls until the weights rest.
 SCHEDULE = ScheduleConfig(warmup_steps=20, decay_share=0.0)
+TO_THE_END = ScheduleConfig(warmup_steps=20, decay_share=0.7, final_share=0.0)
 # That of the release.
 GRADIENT_CLIP = 4.0
 
@@ -63,6 +68,44 @@ class LabelTraining:
     samples_per_batch: int
     batch_size: int
     seed: int
+    augmentation: float = 0.0
+
+
+class LabelKind(ABC):
+    """What a kind of label must say for itself: `_head` is the name of its head."""
+
+    _head: str
+
+    @abstractmethod
+    def _targets(self, labels: ndarray) -> tuple[Tensor, dict[str, Any]]:
+        """Return what the head learns, and its own options."""
+
+    @abstractmethod
+    def _build_head(self, options: dict[str, Any]) -> SeriesHead:
+        """Return a head."""
+
+    @abstractmethod
+    def _loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the mean loss of outputs of the head."""
+
+    def _error(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the mean of what the epoch is chosen by: the loss, unless a kind says else."""
+        return self._loss(output, target)
+
+
+class Trained(NamedTuple):
+    """What a training was like: one entry per epoch, and the epoch whose weights were kept.
+
+    Epoch 0 is the start.
+    """
+
+    history: list[dict[str, float]]
+    best_epoch: int
+
+    @property
+    def lowest_loss(self) -> float:
+        """On held-out samples where there are any, else in training."""
+        return min(entry.get("validation_loss", entry["train_loss"]) for entry in self.history)
 
 
 class Labelled(nn.Module):
@@ -111,16 +154,17 @@ def train_on_labels(
     held: Int[ndarray, " held"],
     options: LabelTraining,
     progress: bool | None = None,
-) -> list[dict[str, float]]:
+) -> Trained:
     """Train in place; the weights with the lowest error on the `held` samples are kept.
 
     Those it starts from take part, so the error there never gets worse. Without held samples the
-    last weights are kept. Dropout draws from torch's own generator, which is seeded here.
+    learning rate falls to zero and the last weights are kept. Dropout draws from torch's own
+    generator, which is seeded here.
 
     Returns
     -------
-    history
-        One entry per epoch: ``train_loss`` and, with held samples, ``validation_error`` and
+    trained
+        Entries are ``train_loss`` and, with held samples, ``validation_error`` and
         ``validation_loss``.
 
     Raises
@@ -133,13 +177,15 @@ def train_on_labels(
     generator = np.random.default_rng([options.seed, 1])
     history: list[dict[str, float]] = []
     best, best_epoch = copy.deepcopy(labelled.state_dict()), 0
+    schedule = SCHEDULE if len(held) else TO_THE_END
     lowest = measured(labelled, task, held, options.batch_size)
     bar = Progress(options.max_epochs, show=progress)
     started = time.perf_counter()
     torch.manual_seed(options.seed)
     for epoch in range(1, options.max_epochs + 1):
         order = generator.permutation(fitted)
-        entry = {"train_loss": _epoch(labelled, task, order, epoch - 1, optimizer, options)}
+        loss = _epoch(labelled, task, order, epoch - 1, optimizer, options, schedule)
+        entry = {"train_loss": loss}
         if len(held):
             found = measured(labelled, task, held, options.batch_size)
             entry |= {"validation_error": found[0], "validation_loss": found[1]}
@@ -162,7 +208,7 @@ def train_on_labels(
     if len(held):
         labelled.load_state_dict(best)
     labelled.eval().requires_grad_(True)
-    return history
+    return Trained(history, best_epoch if len(held) else len(history))
 
 
 def _epoch(
@@ -172,8 +218,10 @@ def _epoch(
     epoch: int,
     optimizer: Optimizers,
     options: LabelTraining,
+    schedule: ScheduleConfig,
 ) -> float:
     """Take one step per batch; return the mean loss of the samples as they were met."""
+    generator = torch.Generator().manual_seed(options.seed + epoch)
     labelled.train()
     weights = [one for one in labelled.parameters() if one.requires_grad]
     per_epoch = -(-len(rows) // options.samples_per_batch)
@@ -181,9 +229,11 @@ def _epoch(
     batches = labelled.batches(task.samples, rows, options.samples_per_batch)
     for number, (chosen, batch) in enumerate(batches):
         step = epoch * per_epoch + number
-        rate = rate_at(step, options.max_epochs * per_epoch, options.learning_rate, SCHEDULE)
+        rate = rate_at(step, options.max_epochs * per_epoch, options.learning_rate, schedule)
         for group in optimizer.param_groups:
             group["lr"] = rate
+        if options.augmentation:
+            batch = augmented(batch, options.augmentation, generator)
         optimizer.zero_grad()
         loss = task.loss(labelled(batch), task.targets[chosen])
         loss.backward()  # type: ignore[no-untyped-call]

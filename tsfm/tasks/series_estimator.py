@@ -1,6 +1,5 @@
 """What SeriesClassifier and SeriesRegressor share: an encoder, a head, and how both are trained."""
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,24 +12,35 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from tsfm.errors import ConfigError, DataError
-from tsfm.models.heads import SeriesHead
+from tsfm.models.heads import series_sizes
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained, save_pretrained
 from tsfm.series.samples import SampleSet, held_out
 from tsfm.series.scaling import SeriesScaler
-from tsfm.shapes import Float64, Tensor, ndarray
+from tsfm.shapes import Float64, Int, Tensor, ndarray
 from tsfm.tasks.arguments import at_least_one, find_device
-from tsfm.tasks.label_training import Labelled, LabelTask, LabelTraining, outputs, train_on_labels
+from tsfm.tasks.label_training import (
+    LabelKind,
+    Labelled,
+    LabelTask,
+    LabelTraining,
+    Trained,
+    outputs,
+    train_on_labels,
+)
 from tsfm.tasks.sample_input import read_labelled, read_samples
-from tsfm.tasks.series_model import head_sizes, new_tst, start_from, with_head
+from tsfm.tasks.series_model import new_tst, start_from, with_head
 
 # Attention costs the square of the tokens: longer samples are cut into patches.
 MOST_TOKENS = 128
+SIZES = ("kernel_length", "d_model", "n_heads", "n_layers", "d_ff", "norm", "dropout")
+COLUMNS = ("id_column", "timestamp_column", "target", "freq")
+COUNTS = ("max_epochs", "patience", "samples_per_batch", "batch_size")
 Own = TypeVar("Own", bound="SeriesEstimator")
 
 
-class SeriesEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
-    """What the classifier and the regressor share: an encoder, a head, and how both are trained.
+class SeriesEstimator(LabelKind, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+    """Options and methods of both estimators.
 
     Parameters
     ----------
@@ -44,8 +54,8 @@ class SeriesEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has n
         of the training samples, and no more than a checkpoint can read.
     patch_length
         Steps per token; None takes the fewest that make at most 128 tokens.
-    d_model, n_heads, n_layers, d_ff, norm, dropout
-        See `TstConfig`.
+    kernel_length, d_model, n_heads, n_layers, d_ff, norm, dropout
+        See `TstConfig`; the published model has ``kernel_length=1``.
     pooling
         See `SeriesHeadConfig`.
     learning_rate, weight_decay
@@ -55,18 +65,21 @@ class SeriesEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has n
     samples_per_batch
         Samples per step of training.
     validation_share
-        Share of the training samples that is held out to choose the epoch by; 0 takes the last.
+        Share of the training samples that is held out to choose the epoch by; 0 takes the last,
+        with a learning rate that falls to zero.
+    refit
+        Train once more, from the start and on all samples, up to the chosen epoch, with a rate
+        that falls to zero. Takes up to twice the time.
+    augmentation
+        Strength of random changes to every training sample, 0 to 1: stretched in time, scaled,
+        with noise; see `augmented`. 0 for labels that depend on level, scale or place.
     random_state
         Seed of the weights, the held-out part, the order and dropout.
     id_column, timestamp_column, target, freq
         Columns of a long frame, see `SeriesFrame.from_any`.
     batch_size
         Samples read at once in prediction.
-    progress
-        None shows a bar only where standard error is a terminal.
     """
-
-    _head: str
 
     def __init__(
         self,
@@ -75,6 +88,7 @@ class SeriesEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has n
         mode: Literal["full", "head"] = "full",
         context_length: int | None = None,
         patch_length: int | None = None,
+        kernel_length: int = 9,
         d_model: int = 64,
         n_heads: int = 8,
         n_layers: int = 3,
@@ -88,6 +102,8 @@ class SeriesEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has n
         patience: int = 40,
         samples_per_batch: int = 16,
         validation_share: float = 0.2,
+        refit: bool = True,
+        augmentation: float = 0.0,
         random_state: int | np.random.RandomState | None = None,
         id_column: str = "item_id",
         timestamp_column: str = "timestamp",
@@ -101,6 +117,7 @@ class SeriesEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has n
         self.mode = mode
         self.context_length = context_length
         self.patch_length = patch_length
+        self.kernel_length = kernel_length
         self.d_model = d_model
         self.n_heads = n_heads
         self.n_layers = n_layers
@@ -114,6 +131,8 @@ class SeriesEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has n
         self.patience = patience
         self.samples_per_batch = samples_per_batch
         self.validation_share = validation_share
+        self.refit = refit
+        self.augmentation = augmentation
         self.random_state = random_state
         self.id_column = id_column
         self.timestamp_column = timestamp_column
@@ -127,7 +146,7 @@ class SeriesEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has n
     def from_pretrained(cls: type[Own], name: str | Path, **options: Any) -> Own:
         """Start from a checkpoint: bundled name, folder, or MLflow address.
 
-        One that was saved by an estimator of this kind is fitted already.
+        One that has a head of this kind is fitted already.
 
         Raises
         ------
@@ -171,29 +190,46 @@ class SeriesEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has n
             When samples or labels cannot be used.
         """
         options = self._options()
-        samples = read_labelled(X, y, self._columns(), who=type(self).__name__)
+        samples = read_labelled(X, y, self._chosen(COLUMNS), who=type(self).__name__)
         targets, head_options = self._targets(samples.labels)
         generator = np.random.default_rng([options.seed, 0])
         fitted, held = held_out(samples.labels, self.validation_share, generator)
-        scaler = samples.take(fitted).fit_scaler()
-        device = find_device(self.device)
-        # What modules draw when they are made, and dropout, must not move the caller's generator.
+        # What modules draw, and dropout, must not move the caller's generator.
         with torch.random.fork_rng(devices=[]):
-            model = self._untrained(samples, scaler, head_options, options.seed).to(device)
-            self.history_ = train_on_labels(
-                Labelled(model, self._head, is_frozen=self.mode == "head"),
-                LabelTask(samples.scaled(scaler), targets.to(device), self._loss, self._error),
-                fitted=fitted,
-                held=held,
-                options=options,
-                progress=self.progress,
-            )
-        losses = [entry.get("validation_loss", entry["train_loss"]) for entry in self.history_]
-        facts = {"mode": self.mode, "samples": len(samples), "epochs": len(losses)}
-        details = {**model.provenance.details, "fitted": {**facts, "lowest_loss": min(losses)}}
+            model, trained = self._trained(samples, targets, head_options, fitted, held, options)
+            self.history_ = trained.history
+            if self.refit and len(held):
+                again = replace(options, max_epochs=trained.best_epoch)
+                everything, nothing = np.arange(len(samples)), np.arange(0)
+                model, _ = self._trained(samples, targets, head_options, everything, nothing, again)
+        facts: dict[str, Any] = {"mode": self.mode, "samples": len(samples)}
+        facts |= {"epochs": trained.best_epoch, "lowest_loss": trained.lowest_loss}
+        details = {**model.provenance.details, "fitted": facts}
         model.provenance = replace(model.provenance, training_cutoff=None, details=details)
         self._adopt(model)
         return self
+
+    def _trained(
+        self,
+        samples: SampleSet,
+        targets: Tensor,
+        head_options: dict[str, Any],
+        fitted: Int[ndarray, " fitted"],
+        held: Int[ndarray, " held"],
+        options: LabelTraining,
+    ) -> tuple[TimeSeriesModel, Trained]:
+        scaler = samples.take(fitted).fit_scaler()
+        device = find_device(self.device)
+        model = self._untrained(samples, scaler, head_options, options.seed).to(device)
+        trained = train_on_labels(
+            Labelled(model, self._head, is_frozen=self.mode == "head"),
+            LabelTask(samples.scaled(scaler), targets.to(device), self._loss, self._error),
+            fitted=fitted,
+            held=held,
+            options=options,
+            progress=self.progress,
+        )
+        return model, trained
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -205,7 +241,6 @@ class SeriesEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has n
         return {"allow_nan": True, "X_types": ["2darray", "3darray"], "requires_y": True}
 
     def _adopt(self, model: TimeSeriesModel) -> None:
-        """Take over what was fitted."""
         self.model_ = model.cpu().eval()
 
     def _options(self) -> LabelTraining:
@@ -215,20 +250,19 @@ class SeriesEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has n
             raise ConfigError("mode='head' needs a checkpoint, got model=None; pass model=")
         if not 0 <= self.validation_share <= 0.5:
             raise ConfigError(f"validation_share must be 0 to 0.5, got {self.validation_share}")
+        if not 0 <= self.augmentation <= 1:
+            raise ConfigError(f"augmentation must be 0 to 1, got {self.augmentation}")
         return LabelTraining(
+            **{name: at_least_one(name, getattr(self, name)) for name in COUNTS},
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
-            max_epochs=at_least_one("max_epochs", self.max_epochs),
-            patience=at_least_one("patience", self.patience),
-            samples_per_batch=at_least_one("samples_per_batch", self.samples_per_batch),
-            batch_size=at_least_one("batch_size", self.batch_size),
+            augmentation=self.augmentation,
             seed=int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)),
         )
 
     def _untrained(
         self, samples: SampleSet, scaler: SeriesScaler, head_options: dict[str, Any], seed: int
     ) -> TimeSeriesModel:
-        """Return a new encoder, or a copy of the checkpoint, with a new head."""
         longest = int(samples.lengths.max())
         if self.context_length is not None:
             longest = at_least_one("context_length", self.context_length)
@@ -240,30 +274,20 @@ class SeriesEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has n
                 n_channels=samples.n_channels,
                 context_length=longest,
                 patch_length=self.patch_length or -(-longest // MOST_TOKENS),
-                d_model=self.d_model,
-                n_heads=self.n_heads,
-                n_layers=self.n_layers,
-                d_ff=self.d_ff,
-                norm=self.norm,
-                dropout=self.dropout,
+                **self._chosen(SIZES),
             )
-        sizes = head_sizes(model, samples.n_channels, longest)
+        sizes = series_sizes(model.backbone, samples.n_channels, min(longest, model.context_length))
         scale = {"loc": tuple(scaler.loc.tolist()), "scale": tuple(scaler.scale.tolist())}
         head = self._build_head({**sizes, **scale, **head_options, "pooling": self.pooling})
         return with_head(model, self._head, head)
 
-    def _columns(self) -> dict[str, Any]:
-        return {
-            "id_column": self.id_column,
-            "timestamp_column": self.timestamp_column,
-            "target": self.target,
-            "freq": self.freq,
-        }
+    def _chosen(self, names: tuple[str, ...]) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in names}
 
     def _outputs(self, X: Any) -> Float64[ndarray, "sample output"]:  # noqa: N803
         """Return the outputs of the head for samples as they came."""
         check_is_fitted(self)
-        samples = read_samples(X, self._columns())
+        samples = read_samples(X, self._chosen(COLUMNS))
         config: Any = self.model_.heads[self._head].config
         if samples.n_channels != len(config.loc):
             raise DataError(
@@ -274,19 +298,3 @@ class SeriesEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has n
         found = outputs(labelled, samples.scaled(scaler), self.batch_size)
         self.model_.cpu()
         return found.double().numpy()
-
-    @abstractmethod
-    def _targets(self, labels: ndarray) -> tuple[Tensor, dict[str, Any]]:
-        """Return what the head learns, and its own options."""
-
-    @abstractmethod
-    def _build_head(self, options: dict[str, Any]) -> SeriesHead:
-        """Return a head."""
-
-    @abstractmethod
-    def _loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the mean loss of outputs of the head."""
-
-    def _error(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the mean of what the epoch is chosen by: the loss, unless a kind says else."""
-        return self._loss(output, target)

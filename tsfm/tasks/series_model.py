@@ -10,7 +10,6 @@ from torch import nn
 
 from tsfm.errors import ConfigError
 from tsfm.models.backbone import Encoder
-from tsfm.models.heads import TokenSizes
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained
 from tsfm.models.tst import Tst, TstConfig
@@ -54,21 +53,6 @@ def new_tst(seed: int, **sizes: Any) -> TimeSeriesModel:
     backbone = Tst(config)
     backbone.reset_parameters(torch.Generator().manual_seed(seed))
     return TimeSeriesModel("tst", backbone, config.context_length, Provenance())
-
-
-def head_sizes(model: TimeSeriesModel, n_channels: int, longest: int) -> dict[str, Any]:
-    """Return the sizes of a `SeriesHead` for series of `n_channels` and at most `longest` steps.
-
-    A backbone that cannot read so many steps reads the last ones.
-    """
-    sizes, config = TokenSizes.of(model.backbone), model.backbone.config
-    longest = min(longest, getattr(config, "context_length", model.context_length))
-    return {
-        "d_model": sizes.d_model,
-        "patch_length": sizes.patch_length,
-        "n_groups": 1 if hasattr(config, "n_channels") else n_channels,
-        "n_tokens": -(-longest // sizes.patch_length),
-    }
 
 
 def with_head(model: TimeSeriesModel, name: str, head: nn.Module) -> TimeSeriesModel:
