@@ -9,19 +9,15 @@ Every choice is made on training samples; a test sample is scored once per seed.
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import polars as pl
-from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.linear_model import LogisticRegression, RidgeCV
+from sample_rivals import arrays, features, rivals
 from sklearn.model_selection import StratifiedKFold
-from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from tables import Score, Table, arguments, published, standard_error
+from tables import Score, Table, arguments
+from tst_verdicts import verdicts
 
 import tsfm
 from tsfm.config import load_recipe
@@ -43,14 +39,13 @@ NAMES = {
     "pool": "tsfm-small, pre-trained on pool, head only",
 }
 POOL_MODEL = "tsfm-small"
+# Its long samples are read 16 steps per token, a minute for every fit.
+WITHOUT_POOL = ("uea_plaid",)
 SIZES = {"d_model": 64, "n_heads": 8, "n_layers": 3, "d_ff": 256, "kernel_length": 9}
 # What the published model does otherwise; its sizes are twice as wide.
 AS_PUBLISHED = {"kernel_length": 1, "augmentation": 0.0}
 MOST_TOKENS = 32
 STRENGTHS = (0.0, 0.5)
-# Points to which rivals see every channel stretched, since they need samples of one length.
-N_POINTS = 64
-DEEP = ("InceptionTime",)
 NOTES = (
     (
         "Accuracy (higher is better) or RMSE (lower is better) on the usual test samples; mean "
@@ -116,6 +111,8 @@ def main() -> None:
             if not table.has(dataset=name, model="1-NN"):
                 table.add(*baselines(problem))
             for arm in options.arms:
+                if arm == "pool" and name in WITHOUT_POOL:
+                    continue
                 for seed in range(options.seeds):
                     if not table.has(dataset=name, model=NAMES[arm], seed=seed):
                         table.add(scored(problem, arm, seed, table, options))
@@ -123,7 +120,7 @@ def main() -> None:
                 is_due = options.seeds > 1 and not problem.is_regression
                 if is_due and not table.has(dataset=name, model=row):
                     table.add(together(problem, arm, row, options))
-        table.notes = (*NOTES, *verdicts(table.frame))
+        table.notes = (*NOTES, *verdicts(table.frame, NAMES))
 
 
 def read(name: str, options: argparse.Namespace) -> Problem:
@@ -155,21 +152,6 @@ def baselines(problem: Problem) -> Iterator[Score]:
         found = score(problem, fitted.predict(features(problem.test)))
         seconds = time.perf_counter() - started
         yield Score(**problem.facts, model=name, value=found, label="baseline", seconds=seconds)
-
-
-def rivals(is_regression: bool) -> dict[str, Callable[[], Any]]:  # noqa: FBT001, RUF100
-    """Return the cheap models, by name."""
-    if is_regression:
-        return {
-            "mean": DummyRegressor,
-            "ridge": lambda: make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 5, 15))),
-            "1-NN": lambda: make_pipeline(StandardScaler(), KNeighborsRegressor(1)),
-        }
-    return {
-        "majority": DummyClassifier,
-        "logistic": lambda: make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
-        "1-NN": lambda: make_pipeline(StandardScaler(), KNeighborsClassifier(1)),
-    }
 
 
 def scored(
@@ -291,71 +273,6 @@ def score(problem: Problem, found: np.ndarray) -> float:
     if problem.is_regression:
         return float(np.sqrt(np.mean((found - problem.test.labels.astype(float)) ** 2)))
     return float((found == problem.test.labels).mean())
-
-
-def arrays(samples: SampleSet) -> list[np.ndarray]:
-    """Return every sample as (channel, time)."""
-    bounds = zip(samples.offsets[:-1], samples.offsets[1:], strict=True)
-    return [samples.values[first:last].T for first, last in bounds]
-
-
-def features(samples: SampleSet) -> np.ndarray:
-    """Return every sample stretched to `N_POINTS` steps, missing values filled in between."""
-    rows = []
-    for sample in arrays(samples):
-        place = np.linspace(0, sample.shape[1] - 1, N_POINTS)
-        row = []
-        for channel in sample:
-            known = np.flatnonzero(np.isfinite(channel))
-            row.append(np.interp(place, known, channel[known]) if len(known) else 0 * place)
-        rows.append(np.concatenate(row))
-    return np.stack(rows)
-
-
-def verdicts(frame: pl.DataFrame) -> Iterator[str]:
-    """Say of every set what pre-training is worth, seed by seed, and how the bar was met."""
-    lines = []
-    for (name, metric), part in frame.group_by(["dataset", "metric"], maintain_order=True):
-        sign = -1 if metric == "rmse" else 1
-        arms = {
-            arm: part.filter(model=row).sort("seed")["value"].to_numpy()
-            for arm, row in NAMES.items()
-        }
-        words = [
-            f"{arm} {gain(sign * (arms[arm] - arms['scratch']))}"
-            for arm in ("target", "pool")
-            if len(arms[arm]) == len(arms["scratch"]) > 1
-        ]
-        lines.append(f"- {name}: {'; '.join([*words, bar(str(name), sign, part)])}.")
-    yield "Against scratch, paired by seed, and against the bar:\n\n" + "\n".join(lines)
-
-
-def gain(by_seed: np.ndarray) -> str:
-    """Say whether a gain is beyond its spread."""
-    error = standard_error(by_seed)
-    if by_seed.mean() > 2 * error:
-        says = "beats scratch"
-    elif by_seed.mean() < -2 * error:
-        says = "is worse than scratch"
-    else:
-        says = "does not differ from scratch beyond two standard errors"
-    return f"{says} ({by_seed.mean():+.4f} ± {error:.4f})"
-
-
-def bar(name: str, sign: int, part: pl.DataFrame) -> str:
-    """Say how two arms, seeds together where there are classes, compare with the bar."""
-    deep = published("tst").filter(pl.col("model").is_in(DEEP), dataset=name)
-    if not len(deep):
-        deep = part.filter(label="baseline")
-    wanted = sign * float((sign * deep["value"]).max())
-    words = []
-    for arm in ("scratch", "target"):
-        of_arm = [part.filter(model=f"{NAMES[arm]}{end}")["value"] for end in (", together", "")]
-        ours = next((float(values.mean()) for values in of_arm if len(values)), np.nan)
-        says = "meets" if sign * ours >= sign * wanted else "misses"
-        words.append(f"{arm} {says} it by {abs(ours - wanted):.4f}")
-    who = deep.filter(value=wanted)["model"][0]
-    return f"the bar is {who} at {wanted:.4f}, {' and '.join(words)}"
 
 
 if __name__ == "__main__":
