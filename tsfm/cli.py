@@ -99,6 +99,66 @@ def forecast(
 
 
 @app.command
+def impute(
+    inputs: Inputs,
+    /,
+    *,
+    output: Path,
+    mode: str = "two-sided",
+    max_gap: int | None = None,
+    model: str | None = None,
+    quantiles: Levels = (),
+    id_column: str = "item_id",
+    timestamp_column: str = "timestamp",
+    target: str = "target",
+    freq: str | None = None,
+    calendar: str | None = None,
+) -> dict[str, Any]:
+    """Fill the gaps of every series of files, folders or globs of CSV or Parquet.
+
+    Parameters
+    ----------
+    inputs
+        Files, folders or globs, CSV or Parquet, in long form.
+    output
+        Folder; every file is written there under its own name.
+    mode
+        two-sided, or causal: nothing after a step has a say in what is filled there.
+    max_gap
+        Longest gap, in steps, that is filled; longer ones stay missing.
+    model
+        Bundled name, folder, or models:/name@alias; by default the bundled one of the mode.
+    quantiles
+        Levels between 0 and 1, with commas between them, for which columns are added.
+    id_column
+        Column that tells the series apart.
+    timestamp_column
+        Column of stamps.
+    target
+        Column to fill, or several with commas between them.
+    freq
+        pandas alias; inferred when absent.
+    calendar
+        Exchange code such as XNYS: stamps are its sessions.
+    """
+    from tsfm.jobs import impute as job
+
+    return job.run(
+        inputs,
+        output=output,
+        mode=mode,
+        max_gap=max_gap,
+        model=model,
+        quantile_levels=quantiles,
+        id_column=id_column,
+        timestamp_column=timestamp_column,
+        target=target.split(",") if "," in target else target,
+        freq=freq,
+        calendar=calendar,
+    )
+
+
+@app.command
 def pretrain(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
     """Pre-train a model; a run that was interrupted goes on where it was.
 
@@ -143,7 +203,7 @@ def evaluate(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
     Parameters
     ----------
     recipe
-        zero_shot, ltsf, or path of a TOML file.
+        zero_shot, ltsf, imputation, or path of a TOML file.
     overrides
         Assignments section.key=value.
     """

@@ -184,8 +184,8 @@ def scores(
                     "share": share,
                     "mask_seed": seed,
                     "mask_digest": sha256(np.packbits(hidden).tobytes()).hexdigest()[:12],
-                    "mse": float(np.mean(error**2)),
-                    "mae": float(np.mean(np.abs(error))),
+                    "mse": float(np.mean(error**2)) if hidden.any() else None,
+                    "mae": float(np.mean(np.abs(error))) if hidden.any() else None,
                     "n_windows": len(windows),
                     "n_hidden": int(hidden.sum()),
                     "seconds": seconds,
@@ -224,7 +224,9 @@ def render(rows: pl.DataFrame, config: ImputationConfig) -> str:
 def _cell(scores: pl.DataFrame) -> str:
     texts = []
     for metric in ("mse", "mae"):
-        values = scores[metric].to_numpy()
+        values = scores[metric].drop_nulls().to_numpy()
+        if not len(values):
+            return "nothing hidden"
         spread = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else None
         texts.append(f"{values.mean():.4f}" + (f" ± {spread:.4f}" if spread is not None else ""))
     return " / ".join(texts)

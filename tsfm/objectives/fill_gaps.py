@@ -12,7 +12,13 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from tsfm.models.backbone import Filled, GapFiller
-from tsfm.objectives.gap_masks import aligned_segments, in_batch, mixed_gaps, random_points
+from tsfm.objectives.gap_masks import (
+    RowMask,
+    aligned_segments,
+    in_batch,
+    mixed_gaps,
+    random_points,
+)
 from tsfm.objectives.next_patch import pinball
 from tsfm.objectives.objective import OBJECTIVES, Loss
 from tsfm.series.windows import WindowBatch
@@ -33,7 +39,7 @@ class FillGapsConfig:
     ----------
     masking
         ``"mixed"``: all shapes of gaps; ``"points"`` and ``"segments"``: those of the published
-        protocol, with one of `hidden_shares` per window.
+        protocol, with one of `hidden_shares` per window; ``"both"``: one or the other.
     segment_length
         Of ``"segments"``, which are whole ones counted from the start; the first is never hidden.
     units
@@ -42,7 +48,7 @@ class FillGapsConfig:
         of the batch.
     """
 
-    masking: Literal["mixed", "points", "segments"] = "mixed"
+    masking: Literal["mixed", "points", "segments", "both"] = "mixed"
     hidden_shares: tuple[float, ...] = Field(default=(0.125, 0.25, 0.375, 0.5), min_length=1)
     segment_length: int = Field(default=24, ge=1)
     units: Literal["line", "input"] = "line"
@@ -89,14 +95,18 @@ class FillGaps:
         if self.config.masking == "mixed":
             rows = mixed_gaps(n_rows, time, generator)
         else:
-            which = torch.randint(0, len(self.config.hidden_shares), (n_rows,), generator=generator)
-            share = torch.tensor(self.config.hidden_shares)[which]
-            if self.config.masking == "points":
-                rows = random_points(n_rows, time, share, generator)
-            else:
-                length = self.config.segment_length
-                rows = aligned_segments(n_rows, time, share, length, generator)
+            rows = self._published(n_rows, time, generator)
         return in_batch(rows, n_windows).to(batch.values.device)
+
+    def _published(self, n_rows: int, time: int, generator: torch.Generator) -> RowMask:
+        config = self.config
+        which = torch.randint(0, len(config.hidden_shares), (n_rows,), generator=generator)
+        share = torch.tensor(config.hidden_shares)[which]
+        points = random_points(n_rows, time, share, generator)
+        segments = aligned_segments(n_rows, time, share, config.segment_length, generator)
+        by_point = {"points": 1.0, "segments": 0.0}.get(config.masking, 0.5)
+        chosen = torch.rand(n_rows, 1, generator=generator) < by_point
+        return torch.where(chosen, points, segments)
 
     def _unit(
         self, filled: Filled, values: Values, counted: Observed

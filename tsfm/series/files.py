@@ -28,7 +28,7 @@ def read_input(inputs: Sequence[str | Path]) -> tuple[pl.DataFrame, list[tuple[s
     DataError
         When nothing matches, a file is empty or unreadable, or the columns of two files differ.
     """
-    files = [file for entry in inputs for file in _expand(str(entry))]
+    files = [file for entry in inputs for file in find_files(entry)]
     if not files:
         raise DataError("input must name a file, a folder or a pattern, got none; name one")
     frames = [_read(file) for file in files]
@@ -59,8 +59,15 @@ def _aligned(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
     return [frame.select(columns).with_columns(pl.col(text).cast(pl.String)) for frame in frames]
 
 
-def _expand(entry: str) -> list[Path]:
-    path = Path(entry)
+def find_files(entry: str | Path) -> list[Path]:
+    """Return the files that a file, a folder or a pattern names, sorted.
+
+    Raises
+    ------
+    DataError
+        When there is none.
+    """
+    entry, path = str(entry), Path(entry)
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if file.name.endswith(SUFFIXES))
     elif path.is_file():

@@ -67,7 +67,7 @@ def test_it_is_registered_and_an_objective() -> None:
     assert isinstance(FillGaps(FillGapsConfig()), Objective)
 
 
-@pytest.mark.parametrize("masking", ["mixed", "points", "segments"])
+@pytest.mark.parametrize("masking", ["mixed", "points", "segments", "both"])
 def test_linear_interpolation_scores_a_half_in_its_own_units(masking: Any) -> None:
     batch = make_batch(batch=60)
     found = loss(make_model(), batch, masking=masking)
@@ -97,7 +97,7 @@ def test_in_input_units_it_is_the_pinball_loss_of_the_hidden_values() -> None:
     assert found.total.item() == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("masking", ["mixed", "points", "segments"])
+@pytest.mark.parametrize("masking", ["mixed", "points", "segments", "both"])
 def test_values_are_hidden_and_missing_ones_are_not_seen(masking: Any) -> None:
     batch, model = make_batch(), Recorder()
     found = loss(model, batch, masking=masking, segment_length=8)
