@@ -27,6 +27,8 @@ app = App(
 )
 data = App(name="data", help="Data sets: cards, files, and the pool that pre-training reads.")
 app.command(data)
+audit = App(name="audit", help="Audits: a recipe for look-ahead, the training data for overlap.")
+app.command(audit)
 
 
 def _numbers(_: Any, tokens: Sequence[Any]) -> tuple[float, ...]:
@@ -35,6 +37,7 @@ def _numbers(_: Any, tokens: Sequence[Any]) -> tuple[float, ...]:
 
 Inputs = Annotated[list[str], Parameter(name="INPUT", negative=())]
 Levels = Annotated[tuple[float, ...], Parameter(converter=_numbers, n_tokens=1, negative=())]
+Flag = Annotated[bool, Parameter(negative=())]
 Overrides = Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative=())]
 
 
@@ -234,6 +237,43 @@ def backtest(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
     return job.run(loaded)
 
 
+@audit.default
+def audit_recipe(
+    recipe: str, /, *, strict: Flag = False, overrides: Overrides = None
+) -> dict[str, Any]:
+    """Look-ahead audit: change the future of a recipe's data, and nothing before it may move.
+
+    Parameters
+    ----------
+    recipe
+        Name of a recipe of backtest, pretrain, or evaluate with ltsf, or path of a TOML file.
+    strict
+        Exit with 1 when something looks ahead.
+    overrides
+        Assignments section.key=value.
+    """
+    from tsfm.config import load_recipe
+
+    loaded = load_recipe(recipe, overrides or ())
+    from tsfm.jobs import audit as job
+
+    return job.run(loaded, strict=strict)
+
+
+@audit.command
+def overlap(pool: str | None = None, /) -> dict[str, Any]:
+    """Compare the training data with every benchmark, whatever the level and scale of a series.
+
+    Parameters
+    ----------
+    pool
+        Folder of a pool; by default the cards for pre-training.
+    """
+    from tsfm.jobs import audit_overlap as job
+
+    return job.run(pool)
+
+
 @data.command(name="list")
 def list_data() -> dict[str, Any]:
     """List the data sets that have a card, and whether their file is here."""
@@ -295,6 +335,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         return DONE
     if report.get("message"):
         print(report["message"])
+    if report.get("wrong"):
+        _say(f"error: {report['wrong']}")
+        return WRONG
     for problem in report.get("failed", ()):
         _say(f"failed: {problem}")
     return PARTIAL if report.get("failed") else DONE

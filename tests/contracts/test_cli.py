@@ -41,6 +41,8 @@ FROZEN = {
     "finetune": {"recipe", "--set"},
     "evaluate": {"recipe", "--set"},
     "backtest": {"recipe", "--set"},
+    "audit": {"recipe", "--strict", "--set"},
+    "audit overlap": {"pool"},
     "data list": set(),
     "data verify": set(),
     "data path": {"name"},
@@ -49,9 +51,15 @@ FROZEN = {
 
 
 def _verbs() -> dict[str, cli.App]:
+    groups = {"audit": cli.audit, "data": cli.data}
     names = [name for name in cli.app if not name.startswith("-") and name != "data"]
     verbs = {name: cli.app[name] for name in names}
-    return verbs | {f"data {name}": cli.data[name] for name in cli.data if name[0] != "-"}
+    return verbs | {
+        f"{group} {name}": app[name]
+        for group, app in groups.items()
+        for name in app
+        if name[0] != "-"
+    }
 
 
 def _options(verb: cli.App) -> set[str]:

@@ -8,7 +8,7 @@ import polars as pl
 
 from tsfm.audits.comparison import canonical
 from tsfm.audits.cutoffs import choose_cutoffs
-from tsfm.audits.frames import FrameKind, open_frame
+from tsfm.audits.frames import open_frame
 from tsfm.audits.perturbation import PERTURBATIONS
 from tsfm.audits.watching import Watched, watch
 
@@ -150,10 +150,12 @@ def audit(
         tolerance=tolerance,
         perturbations=perturbations,
     )
-    return _report(found, chosen, kind)
+    table = leak_table(found, chosen)
+    return AuditReport(kind.plain(table), tuple(chosen), found.n_calls, table)
 
 
-def _report(found: Watched, cutoffs: pl.Series, kind: FrameKind) -> AuditReport:
+def leak_table(found: Watched, cutoffs: pl.Series) -> pl.DataFrame:
+    """Return one row per column that moved, as `AuditReport` describes them."""
     rows: dict[str, dict[str, Any]] = {}
     for cutoff, moves in zip(cutoffs, found.moves, strict=True):
         for move in moves:
@@ -183,5 +185,4 @@ def _report(found: Watched, cutoffs: pl.Series, kind: FrameKind) -> AuditReport:
         "n_cutoffs": pl.Int64,
         "perturbation": pl.String,
     }
-    table = pl.DataFrame(list(rows.values()), schema=schema)
-    return AuditReport(kind.plain(table), tuple(cutoffs), found.n_calls, table)
+    return pl.DataFrame(list(rows.values()), schema=schema)

@@ -23,6 +23,8 @@ from tsfm.series.pool_sources import CHUNK_VALUES, PoolSource, SeriesChunk, seri
 log = logging.getLogger(__name__)
 THRESHOLD = 0.01
 """Share of a benchmark's windows in one training set above which the pair is flagged."""
+SERIES_SHARE, SERIES_WINDOWS = 0.5, 4
+"""A pair is flagged too when a series has so large a share, and so many, of its windows there."""
 FOLDER = Path("runs") / "audit" / "overlap"
 
 
@@ -34,8 +36,8 @@ class Pair:
     ----------
     share
         Of the benchmark's compared windows.
-    n_series
-        Series of the benchmark with a common window.
+    n_series, n_whole
+        Series of the benchmark with a common window, and those mostly made of them.
     example
         One series of each.
     """
@@ -45,7 +47,13 @@ class Pair:
     share: float
     n_windows: int
     n_series: int
+    n_whole: int
     example: str
+
+    @property
+    def is_flagged(self) -> bool:
+        """Whether it is more than chance, or a common fragment."""
+        return self.share > THRESHOLD or self.n_whole > 0
 
 
 def run(pool: str | None = None, *, output: str | Path = FOLDER) -> dict[str, Any]:
@@ -83,7 +91,7 @@ def run(pool: str | None = None, *, output: str | Path = FOLDER) -> dict[str, An
         "benchmarks": [_facts(one, found) for one in index.benchmarks],
         "training": points,
         "pairs": [asdict(pair) for pair in pairs],
-        "flagged": [f"{one.benchmark} in {one.training}" for one in pairs if one.share > THRESHOLD],
+        "flagged": [f"{one.benchmark} in {one.training}" for one in pairs if one.is_flagged],
         "absent": sorted([*absent, *missing]),
         "commit": commit(),
         "versions": versions(),
@@ -164,13 +172,17 @@ def _compared(
         hit = matched[one.window]
         if hit.any():
             first = int(np.argmax(hit))
+            n_hits = np.bincount(one.series[hit], minlength=len(one.names))
+            of_series = np.bincount(one.series, minlength=len(one.names))
+            is_whole = (n_hits >= SERIES_SHARE * of_series) & (n_hits >= SERIES_WINDOWS)
             pairs.append(
                 Pair(
                     benchmark=one.name,
                     training=name,
                     share=float(hit.mean()),
                     n_windows=int(hit.sum()),
-                    n_series=len(np.unique(one.series[hit])),
+                    n_series=int((n_hits > 0).sum()),
+                    n_whole=int(is_whole.sum()),
                     example=f"{one.names[one.series[first]]} = {names[owner[one.window[first]]]}",
                 )
             )
@@ -198,6 +210,7 @@ def _write(folder: Path, pairs: list[Pair], report: dict[str, Any]) -> None:
         "share": pl.Float64,
         "n_windows": pl.Int64,
         "n_series": pl.Int64,
+        "n_whole": pl.Int64,
         "example": pl.String,
     }
     frame = pl.DataFrame([asdict(pair) for pair in pairs], schema=schema)

@@ -26,10 +26,14 @@ def render(report: dict[str, Any]) -> str:
     if report["pairs"]:
         parts += ["## By pair", _by_pair(report)]
     if report["flagged"]:
-        parts.append(f"Overlap above {report['threshold']:.0%}: {', '.join(report['flagged'])}.")
+        parts.append(
+            f"More than {report['threshold']:.0%} of the windows, or most of a series, are in "
+            f"both: {', '.join(report['flagged'])}."
+        )
     else:
         parts.append(
-            f"No training set has more than {report['threshold']:.0%} of a benchmark's windows."
+            f"No training set has more than {report['threshold']:.0%} of a benchmark's windows, or "
+            "most of a series."
         )
     if report["absent"]:
         parts.append(f"Not here, and not compared: {', '.join(report['absent'])}.")
@@ -64,10 +68,20 @@ def _by_pair(report: dict[str, Any]) -> str:
             f"{pair['share']:.2%}",
             f"{pair['n_windows']:,}",
             f"{pair['n_series']:,}",
-            pair["example"],
-            "overlap" if pair["share"] > report["threshold"] else "",
+            f"{pair['n_whole']:,}",
+            pair["example"].replace("|", "/"),
+            "overlap" if f"{pair['benchmark']} in {pair['training']}" in report["flagged"] else "",
         ]
         for pair in report["pairs"]
     ]
-    header = ["benchmark", "training set", "share", "windows", "series", "example", "flag"]
+    header = [
+        "benchmark",
+        "training set",
+        "share",
+        "windows",
+        "series",
+        "mostly",
+        "example",
+        "flag",
+    ]
     return markdown_table(header, body)

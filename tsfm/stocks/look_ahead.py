@@ -13,7 +13,7 @@ import polars as pl
 from tsfm.audits import perturbation
 from tsfm.audits.comparison import ROWS, canonical
 from tsfm.audits.perturbation import PERTURBATIONS, Keys
-from tsfm.audits.watching import watch
+from tsfm.audits.watching import Observe, watch
 from tsfm.shapes import Float, Float64, Int, ndarray
 from tsfm.stocks.panel import StockPanel
 
@@ -71,20 +71,17 @@ def audit(
         Among which cutoffs are drawn.
     """
     chosen = np.sort(generator.choice(days, min(n_cutoffs, len(days)), replace=False))
-    frame = panel_frame(panel)
     n_models = 0
 
-    def observe(known: pl.DataFrame, asked: pl.Series | None) -> pl.DataFrame:
-        again = frame_panel(known, panel)
-        stamps = panel.days if asked is None else asked.to_numpy().astype("datetime64[D]")
-        scores = score(again, np.searchsorted(again.days, stamps))[..., : panel.n_stocks]
+    def counted(known: StockPanel, asked: Int[ndarray, " asked"]) -> Float[ndarray, "*any"]:
         nonlocal n_models
-        n_models = scores.size // max(scores.shape[-1] * len(stamps), 1)
-        return canonical(_scores_frame(scores, stamps, panel.stocks), KEYS, pl.Date)
+        scores = score(known, asked)
+        n_models = int(np.prod(scores.shape[:-2]))
+        return scores
 
     found = watch(
-        observe,
-        frame,
+        observe_scores(counted, panel),
+        panel_frame(panel),
         KEYS,
         (*panel.fields, *STATES),
         pl.Series(panel.days[chosen].astype("datetime64[D]")),
@@ -103,6 +100,18 @@ def audit(
         max((np.inf if move.column == ROWS else move.size for move in moves), default=0.0),
         str(min(move.first for move in moves)) if moves else None,
     )
+
+
+def observe_scores(score: ScoreDays, panel: StockPanel) -> Observe:
+    """Return what makes a frame of the scores of the panel that another frame holds."""
+
+    def observe(known: pl.DataFrame, asked: pl.Series | None) -> pl.DataFrame:
+        again = frame_panel(known, panel)
+        stamps = panel.days if asked is None else asked.to_numpy().astype("datetime64[D]")
+        scores = score(again, np.searchsorted(again.days, stamps))[..., : panel.n_stocks]
+        return canonical(_scores_frame(scores, stamps, panel.stocks), KEYS, pl.Date)
+
+    return observe
 
 
 def future_hidden(
