@@ -14,7 +14,7 @@ from tsfm import cli
 from tsfm.config import load_recipe
 from tsfm.errors import ConfigError, DataError
 from tsfm.jobs import backtest, evaluate, finetune, pretrain
-from tsfm.models.pretrained import load_pretrained
+from tsfm.models.pretrained import load_pretrained, save_pretrained
 from tsfm.stocks.cross_sections import SectionConfig
 from tsfm.stocks.features import FeatureConfig
 from tsfm.stocks.fitting import RankerConfig
@@ -88,12 +88,15 @@ def test_the_loss_falls_and_the_checkpoint_is_read_back(tmp_path: Path) -> None:
     assert model.provenance.synthetic_share == 1.0
     values = torch.randn(2, 16, 5, generator=torch.Generator().manual_seed(0))
     seen = values.isfinite()
-    first, again = (
-        load_pretrained(tmp_path / "checkpoint").backbone.encode(values, seen, seen[..., 0])
-        for _ in range(2)
-    )
-    assert torch.equal(first, again)
+    save_pretrained(model, tmp_path / "again")
+    again = load_pretrained(tmp_path / "again")
+    first, second = (one.backbone.encode(values, seen, seen[..., 0]) for one in (model, again))
+    assert torch.equal(first, second)
     assert first.std() > 0
+    # What was trained is what was saved: not the weights that it began with.
+    state = torch.load(tmp_path / "resume" / "state.pt", weights_only=True)
+    for name, parameter in model.backbone.named_parameters():
+        assert torch.equal(parameter, state["trained"][f"backbone.{name}"]), name
 
 
 @pytest.mark.slow
@@ -223,25 +226,31 @@ def test_a_ranker_of_another_configuration_never_stands_under_a_new_one(tmp_path
     assert not file.exists()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("volatility", "is_learned"), [((0.3, 0.3), False), ((0.05, 1.0), True)])
-def test_stocks_are_told_apart_by_what_they_differ_in_and_by_nothing_else(
-    volatility: tuple[float, float], is_learned: bool
-) -> None:
-    """Random walks of one volatility must stay at chance, or a window says more than it should."""
-    simulation = SimulationConfig(n_stocks=8, n_days=600, volatility=volatility)
+def accuracy_of_stocks(volatility: tuple[float, float]) -> float:
+    """Share of the windows of held-out days whose stock is told; of eight, an eighth is chance."""
+    simulation = SimulationConfig(n_stocks=8, n_days=320, volatility=volatility)
     config = RankerConfig(
-        model={"d_model": 16, "d_ff": 32, "n_heads": 2},
-        windows=SectionConfig(features=FeatureConfig(averages=())),
+        model={"d_model": 16, "d_ff": 32, "n_heads": 2, "dropout": 0.0},
+        windows=SectionConfig(context_length=8, features=FeatureConfig(averages=())),
         pretext={"stock_code": 1.0},
-        pretrain=PhaseConfig(epochs=3, learning_rate=3e-3),
+        pretrain=PhaseConfig(epochs=1.5, learning_rate=5e-3),
         finetune=PhaseConfig(epochs=0),
+        validation_days=48,
     )
-    split = SplitConfig(validation_start="2014-09-01", test_start="2015-03-02")
+    split = SplitConfig(validation_start="2013-11-01", test_start="2014-02-03")
     ranker = StockRanker.fit(simulated_panel(simulation), split, config)
-    accuracy = ranker.report["pretext"]["stock_code/accuracy"]
-    # Of 64 days with 8 stocks; the windows overlap, so chance itself has an error of about 0.03.
-    assert (accuracy > 0.25) if is_learned else (abs(accuracy - 1 / 8) < 0.08)
+    accuracy: float = ranker.report["pretext"]["stock_code/accuracy"]
+    return accuracy
+
+
+def test_stocks_that_differ_in_volatility_are_told_apart() -> None:
+    assert accuracy_of_stocks((0.05, 1.0)) > 0.2
+
+
+def test_stocks_that_differ_in_nothing_are_not_told_apart() -> None:
+    """Random walks of one volatility must stay at chance, or a window says more than it should."""
+    # The windows overlap, so chance itself has an error of about 0.03.
+    assert abs(accuracy_of_stocks((0.3, 0.3)) - 1 / 8) < 0.07
 
 
 @pytest.mark.slow
