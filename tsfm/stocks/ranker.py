@@ -26,6 +26,8 @@ from tsfm.tracking import NoTracker, Tracker
 FORMAT = 1
 RANKER_FILE = "ranker.json"
 HEAD_FILE = "head.safetensors"
+# Windows at once: what fits the cache is a quarter faster than a whole day.
+ROWS = 128
 
 
 class StockRanker:
@@ -115,8 +117,9 @@ class StockRanker:
             sections = cross_sections(panel, self.config.windows, first_day=first)
         scores = np.full((panel.n_days, panel.n_stocks), np.nan)
         for day in np.arange(panel.n_days) if days is None else days:
-            stocks = np.flatnonzero(sections.eligible[day])
-            if len(stocks):
+            asked = np.flatnonzero(sections.eligible[day])
+            for first in range(0, len(asked), ROWS):
+                stocks = asked[first : first + ROWS]
                 batch = sections.batch(int(day), stocks)
                 said = self.objective.scores(self.model.backbone, batch)
                 scores[day, stocks] = said.numpy().astype(np.float64)
