@@ -18,6 +18,8 @@ Departures, each but the last three a config word, with the published setting na
   paper names as an alternative (a one-dimensional convolution, section 3.1).
 - `attention_dropout=None` is as published, weights of attention being dropped like all else; 0
   halves the time of a step.
+- `positions="learned"` is as published: drawn so small that steps are told apart late, if at all;
+  ``"sinusoidal"`` starts from sines as large as the tokens, and learns from there.
 - `norm="batch"` as published; ``"layer"`` is the variant it is compared with.
 - Steps of padding are no part of the moments of a batch; in the release they are.
 - Positions count from the end of a window, since windows are right-aligned; for samples of one
@@ -39,6 +41,7 @@ from tsfm.models.backbone import BACKBONES
 from tsfm.models.layers.attention import SelfAttention
 from tsfm.models.layers.feed_forward import FeedForward
 from tsfm.models.layers.patching import to_patches
+from tsfm.models.layers.positions import sinusoidal_code
 from tsfm.shapes import Bool, Float, Inside, Observed, Patches, Tensor, Values
 
 LARGEST_POSITION = 0.02
@@ -56,6 +59,8 @@ class TstConfig:
         The longest window, in steps; a shorter one is right-aligned.
     kernel_length
         Steps that are read for every step of a token: itself and as many on either side.
+    positions
+        Where the positions start, see above.
     attention_dropout
         Share of attention weights dropped in training; None stands for `dropout`.
     """
@@ -69,6 +74,7 @@ class TstConfig:
     n_layers: PositiveInt = 3
     d_ff: PositiveInt = 256
     norm: Literal["batch", "layer"] = "batch"
+    positions: Literal["learned", "sinusoidal"] = "learned"
     missing: Literal["learned", "zero"] = "learned"
     dropout: float = Field(default=0.1, ge=0, lt=1)
     attention_dropout: float | None = Field(default=None, ge=0, lt=1)
@@ -124,7 +130,10 @@ class Tst(nn.Module):
     def reset_parameters(self, generator: torch.Generator) -> None:
         """Draw all weights anew, matrices with the variance of torch's own linear layers."""
         for name, parameter in self.named_parameters():
-            if name == "positions":
+            if name == "positions" and self.config.positions == "sinusoidal":
+                code = sinusoidal_code(torch.arange(len(parameter)), self.config.d_model)
+                parameter.copy_(code * self.config.d_model**0.5)
+            elif name == "positions":
                 parameter.uniform_(-LARGEST_POSITION, LARGEST_POSITION, generator=generator)
             elif parameter.ndim == 1:
                 parameter.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)

@@ -262,3 +262,16 @@ def test_attention_can_keep_its_weights_while_all_else_is_dropped() -> None:
     assert make(dropout=0.3).blocks[0].attention.dropout == 0.3
     block = make(dropout=0.3, attention_dropout=0.0).blocks[0]
     assert (block.attention.dropout, block.dropout.p) == (0.0, 0.3)
+
+
+def test_positions_start_small_or_from_sines_as_large_as_the_tokens() -> None:
+    drawn, sines = make(), make(positions="sinusoidal")
+    for model in (drawn, sines):
+        model.reset_parameters(torch.Generator().manual_seed(0))
+    assert drawn.positions.abs().max() <= 0.02
+    step = torch.arange(30)
+    torch.testing.assert_close(sines.positions[:, 0], 4 * step.sin())
+    torch.testing.assert_close(sines.positions[:, 3], 4 * (step * 10_000 ** (-2 / 16)).cos())
+    # The same product for every pair of places at one distance.
+    product = sines.positions @ sines.positions.T
+    torch.testing.assert_close(product[0, 5], product[20, 25], rtol=1e-3, atol=1e-2)
