@@ -162,6 +162,54 @@ def impute(
 
 
 @app.command
+def detect(
+    inputs: Inputs,
+    /,
+    *,
+    output: Path,
+    model: str = "tsfm-small",
+    id_column: str = "item_id",
+    timestamp_column: str = "timestamp",
+    target: str = "target",
+    freq: str | None = None,
+    calendar: str | None = None,
+) -> dict[str, Any]:
+    """Score how surprising every row of files, folders or globs of CSV or Parquet is.
+
+    Parameters
+    ----------
+    inputs
+        Files, folders or globs, CSV or Parquet, in long form.
+    output
+        Folder; every file is written there under its own name.
+    model
+        Bundled name, folder, or models:/name@alias; a saved detector flags rows too.
+    id_column
+        Column that tells the series apart.
+    timestamp_column
+        Column of stamps.
+    target
+        Column to score, or several with commas between them.
+    freq
+        pandas alias; inferred when absent.
+    calendar
+        Exchange code such as XNYS: stamps are its sessions.
+    """
+    from tsfm.jobs import detect as job
+
+    return job.run(
+        inputs,
+        output=output,
+        model=model,
+        id_column=id_column,
+        timestamp_column=timestamp_column,
+        target=target.split(",") if "," in target else target,
+        freq=freq,
+        calendar=calendar,
+    )
+
+
+@app.command
 def pretrain(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
     """Pre-train a model; a run that was interrupted goes on where it was.
 
@@ -206,7 +254,7 @@ def evaluate(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
     Parameters
     ----------
     recipe
-        zero_shot, ltsf, imputation, or path of a TOML file.
+        zero_shot, ltsf, imputation, detection, or path of a TOML file.
     overrides
         Assignments section.key=value.
     """

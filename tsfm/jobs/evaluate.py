@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from tsfm.config import Recipe, build_sections, dump
 from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import ConfigError
-from tsfm.jobs import imputation, ltsf, zero_shot
+from tsfm.jobs import detection, imputation, ltsf, zero_shot
 from tsfm.jobs.protocols import Evaluation, Protocol
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.tracking import Tracker
@@ -24,6 +24,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "zero_shot": zero_shot.PROTOCOL,
     "ltsf": ltsf.PROTOCOL,
     "imputation": imputation.PROTOCOL,
+    "detection": detection.PROTOCOL,
 }
 
 

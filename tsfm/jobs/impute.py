@@ -9,16 +9,16 @@ from typing import Any
 import polars as pl
 
 from tsfm.environment import commit, peak_memory_mb, versions
-from tsfm.errors import ConfigError, DataError
+from tsfm.errors import DataError
+from tsfm.jobs.places import output_places
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
-from tsfm.series.files import find_files, read_input, write_output
+from tsfm.series.files import read_input, write_output
 from tsfm.tasks.impute import Imputer
 from tsfm.tasks.impute_arrays import bundled_for
 from tsfm.tasks.impute_frame import describe_left, read_rows
 from tsfm.tracking import Tracker, recorded
 
 REPORT_FILE = "report.json"
-SUFFIXES = (".parquet", ".csv")
 
 
 def run(
@@ -61,7 +61,7 @@ def run(
     """
     started = time.perf_counter()
     mode = mode.replace("-", "_")
-    places = _places(inputs, Path(output))
+    places = output_places(inputs, Path(output))
     imputer = Imputer.from_pretrained(model or bundled_for(mode))
     columns: dict[str, Any] = {
         "id_column": id_column,
@@ -100,29 +100,6 @@ def run(
         tracker.log(0, {name: float(report[name]) for name in ("rows", "filled", "seconds")})
         tracker.artifact(file)
     return {**report, "message": _message(report, file)}
-
-
-def _places(inputs: Sequence[str | Path], output: Path) -> dict[Path, Path]:
-    """Return where every input file goes, before anything is read."""
-    places: dict[Path, Path] = {}
-    for entry in inputs:
-        for source in find_files(entry):
-            name = source.relative_to(entry) if Path(entry).is_dir() else Path(source.name)
-            place = output / name
-            if place.suffix not in SUFFIXES:
-                raise ConfigError(
-                    f"an input must end in {' or '.join(SUFFIXES)} to be written under its name, "
-                    f"got {source}; convert it"
-                )
-            if place.exists() and place.samefile(source):
-                raise ConfigError(f"output must be another folder than that of {source}; name one")
-            if place in places.values():
-                raise ConfigError(
-                    f"inputs must have names of their own, got {place.name} twice; impute them "
-                    "into folders of their own"
-                )
-            places[source] = place
-    return places
 
 
 def _impute(

@@ -17,7 +17,7 @@ from tsfm.shapes import Float64, Int, ndarray
 
 NORMAL = NormalDist()
 LARGEST_SCORE = 1e6
-"""The score of a step away from a series that has been constant, for which there is no unit."""
+"""Of a step away from a series that has been constant, for which there is no unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +31,16 @@ class ScoreRule:
     past_length
         Steps over which the past error is the median.
     smoothing
-        Steps of the trailing mean of scores; 1 for none.
+        Steps of the trailing mean of scores.
     smoothing_weight
-        Multiple of that mean that is added to a row's own score.
+        Multiple of that mean that is added to a row's own score, so that a run of small surprises
+        counts too; 0 for none, which suits single rows.
     """
 
     past_weight: float = 3.0
     past_length: int = 1000
-    smoothing: int = 1
-    smoothing_weight: float = 0.0
+    smoothing: int = 32
+    smoothing_weight: float = 1.0
 
     def __post_init__(self) -> None:
         if min(self.past_length, self.smoothing) < 1:
@@ -75,7 +76,7 @@ def score_rows(
     Examples
     --------
     >>> values, quantiles = np.array([0.0, 0.0, 4.0]), np.array([[-1.0, 0.0, 1.0]] * 3)
-    >>> rule = ScoreRule(past_weight=0.0, smoothing=1)
+    >>> rule = ScoreRule(past_weight=0.0, smoothing_weight=0.0)
     >>> score_rows(values, quantiles, (0.1, 0.5, 0.9), first=0, patch_length=1, rule=rule)
     array([0., 0., 4.])
     """

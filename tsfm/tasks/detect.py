@@ -269,8 +269,9 @@ def detect(
     Examples
     --------
     >>> frame = pl.DataFrame({"timestamp": range(40), "target": [7.0] * 39 + [8.0]})
-    >>> detect(frame)["anomaly_score"].to_list()[-2:]
-    [0.0, 1000000.0]
+    >>> scores = detect(frame)["anomaly_score"]
+    >>> scores[-2], scores[-1] > 1000
+    (0.0, True)
     """
     if not isinstance(model, Detector):
         model = Detector.from_pretrained(model, device=device)

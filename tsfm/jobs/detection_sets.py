@@ -1,0 +1,79 @@
+"""Labelled sets for detection: values and labels of every series, and how much of it is training.
+
+Rows are taken as they are, in order of time: steps without a row are not filled in.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from tsfm.errors import ConfigError
+from tsfm.metrics.nab import probation_length
+from tsfm.series.cards import load_card, load_dataset
+from tsfm.shapes import Bool, Float64, ndarray
+
+LABEL = "anomaly"
+SKAB_TRAIN_ROWS = 400
+"""By the rules of its leaderboard."""
+
+
+@dataclass(frozen=True)
+class LabelledSeries:
+    """One series of a set.
+
+    Parameters
+    ----------
+    n_train
+        First rows, on which a rival may be fitted; they are not scored.
+    """
+
+    name: str
+    values: Float64[ndarray, "time channel"]
+    labels: Bool[ndarray, " time"]
+    n_train: int
+
+
+@dataclass(frozen=True)
+class DetectionSet:
+    """Series of one set; `note` says what a reader of its scores must know."""
+
+    name: str
+    series: tuple[LabelledSeries, ...]
+    note: str
+
+
+def read_detection_set(name: str) -> DetectionSet:
+    """Read `nab_shared` or `skab`.
+
+    Raises
+    ------
+    ConfigError
+        When the set has no labels.
+    DataError
+        When its file is not here.
+    """
+    card = load_card(name)
+    frame = load_dataset(name).sort(card.item_id, card.timestamp).collect()
+    if LABEL not in frame.columns:
+        raise ConfigError(
+            f"datasets must have a column {LABEL!r}, got {name!r} with {frame.columns}; choose "
+            "nab_shared or skab"
+        )
+    is_skab = name == "skab"
+    series = []
+    for (item,), part in frame.group_by(card.item_id, maintain_order=True):
+        values = part.select(pl.col(card.channels).cast(pl.Float64)).to_numpy()
+        labels = part[LABEL].to_numpy() == 1
+        if is_skab and not labels.any():
+            continue
+        n_train = SKAB_TRAIN_ROWS if is_skab else probation_length(len(labels))
+        series.append(LabelledSeries(str(item), np.array(values), labels, n_train))
+    note = (
+        f"The first {SKAB_TRAIN_ROWS} rows of a series are for training; the file without an "
+        "anomaly is left out. All channels count."
+        if is_skab
+        else "The first 15 % of a series, at most 750 rows, are for training (NAB's probation). "
+        "Windows are wide, a tenth of the rows, and were drawn around shorter events."
+    )
+    return DetectionSet(name, tuple(series), note)
