@@ -19,6 +19,7 @@ from tsfm.jobs import backtest
 
 PANELS, MODES = ("nasdaq", "nyse"), ("corrected", "faithful")
 SSPT = "SSPT, pre-trained on the panel"
+CONTROLLED = ("nasdaq", "corrected")
 # Timer reads every feature by itself, so it is given the closes alone, and patches of 16 days.
 OF_TIMER = (
     "ranker.windows.features.columns=close",
@@ -71,7 +72,7 @@ def main() -> None:
     parser = arguments("sspt", __doc__.splitlines()[0])
     parser.set_defaults(seeds=5)
     parser.add_argument("--panels", nargs="+", default=list(PANELS), choices=PANELS)
-    parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES)
+    parser.add_argument("--modes", nargs="*", default=list(MODES), choices=MODES)
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--control-seeds", type=int, default=3)
     options = parser.parse_args()
@@ -91,6 +92,9 @@ def main() -> None:
                 if not table.has(dataset=dataset_name(panel, mode), model=SSPT, seed=last):
                     report = traded(panel, mode, options.seeds, table, options)
                     table.add(*main_scores(report, panel, mode, SSPT))
+                    if (panel, mode) == CONTROLLED:
+                        found = control_scores(report, SSPT)
+                        table.add(*(one for one in found if one.seed < options.control_seeds))
         for arm in options.arms:
             if not table.has(dataset=CONTROL, model=arm, seed=options.control_seeds - 1):
                 table.add(*of_arm(arm, table, options))
@@ -98,16 +102,9 @@ def main() -> None:
 
 
 def of_arm(arm: str, table: Table, options: argparse.Namespace) -> Iterator[Any]:
-    """Yield the scores of one arm of the control, on the first panel without look-ahead."""
-    report = traded(
-        "nasdaq",
-        "corrected",
-        options.control_seeds,
-        table,
-        options,
-        arm,
-        (*ARMS[arm], *CONTROL_ONLY),
-    )
+    """Yield the scores of one arm of the control."""
+    changes = (*ARMS[arm], *CONTROL_ONLY)
+    report = traded(*CONTROLLED, options.control_seeds, table, options, arm, changes)
     yield from control_scores(report, arm)
 
 
