@@ -121,7 +121,9 @@ class Labelled(nn.Module):
         self.head = model.heads[head]
         self.is_frozen = is_frozen
         config: Any = self.head.config
-        self.window_length: int = config.n_tokens * config.patch_length
+        # The first patch of the longest series may have fewer steps than it could.
+        whole: int = config.n_tokens * config.patch_length
+        self.window_length = min(whole, getattr(self.backbone.config, "context_length", whole))
 
     def train(self, mode: bool = True) -> "Labelled":
         """Switch to training or to prediction."""

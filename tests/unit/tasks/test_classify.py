@@ -193,6 +193,13 @@ def test_a_long_sample_is_cut_into_patches() -> None:
     assert (shorter.predict_proba(waves) == shorter.predict_proba(waves[:, -50:])).all()
 
 
+def test_a_longer_sample_than_in_fit_is_cut_where_patches_do_not_divide_the_longest() -> None:
+    waves = np.random.default_rng(0).normal(size=(8, 10))
+    found = classifier(max_epochs=1, patch_length=4).fit(waves, [0, 1] * 4)
+    longer = np.concatenate([np.full((8, 5), 99.0), waves], axis=1)
+    assert (found.predict_proba(longer) == found.predict_proba(waves)).all()
+
+
 def test_the_epoch_is_chosen_on_held_out_samples_and_patience_ends_the_run() -> None:
     samples, labels = problem()
     options = {"max_epochs": 60, "patience": 5, "kernel_length": 1}
