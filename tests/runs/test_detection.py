@@ -111,7 +111,7 @@ def test_a_rival_whose_package_is_absent_has_a_line_that_says_so(data, tmp_path,
     options = ("evaluate.models=[]", 'evaluate.rivals=["matrix profile", "random"]')
     report, _ = run(tmp_path / "out", *options)
     assert report["absent"] == {"matrix profile": "stumpy"}
-    assert "No row for matrix profile: stumpy is not installed." in report["message"]
+    assert "No row for matrix profile: stumpy is not installed (extra eval)." in report["message"]
     assert {row["model"] for row in report["summary"]} == {"random"}
 
 

@@ -102,7 +102,8 @@ def forest_scores(series: LabelledSeries, generator: np.random.Generator) -> Sco
 def profile_scores(series: LabelledSeries) -> Scores:
     """Return the distance of the window that ends at a row to the nearest one before it.
 
-    This is the left matrix profile, of windows in their own units. Needs stumpy.
+    This is the left matrix profile, of windows in their own units. Needs stumpy (extra `eval`),
+    which compiles for the better part of a minute.
     """
     import stumpy
 

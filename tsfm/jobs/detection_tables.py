@@ -78,7 +78,10 @@ def render(
 ) -> str:
     """Return everything as Markdown, a section per set."""
     parts = ["# Anomaly detection", _caption(config)]
-    parts += [f"No row for {name}: {package} is not installed." for name, package in absent.items()]
+    parts += [
+        f"No row for {name}: {package} is not installed (extra eval)."
+        for name, package in absent.items()
+    ]
     for (dataset,), part in summary.group_by("dataset", maintain_order=True):
         ordered = part.sort("vus_pr", descending=True, nulls_last=True)
         parts += [f"## {dataset}", notes[str(dataset)], _areas(ordered), _counts(ordered)]

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from tsfm.jobs.detection import DetectionConfig, segment_alpha, series_scores, set_scores
-from tsfm.jobs.detection_rivals import RIVALS, season_of
+from tsfm.jobs.detection_rivals import PROFILE_WINDOW, RIVALS, season_of
 from tsfm.jobs.detection_sets import DetectionSet, LabelledSeries
 from tsfm.jobs.detection_tables import interval, summarise
 from tsfm.jobs.injected import CHANGES, inject
@@ -152,3 +152,17 @@ def test_means_have_an_interval_over_series_with_an_anomaly():
 def test_a_config_without_sense_is_refused(changes, message):
     with pytest.raises(ValidationError, match=message):
         config(**changes)
+
+
+@pytest.mark.slow
+def test_the_matrix_profile_is_that_of_a_double_loop():
+    pytest.importorskip("stumpy")
+    series, length = jump(), PROFILE_WINDOW
+    found = RIVALS["matrix profile"](series, np.random.default_rng(0))
+    windows = np.lib.stride_tricks.sliding_window_view(series.values[:, 0], length)
+    units = (windows - windows.mean(1, keepdims=True)) / windows.std(1, keepdims=True)
+    apart = -(-length // 4)  # nearer windows overlap too much to tell anything
+    for row in (150, 303, 399):
+        end = row - length + 1
+        distances = [np.linalg.norm(units[end] - one) for one in units[: end - apart]]
+        assert found[row] == pytest.approx(min(distances), rel=1e-4)
