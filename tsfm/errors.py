@@ -14,7 +14,7 @@ class DataError(TsfmError, ValueError):
 
 
 class OffGridError(DataError):
-    """Raised when stamps do not lie on a regular grid, or lie so far apart that it is mostly gaps."""
+    """Raised when stamps lie on no regular grid, or so far apart that it is mostly gaps."""
 
 
 class CheckpointError(TsfmError, RuntimeError):

@@ -104,9 +104,7 @@ def test_other_kinds_keep_their_class(frame: pd.DataFrame, tmp_path: Path) -> No
 def test_what_is_no_model_of_ours_is_refused(store: str, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match=r"model must be one of .*'Forecaster'.* got dict"):
         flavor.save_model({}, tmp_path / "none")
-    with pytest.raises(
-        CheckpointError, match=r"got 'models:/absent@champion'.*correct"
-    ):
+    with pytest.raises(CheckpointError, match=r"got 'models:/absent@champion'.*correct"):
         flavor.load_model("models:/absent@champion")
 
 
