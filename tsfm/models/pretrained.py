@@ -218,8 +218,8 @@ def _card(config: dict[str, Any], n_parameters: int) -> str:
         "",
         *(f"- `{card}`" for card in config["trained_on"]),
         "",
-        "Every name is a card under `data/`, with source and licence. Forecasts of these series",
-        "are not zero-shot.",
+        "Every name is a card under `data/`, with source and licence. What the model says of these",
+        "series is not zero-shot.",
         "",
         "## Limits",
         "",
@@ -236,6 +236,6 @@ def _limits(n_channels: int | None) -> tuple[str, ...]:
             "be regular.",
         )
     return (
-        "Univariate: every channel is forecast by itself, without covariates or stamps. Steps must",
-        "be regular. Quantiles outside the trained levels are extrapolated.",
+        "Univariate: every channel is read by itself, without covariates or stamps. Steps must be",
+        "regular. Quantiles outside the trained levels are extrapolated.",
     )
