@@ -24,7 +24,8 @@ UNIT = 1 / 8
 MOST = 31
 """Larger codes are cut, at four times the usual size, so that all of them are bits of a number."""
 DISTINCT = 8
-"""A window needs so many different codes: what is constant, idle or a ramp is like any other."""
+"""A window needs so many different codes, and half of its steps must move: what is constant, mostly
+idle or a ramp is like any other."""
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
 """Odd, so that it has an inverse among 64-bit numbers."""
 TABLE_BITS = 24
@@ -63,12 +64,18 @@ def window_hashes(
     ratio[usual == 0] = 0.0
     is_known = np.isfinite(ratio)
     code = np.clip(np.rint(np.where(is_known, ratio, 0)), -MOST, MOST).astype(np.int64)
-    n_unknown = np.concatenate([[0], np.cumsum(~is_known)])
-    says = n_unknown[CODES:] == n_unknown[:-CODES]
+    says = _counts(~is_known) == 0
+    says &= 2 * _counts(code != 0) >= CODES
     seen = _rolling(np.bitwise_or, np.uint64(1) << (code + MOST).astype(np.uint64), CODES)
     for _ in range(DISTINCT - 1):  # takes one code away
         seen &= seen - (seen > 0).astype(np.uint64)
     return _hashes(code.view(np.uint64)), says & (seen > 0)
+
+
+def _counts(is_so: Bool[ndarray, " step"]) -> Int[ndarray, " window"]:
+    total = np.concatenate([[0], np.cumsum(is_so)])
+    counts: Int[ndarray, " window"] = total[CODES:] - total[:-CODES]
+    return counts
 
 
 def _rolling(operation: np.ufunc, values: ndarray, length: int) -> ndarray:
