@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.timer import Timer, TimerConfig
+from tsfm.tasks.anomaly_scores import ScoreRule
 from tsfm.tasks.detect import Detector
 
 CONTEXT = 32
@@ -26,13 +27,14 @@ def detector() -> Detector:
             parameter += 0.1 * torch.randn(
                 parameter.shape, generator=torch.Generator().manual_seed(1)
             )
-    return Detector(TimeSeriesModel("timer", backbone, 64, Provenance()))
+    rule = ScoreRule(smoothing=8, past_length=60, habit_level=0.9, habit_length=110)
+    return Detector(TimeSeriesModel("timer", backbone, 64, Provenance()), rule=rule)
 
 
 @st.composite
 def series(draw: st.DrawFn) -> np.ndarray:
     """Seasons, noise, level shifts, flat parts and gaps, in any proportion."""
-    n_rows = draw(st.integers(1, 150))
+    n_rows = draw(st.integers(1, 200))
     generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     step = np.arange(n_rows)
     values = draw(st.sampled_from([0.0, 1.0, 5.0])) * np.sin(step / draw(st.integers(1, 20)))

@@ -25,7 +25,7 @@ from pydantic.dataclasses import dataclass
 
 from tsfm.errors import ConfigError, DataError
 from tsfm.jobs.detection_rivals import RIVALS, Scores, ScoreSeries
-from tsfm.jobs.detection_sets import DetectionSet, LabelledSeries, read_detection_set
+from tsfm.jobs.detection_sets import DetectionSet, LabelledSeries, read_detection_set, widened
 from tsfm.jobs.detection_tables import render, summarise
 from tsfm.jobs.injected import injected_series
 from tsfm.jobs.protocols import Evaluation, Protocol
@@ -173,10 +173,11 @@ def set_scores(
     masked, flags = [], []
     for series, found in zip(data.series, scores, strict=True):
         is_later = np.arange(len(found)) >= series.n_train
-        masked.append(NabSeries(series.labels, np.where(is_later, found, np.nan)))
+        windows = widened(series.labels, data.window_share)
+        masked.append(NabSeries(windows, np.where(is_later, found, np.nan)))
         train = found[: series.n_train]
         flags.append((found >= _threshold(train, config.false_alarm_rate)) & is_later)
-    labels = np.concatenate([one.labels for one in masked])
+    labels = np.concatenate([one.labels for one in data.series])
     joined = np.concatenate([one.scores for one in masked])
     flagged = np.concatenate(flags)
     kept = np.concatenate([np.arange(len(one.labels)) >= one.n_train for one in data.series])
@@ -238,8 +239,11 @@ def _read(name: str, config: DetectionConfig, generator: np.random.Generator) ->
         LabelledSeries(item, values[:, None], labels, len(values) // 5)
         for item, values, labels in drawn
     )
-    note = "Real series with one anomaly put into each; for choosing, never for comparing."
-    return DetectionSet(INJECTED, series, note)
+    note = (
+        "Real series with one anomaly put into each; for choosing, never for comparing. Windows of "
+        "NAB's score are widened to a tenth of the rows, as NAB's are."
+    )
+    return DetectionSet(INJECTED, series, note, window_share=0.1)
 
 
 def _metrics(found: Evaluation) -> Iterator[tuple[str, dict[str, float | None]]]:

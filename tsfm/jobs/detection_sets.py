@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from tsfm.errors import ConfigError
+from tsfm.metrics.detection import runs
 from tsfm.metrics.nab import probation_length
 from tsfm.series.cards import load_card, load_dataset
 from tsfm.shapes import Bool, Float64, ndarray
@@ -36,11 +37,35 @@ class LabelledSeries:
 
 @dataclass(frozen=True)
 class DetectionSet:
-    """Series of one set; `note` says what a reader of its scores must know."""
+    """Series of one set.
+
+    Parameters
+    ----------
+    note
+        What a reader of its scores must know.
+    window_share
+        Windows of NAB's score are widened to this share of the rows; NAB's own are already.
+    """
 
     name: str
     series: tuple[LabelledSeries, ...]
     note: str
+    window_share: float = 0.0
+
+
+def widened(labels: Bool[ndarray, " time"], share: float) -> Bool[ndarray, " time"]:
+    """Return windows around the anomalies, each at least `share` of all rows as far as they reach.
+
+    Examples
+    --------
+    >>> widened(np.array([False, False, True, False, False]), 0.6).tolist()
+    [False, True, True, True, False]
+    """
+    found = labels.copy()
+    for start, stop in zip(*runs(labels), strict=True):
+        beyond = max(0, int(share * len(labels)) - (stop - start)) // 2
+        found[max(0, start - beyond) : stop + beyond] = True
+    return found
 
 
 def read_detection_set(name: str) -> DetectionSet:

@@ -16,6 +16,7 @@ from tsfm.errors import ConfigError
 from tsfm.shapes import Float64, Int, ndarray
 
 NORMAL = NormalDist()
+FEWEST_FOR_A_HABIT = 100
 LARGEST_SCORE = 1e6
 """Of a step away from a series that has been constant, for which there is no unit."""
 
@@ -35,18 +36,32 @@ class ScoreRule:
     smoothing_weight
         Multiple of that mean that is added to a row's own score, so that a run of small surprises
         counts too; 0 for none, which suits single rows.
+    habit_level
+        Above 0 a score is divided by one more than this quantile of the scores before the patch.
+        A series that is often surprising then scores lower, which suits one threshold for many
+        series and alarms that must be few; 0 for none, which ranks the rows of one series better.
+    habit_length
+        Steps over which that quantile is taken.
     """
 
     past_weight: float = 3.0
     past_length: int = 1000
     smoothing: int = 32
     smoothing_weight: float = 1.0
+    habit_level: float = 0.0
+    habit_length: int = 2000
 
     def __post_init__(self) -> None:
-        if min(self.past_length, self.smoothing) < 1:
+        if min(self.past_length, self.smoothing, self.habit_length) < 1:
             raise ConfigError(
-                "past_length and smoothing must be at least 1 step, got "
-                f"past_length={self.past_length} and smoothing={self.smoothing}"
+                "past_length, smoothing and habit_length must be at least 1 step, got "
+                f"past_length={self.past_length}, smoothing={self.smoothing} and "
+                f"habit_length={self.habit_length}"
+            )
+        if not 0 <= self.habit_level < 1:
+            raise ConfigError(
+                f"habit_level must be at least 0 and below 1, got {self.habit_level}; "
+                "use 0 for none"
             )
         if min(self.past_weight, self.smoothing_weight) < 0:
             raise ConfigError(
@@ -83,6 +98,11 @@ def score_rows(
     error, half_width = errors_and_widths(values, quantiles, levels)
     past = past_errors(error, first, patch_length, rule.past_length)
     own = own_scores(error, half_width, past, rule)
+    if rule.habit_level:
+        for start in range(first + patch_length, len(own), patch_length)[::-1]:
+            # From the end, since a habit is one of scores that were not divided yet.
+            before = own[max(first, start - rule.habit_length) : start]
+            own[start : start + patch_length] /= 1 + habit(before, rule)
     return own + rule.smoothing_weight * trailing_mean(own, rule.smoothing)
 
 
@@ -115,6 +135,13 @@ def own_scores(
         unit = half_width + rule.past_weight * np.nan_to_num(past)
         scores = np.minimum(error / unit, LARGEST_SCORE)
     return np.where(error == 0, 0.0, scores)
+
+
+def habit(before: Float64[ndarray, " time"], rule: ScoreRule) -> float:
+    """Return the quantile of earlier scores that counts as usual; 0 where there are too few."""
+    known = before[~np.isnan(before)]
+    enough = rule.habit_level > 0 and len(known) >= FEWEST_FOR_A_HABIT
+    return float(np.quantile(known, rule.habit_level)) if enough else 0.0
 
 
 def past_errors(

@@ -9,6 +9,7 @@ from tsfm.shapes import Float64, ndarray
 from tsfm.tasks.anomaly_scores import (
     channel_mean,
     errors_and_widths,
+    habit,
     own_scores,
     past_error,
     trailing_mean,
@@ -87,6 +88,8 @@ class _Channel:
         self.own: Float64[ndarray, " time"] = np.empty(0)
         self.quantiles = np.full((self.patch, len(detector.levels or POINT)), np.nan)
         self.past = np.full(1, np.nan)
+        self.undivided: Float64[ndarray, " time"] = np.empty(0)
+        self.habit = 0.0
 
     def update(self, value: float) -> float:
         if not len(self.values) and np.isnan(value):
@@ -99,7 +102,9 @@ class _Channel:
         )
         self.values = np.append(self.values, value)
         self.errors = np.append(self.errors, error)
-        own = own_scores(error, half_width, self.past, self.rule)
+        undivided = own_scores(error, half_width, self.past, self.rule)
+        self.undivided = np.append(self.undivided, undivided)
+        own = undivided / (1 + self.habit)
         self.own = np.append(self.own, own)[-self.rule.smoothing :]
         smooth = trailing_mean(self.own, self.rule.smoothing)[-1]
         return float(own[0] + self.rule.smoothing_weight * smooth)
@@ -114,6 +119,8 @@ class _Channel:
             self.values = self.values[spare * self.block :]
         self.errors = self.errors[-self.rule.past_length :]
         self.past = past_error(self.errors, self.patch)
+        self.undivided = self.undivided[-self.rule.habit_length :]
+        self.habit = habit(self.undivided, self.rule)
         self.quantiles = next_patch_quantiles(
             self.detector.model, self.values, context_length=self.block
         )

@@ -108,6 +108,17 @@ def test_items_start_with_their_first_value():
     assert item_starts(values, np.array([0, 3, 5, 7, 7])).tolist() == [1, 0, 2, 0]
 
 
+def test_a_series_that_is_often_surprising_scores_lower_from_the_next_patch_on():
+    rule = ScoreRule(past_weight=0.0, smoothing_weight=0.0, habit_level=0.5)
+    values = np.append(np.full(100, 3.0), [5.0, 5.0])
+    found = score(values, bands(102), rule)
+    # A hundred scores of 3 are known before the last patch alone; a habit is one of own scores.
+    assert found[:100] == [3.0] * 100
+    assert found[100:] == [5 / 4, 5 / 4]
+    longer = score(np.append(values, 5.0), bands(103), rule)
+    assert longer[102] == 5 / 4
+
+
 def test_own_scores_of_huge_errors_are_capped():
     found = own_scores(np.array([1e300]), np.array([1e-300]), np.array([NAN]), PLAIN)
     assert found.tolist() == [LARGEST_SCORE]
@@ -116,7 +127,8 @@ def test_own_scores_of_huge_errors_are_capped():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"smoothing": 0}, "must be at least 1 step, got past_length=1000 and smoothing=0"),
+        ({"smoothing": 0}, "must be at least 1 step, got past_length=1000, smoothing=0 and"),
+        ({"habit_level": 1.0}, "must be at least 0 and below 1, got 1.0; use 0"),
         ({"past_length": 0}, "must be at least 1 step, got past_length=0"),
         ({"past_weight": -1.0}, "must not be negative, got past_weight=-1.0"),
     ],
