@@ -42,8 +42,8 @@ NOTES = (
 def main() -> None:
     """Score every arm and seed that the table does not have yet."""
     parser = arguments("tst_forecasting", __doc__.splitlines()[0])
-    parser.add_argument("--pretrain-steps", type=int, default=400)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--pretrain-steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.set_defaults(seeds=2)
     options = parser.parse_args()
     if options.smoke:
@@ -75,7 +75,7 @@ def scores(
     overrides = [f"start.model={start}", f"run.seed={seed}", f"run.output={folder}"]
     overrides += [f"training.steps={options.steps}", *table.overrides]
     if arm == "scratch":
-        overrides += ["start.scratch=true", "optimizer.learning_rate=1e-3"]
+        overrides += ["start.scratch=true"]
     finetune.run(load_recipe("tst_forecasting", overrides))
     model = load_pretrained(folder / "checkpoint")
     (found,) = ltsf.window_errors(read_ltsf_set(NAME, SPLIT), filler(model), protocol(options))
