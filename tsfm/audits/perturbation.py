@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from tsfm.errors import ConfigError
-from tsfm.shapes import Bool, Int, ndarray
+from tsfm.shapes import Bool, Float64, Int, ndarray
 
 Perturbation = Literal["grow", "shrink", "flip", "resample", "gaps", "shorten", "vanish", "appear"]
 PERTURBATIONS: tuple[Perturbation, ...] = get_args(Perturbation)
@@ -166,50 +166,63 @@ def _changed(
     for kind, size in (("grow", LARGE), ("shrink", -LARGE)):
         drift = np.where(met.get(kind, False), size, drift)
     ways = _Ways(
-        item=pl.Series("_item", rows.item),
-        source=pl.Series(rows.order[rows.start + drawn]),
-        factor=pl.Series(np.exp(drift + generator.normal(0, JITTER, len(future)))),
+        rows=rows,
+        met=met,
+        source=rows.order[rows.start + drawn],
+        factor=np.exp(drift + generator.normal(0, JITTER, len(future))),
     )
-    result = future
+    others = []
     for name in columns:
-        is_number = frame[name].dtype.is_float() or frame[name].dtype.is_integer()
-        lowest: Any = frame[name].min() if is_number else None
-        column = future[name]
-        for kind in ("flip", "resample"):
-            if kind in met and met[kind].any():
-                other = ways.other(kind, column, is_signed=lowest is not None and lowest < 0)
-                column = other.zip_with(pl.Series(met[kind]), column)
-        if is_number and ("grow" in met or "shrink" in met):
-            column = _as(column, column.cast(pl.Float64) * ways.factor)
-        result = result.with_columns(column.alias(name))
-    return result
+        if frame[name].dtype.is_float() or frame[name].dtype.is_integer():
+            lowest: Any = frame[name].min()
+            is_signed = lowest is not None and lowest < 0
+            others.append(ways.other_numbers(future[name], is_signed=is_signed))
+        else:
+            others.append(ways.other_values(future[name]))
+    return future.with_columns(others)
 
 
 @dataclass(frozen=True)
 class _Ways:
-    """How the values of every row change: by which factor, and to those of which row."""
+    """How the values of every row change: to those of which row, and by which factor."""
 
-    item: pl.Series
-    source: pl.Series
-    factor: pl.Series
+    rows: _Rows
+    met: Mapping[str, Bool[ndarray, " row"]]
+    source: Int[ndarray, " row"]
+    factor: Float64[ndarray, " row"]
 
-    def other(self, kind: str, column: pl.Series, *, is_signed: bool) -> pl.Series:
-        """Return other values for all rows; the same where a type knows no such change."""
-        is_number = column.dtype.is_float() or column.dtype.is_integer()
-        if kind == "resample":
-            return column.gather(self.source)
-        if kind == "flip" and column.dtype == pl.Boolean:
-            return ~column
-        return _flipped(column, self.item, is_signed=is_signed) if is_number else column
+    def other_numbers(self, column: pl.Series, *, is_signed: bool) -> pl.Series:
+        """Return numbers of the same type, missing ones as they were missing."""
+        values = column.cast(pl.Float64).to_numpy()
+        if "flip" in self.met:
+            values = np.where(self.met["flip"], self._flipped(values, is_signed=is_signed), values)
+        if "resample" in self.met:
+            values = np.where(self.met["resample"], values[self.source], values)
+        if "grow" in self.met or "shrink" in self.met:
+            values = values * self.factor
+        other = pl.Series(column.name, values)
+        return _as(column, other.fill_nan(None) if column.null_count() else other)
 
+    def other_values(self, column: pl.Series) -> pl.Series:
+        """Return truths turned round, and anything in another order."""
+        if "flip" in self.met and column.dtype == pl.Boolean:
+            column = (~column).zip_with(pl.Series(self.met["flip"]), column)
+        if "resample" in self.met:
+            column = column.gather(self.source).zip_with(pl.Series(self.met["resample"]), column)
+        return column
 
-def _flipped(column: pl.Series, item: pl.Series, *, is_signed: bool) -> pl.Series:
-    if is_signed:
-        return _as(column, -column.cast(pl.Float64))
-    value = pl.col("_value")
-    mirrored = value.min().over("_item") + value.max().over("_item") - value
-    frame = pl.DataFrame([column.cast(pl.Float64).alias("_value"), item])
-    return _as(column, frame.select(mirrored).to_series())
+    def _flipped(
+        self, values: Float64[ndarray, " row"], *, is_signed: bool
+    ) -> Float64[ndarray, " row"]:
+        if is_signed:
+            return -values
+        ordered, starts = values[self.rows.order], np.unique(self.rows.start)
+        low, high = (
+            reduce.reduceat(ordered, starts)[self.rows.item] for reduce in (np.fmin, np.fmax)
+        )
+        with np.errstate(invalid="ignore"):  # infinities
+            mirrored: Float64[ndarray, " row"] = low + high - values
+        return mirrored
 
 
 def _as(column: pl.Series, values: pl.Series) -> pl.Series:
