@@ -1,6 +1,5 @@
 """What is logged is served by somebody else: it must be the same model, without pickle."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +28,6 @@ def frame() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def forecaster() -> Forecaster:
     return Forecaster.from_pretrained("tsfm-small")
-
-
-@pytest.fixture
-def store(tracking_uri: str) -> Iterator[str]:
-    """The tests' own store as MLflow's, and afterwards as it was."""
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(tracking_uri)
-    yield tracking_uri
-    mlflow.set_tracking_uri(before)
 
 
 def test_a_saved_forecaster_is_the_same_and_has_no_pickle(
@@ -71,19 +61,19 @@ def test_pyfunc_predicts_with_parameters_and_with_their_defaults(
 
 
 def test_a_registered_model_is_found_by_its_alias(
-    forecaster: Forecaster, frame: pd.DataFrame, store: str
+    forecaster: Forecaster, frame: pd.DataFrame, tracking_uri: str
 ) -> None:
-    info = flavor.log_model(forecaster, name="model", registered_model_name="loads")
-    client = mlflow.MlflowClient(store)
-    client.set_registered_model_alias("loads", "champion", info.registered_model_version)
+    info = flavor.log_model(forecaster, name="model", registered_model_name="flavored")
+    client = mlflow.MlflowClient(tracking_uri)
+    client.set_registered_model_alias("flavored", "champion", info.registered_model_version)
     expected = forecaster.predict(frame, prediction_length=4)
     asked = {"prediction_length": 4}
-    served = mlflow.pyfunc.load_model("models:/loads@champion")
+    served = mlflow.pyfunc.load_model("models:/flavored@champion")
     pd.testing.assert_frame_equal(served.predict(frame, params=asked), expected)
     for loaded in (
-        flavor.load_model("models:/loads@champion"),
+        flavor.load_model("models:/flavored@champion"),
         flavor.load_model(info.model_uri),
-        Forecaster.from_pretrained("models:/loads@champion"),
+        Forecaster.from_pretrained("models:/flavored@champion"),
     ):
         pd.testing.assert_frame_equal(loaded.predict(frame, prediction_length=4), expected)
 
@@ -101,7 +91,7 @@ def test_other_kinds_keep_their_class(frame: pd.DataFrame, tmp_path: Path) -> No
     assert served.predict(samples).tolist() == classifier.predict(samples).tolist()
 
 
-def test_what_is_no_model_of_ours_is_refused(store: str, tmp_path: Path) -> None:
+def test_what_is_no_model_of_ours_is_refused(tracking_uri: str, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match=r"model must be one of .*'Forecaster'.* got dict"):
         flavor.save_model({}, tmp_path / "none")
     with pytest.raises(CheckpointError, match=r"got 'models:/absent@champion'.*correct"):
@@ -109,16 +99,15 @@ def test_what_is_no_model_of_ours_is_refused(store: str, tmp_path: Path) -> None
 
 
 def test_autolog_records_fine_tuning_until_it_is_disabled(
-    forecaster: Forecaster, frame: pd.DataFrame, store: str, monkeypatch: pytest.MonkeyPatch
+    forecaster: Forecaster, frame: pd.DataFrame, tracking_uri: str
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     flavor.autolog(experiment="autologged")
     try:
         forecaster.finetune(frame, mode="head", steps=2)
     finally:
         flavor.autolog(disable=True)
     assert isinstance(default_tracker(), NoTracker)
-    client = mlflow.MlflowClient(store)
+    client = mlflow.MlflowClient(tracking_uri)
     experiment = client.get_experiment_by_name("autologged")
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FINISHED"
