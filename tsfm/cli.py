@@ -5,19 +5,16 @@ slow is imported by the verb that needs it.
 """
 
 import os
-import sys
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, Parameter
 
 from tsfm import __version__
-from tsfm.errors import TsfmError
-
-DONE, WRONG, USAGE, PARTIAL, INTERRUPTED = 0, 1, 2, 3, 130
+from tsfm.cli_files import Inputs, detect, forecast, impute
+from tsfm.outcome import exit_code, own_warnings
 
 app = App(
     name="tsfm",
@@ -25,188 +22,26 @@ app = App(
     version=__version__,
     suppress_keyboard_interrupt=False,
 )
+for verb in (forecast, impute, detect):
+    app.command(verb)
 data = App(name="data", help="Data sets: cards, files, and the pool that pre-training reads.")
 app.command(data)
 audit = App(name="audit", help="Audits: a recipe for look-ahead, the training data for overlap.")
 app.command(audit)
 
 
-def _numbers(_: Any, tokens: Sequence[Any]) -> tuple[float, ...]:
-    return tuple(float(part) for part in tokens[0].value.split(","))
-
-
-Inputs = Annotated[list[str], Parameter(name="INPUT", negative=())]
-Levels = Annotated[tuple[float, ...], Parameter(converter=_numbers, n_tokens=1, negative=())]
 Flag = Annotated[bool, Parameter(negative=())]
 Overrides = Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative=())]
 
 
-@app.command
-def forecast(
-    inputs: Inputs,
-    /,
-    *,
-    prediction_length: int,
-    output: Path | None = None,
-    quantiles: Levels = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
-    model: str = "tsfm-small",
-    calendar: str | None = None,
-    plot: Path | None = None,
-    id_column: str = "item_id",
-    timestamp_column: str = "timestamp",
-    target: str = "target",
-    freq: str | None = None,
+def _on_recipe(
+    job: str, recipe: str, overrides: list[str] | None, **options: Any
 ) -> dict[str, Any]:
-    """Forecast every series of files, folders or globs of CSV or Parquet.
+    """Read a recipe, and only then import what runs it."""
+    from tsfm.config import load_recipe
 
-    Parameters
-    ----------
-    inputs
-        Files, folders or globs, CSV or Parquet, in long form.
-    prediction_length
-        Steps to forecast.
-    output
-        Parquet or CSV file for the forecasts; without it they are printed.
-    quantiles
-        Levels between 0 and 1, with commas between them.
-    model
-        Bundled name, folder, or models:/name@alias.
-    calendar
-        Exchange code such as XNYS: future stamps are real sessions.
-    plot
-        HTML file for a plot.
-    id_column
-        Column that tells the series apart.
-    timestamp_column
-        Column of stamps.
-    target
-        Column to forecast, or several with commas between them.
-    freq
-        pandas alias; inferred when absent.
-    """
-    from tsfm.jobs import forecast as job
-
-    return job.run(
-        inputs,
-        prediction_length=prediction_length,
-        output=output,
-        quantile_levels=quantiles,
-        model=model,
-        calendar=calendar,
-        plot=plot,
-        id_column=id_column,
-        timestamp_column=timestamp_column,
-        target=target.split(",") if "," in target else target,
-        freq=freq,
-    )
-
-
-@app.command
-def impute(
-    inputs: Inputs,
-    /,
-    *,
-    output: Path,
-    mode: str = "two-sided",
-    max_gap: int | None = None,
-    model: str | None = None,
-    quantiles: Levels = (),
-    id_column: str = "item_id",
-    timestamp_column: str = "timestamp",
-    target: str = "target",
-    freq: str | None = None,
-    calendar: str | None = None,
-) -> dict[str, Any]:
-    """Fill the gaps of every series of files, folders or globs of CSV or Parquet.
-
-    Parameters
-    ----------
-    inputs
-        Files, folders or globs, CSV or Parquet, in long form.
-    output
-        Folder; every file is written there under its own name.
-    mode
-        two-sided, or causal: nothing after a step has a say in what is filled there.
-    max_gap
-        Longest gap, in steps, that is filled; longer ones stay missing.
-    model
-        Bundled name, folder, or models:/name@alias; by default the bundled one of the mode.
-    quantiles
-        Levels between 0 and 1, with commas between them, for which columns are added.
-    id_column
-        Column that tells the series apart.
-    timestamp_column
-        Column of stamps.
-    target
-        Column to fill, or several with commas between them.
-    freq
-        pandas alias; inferred when absent.
-    calendar
-        Exchange code such as XNYS: stamps are its sessions.
-    """
-    from tsfm.jobs import impute as job
-
-    return job.run(
-        inputs,
-        output=output,
-        mode=mode,
-        max_gap=max_gap,
-        model=model,
-        quantile_levels=quantiles,
-        id_column=id_column,
-        timestamp_column=timestamp_column,
-        target=target.split(",") if "," in target else target,
-        freq=freq,
-        calendar=calendar,
-    )
-
-
-@app.command
-def detect(
-    inputs: Inputs,
-    /,
-    *,
-    output: Path,
-    model: str = "tsfm-small",
-    id_column: str = "item_id",
-    timestamp_column: str = "timestamp",
-    target: str = "target",
-    freq: str | None = None,
-    calendar: str | None = None,
-) -> dict[str, Any]:
-    """Score how surprising every row of files, folders or globs of CSV or Parquet is.
-
-    Parameters
-    ----------
-    inputs
-        Files, folders or globs, CSV or Parquet, in long form.
-    output
-        Folder; every file is written there under its own name.
-    model
-        Bundled name, folder, or models:/name@alias; a saved detector flags rows too.
-    id_column
-        Column that tells the series apart.
-    timestamp_column
-        Column of stamps.
-    target
-        Column to score, or several with commas between them.
-    freq
-        pandas alias; inferred when absent.
-    calendar
-        Exchange code such as XNYS: stamps are its sessions.
-    """
-    from tsfm.jobs import detect as job
-
-    return job.run(
-        inputs,
-        output=output,
-        model=model,
-        id_column=id_column,
-        timestamp_column=timestamp_column,
-        target=target.split(",") if "," in target else target,
-        freq=freq,
-        calendar=calendar,
-    )
+    loaded = load_recipe(recipe, overrides or ())
+    return import_module(f"tsfm.jobs.{job}").run(loaded, **options)
 
 
 @app.command
@@ -220,12 +55,7 @@ def pretrain(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
     overrides
         Assignments section.key=value.
     """
-    from tsfm.config import load_recipe
-
-    loaded = load_recipe(recipe, overrides or ())
-    from tsfm.jobs import pretrain as job
-
-    return job.run(loaded)
+    return _on_recipe("pretrain", recipe, overrides)
 
 
 @app.command
@@ -239,12 +69,7 @@ def finetune(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
     overrides
         Assignments section.key=value.
     """
-    from tsfm.config import load_recipe
-
-    loaded = load_recipe(recipe, overrides or ())
-    from tsfm.jobs import finetune as job
-
-    return job.run(loaded)
+    return _on_recipe("finetune", recipe, overrides)
 
 
 @app.command
@@ -258,12 +83,7 @@ def evaluate(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
     overrides
         Assignments section.key=value.
     """
-    from tsfm.config import load_recipe
-
-    loaded = load_recipe(recipe, overrides or ())
-    from tsfm.jobs import evaluate as job
-
-    return job.run(loaded)
+    return _on_recipe("evaluate", recipe, overrides)
 
 
 @app.command
@@ -277,12 +97,7 @@ def backtest(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
     overrides
         Assignments section.key=value.
     """
-    from tsfm.config import load_recipe
-
-    loaded = load_recipe(recipe, overrides or ())
-    from tsfm.jobs import backtest as job
-
-    return job.run(loaded)
+    return _on_recipe("backtest", recipe, overrides)
 
 
 @audit.default
@@ -300,12 +115,7 @@ def audit_recipe(
     overrides
         Assignments section.key=value.
     """
-    from tsfm.config import load_recipe
-
-    loaded = load_recipe(recipe, overrides or ())
-    from tsfm.jobs import audit as job
-
-    return job.run(loaded, strict=strict)
+    return _on_recipe("audit", recipe, overrides, strict=strict)
 
 
 @audit.command
@@ -373,56 +183,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Waiting threads must sleep, or two of them fight for one core; torch reads this at import.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    with _own_warnings():
-        return _code(lambda: _run(arguments))
+    with own_warnings():
+        return exit_code(lambda: _run(arguments))
 
 
-def _run(arguments: Sequence[str] | None) -> int:
-    report = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-    if report is None:  # help and version
-        return DONE
-    if report.get("message"):
-        print(report["message"])
-    if report.get("wrong"):
-        _say(f"error: {report['wrong']}")
-        return WRONG
-    for problem in report.get("failed", ()):
-        _say(f"failed: {problem}")
-    return PARTIAL if report.get("failed") else DONE
-
-
-def _code(run: Callable[[], int]) -> int:
-    """Turn what went wrong into one line and an exit code."""
-    try:
-        code = run()
-        sys.stdout.flush()
-    except CycloptsError as error:
-        _say(f"{error}; see tsfm --help")
-        return USAGE
-    except BrokenPipeError:
-        # The reader left, as `head` does; a closed pipe must not be flushed at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return WRONG
-    except (TsfmError, OSError) as error:
-        _say(f"error: {error}")
-        return WRONG
-    except KeyboardInterrupt:
-        _say("interrupted")
-        return INTERRUPTED
-    return code
-
-
-def _say(text: str) -> None:
-    one_line = "; ".join(line.strip() for line in text.splitlines() if line.strip())
-    print(f"tsfm: {one_line}", file=sys.stderr)
-
-
-@contextmanager
-def _own_warnings() -> Iterator[None]:
-    """Show this package's warnings as a line each, and hide those meant for its developers."""
-    with warnings.catch_warnings():
-        if not sys.warnoptions:
-            warnings.simplefilter("ignore")
-            warnings.filterwarnings("default", module=r"tsfm(\.|$)")
-        warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
-        yield
+def _run(arguments: Sequence[str] | None) -> dict[str, Any] | None:
+    return app(arguments, exit_on_error=False, print_error=False, result_action="return_value")

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 from tsfm import __version__
 from tsfm.errors import CheckpointError, UnsupportedError
 from tsfm.mlflow_tracker import DEFAULT_URI, MlflowTracker, import_mlflow
+from tsfm.tasks.forecast import DECILES
 from tsfm.tracking import NoTracker, set_default_tracker
 
 FLAVOR = "tsfm"
 KIND_FILE = "kind.json"
-DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 class Kind(NamedTuple):
@@ -113,6 +113,8 @@ def log_model(
     metadata: dict[str, Any] | None = None,
 ) -> Any:
     """Log a model to the active run, or to a new one; see `save_model`.
+
+    Where no address was set, MLflow's becomes ``sqlite:///mlflow.db``, as for every run of ours.
 
     Parameters
     ----------

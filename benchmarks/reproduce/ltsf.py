@@ -24,7 +24,7 @@ from tsfm.series.ltsf_set import LtsfSet, read_ltsf_set
 from tsfm.series.pool import SingleSeriesPool
 from tsfm.series.pool_builder import save_pool
 
-SPLITS = {"ETTh1": (8640, 2880, 2880), "ETTm1": (34560, 11520, 11520)}
+SPLITS = load_recipe("ltsf").sections["evaluate"]["splits"]
 SETS = ("ETTh1", "exchange_rate", "ETTm1", "weather_jena_2020")
 MEAN = "mean of the four sets"
 MODELS = ("timer", "gpht")

@@ -1,21 +1,15 @@
 """Score files: every one is read, scored and written under its own name; `report.json` last."""
 
-import json
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import DataError
-from tsfm.jobs.places import output_places
-from tsfm.mlflow_tracker import TrackingConfig, make_tracker
+from tsfm.jobs.file_by_file import REPORT_FILE, n_files, run_file_by_file
 from tsfm.series.files import read_input, write_output
 from tsfm.tasks.detect import FLAG, SCORE, Detector
-from tsfm.tracking import Tracker, recorded
-
-REPORT_FILE = "report.json"
+from tsfm.tracking import Tracker
 
 
 def run(
@@ -54,8 +48,6 @@ def run(
     DataError
         When no file can be scored.
     """
-    started = time.perf_counter()
-    places = output_places(inputs, Path(output))
     detector = Detector.from_pretrained(model)
     columns: dict[str, Any] = {
         "id_column": id_column,
@@ -65,34 +57,16 @@ def run(
         "calendar": calendar,
     }
     threshold = None if detector.threshold is None else asdict(detector.threshold)
-    facts = {"model": model, "threshold": threshold, **columns}
-    file = Path(output) / REPORT_FILE
-    file.unlink(missing_ok=True)
-    done, failed = [], []
-    with recorded(tracker or make_tracker(TrackingConfig()), "detect", facts) as tracker:
-        for source, place in places.items():
-            try:
-                done.append(_score(detector, source, place, columns))
-            except DataError as error:
-                failed.append(error)
-        if not done:
-            raise failed[0]
-        report = {
-            **facts,
-            "output": str(output),
-            "files": done,
-            "rows": sum(one["rows"] for one in done),
-            "failed": [str(error) for error in failed],
-            "seconds": round(time.perf_counter() - started, 3),
-            "commit": commit(),
-            "versions": versions(),
-            "peak_memory_mb": peak_memory_mb(),
-        }
-        text = json.dumps(report, indent=2, ensure_ascii=False)
-        file.write_text(text + "\n", encoding="utf-8")
-        tracker.log(0, {name: float(report[name]) for name in ("rows", "seconds")})
-        tracker.artifact(file)
-    return {**report, "message": _message(report, file)}
+    report = run_file_by_file(
+        "detect",
+        inputs,
+        Path(output),
+        facts={"model": model, "threshold": threshold, **columns},
+        do=lambda source, place: _score(detector, source, place, columns),
+        totals=lambda done: {"rows": sum(one["rows"] for one in done)},
+        tracker=tracker,
+    )
+    return {**report, "message": _message(report)}
 
 
 def _score(
@@ -115,12 +89,11 @@ def _score(
     }
 
 
-def _message(report: dict[str, Any], file: Path) -> str:
-    n_files = len(report["files"])
+def _message(report: dict[str, Any]) -> str:
     scored = sum(one["scored"] for one in report["files"])
     flagged = [one["flagged"] for one in report["files"] if one["flagged"] is not None]
     flags = f", {sum(flagged)} flagged" if flagged else ""
     return (
-        f"{scored} of {report['rows']} rows of {n_files} file{'' if n_files == 1 else 's'} "
-        f"scored{flags}, report in {file}"
+        f"{scored} of {report['rows']} rows of {n_files(report)} scored{flags}, "
+        f"report in {report['output']}/{REPORT_FILE}"
     )

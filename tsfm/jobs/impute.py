@@ -1,24 +1,18 @@
 """Impute files: every one is read, filled and written under its own name; `report.json` last."""
 
-import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import DataError
-from tsfm.jobs.places import output_places
-from tsfm.mlflow_tracker import TrackingConfig, make_tracker
+from tsfm.jobs.file_by_file import REPORT_FILE, n_files, run_file_by_file
 from tsfm.series.files import read_input, write_output
 from tsfm.tasks.impute import Imputer
 from tsfm.tasks.impute_arrays import bundled_for
 from tsfm.tasks.impute_frame import describe_left, read_rows
-from tsfm.tracking import Tracker, recorded
-
-REPORT_FILE = "report.json"
+from tsfm.tracking import Tracker
 
 
 def run(
@@ -59,10 +53,9 @@ def run(
         When no file can be imputed, two would be written to one place, or an input would be
         overwritten.
     """
-    started = time.perf_counter()
     mode = mode.replace("-", "_")
-    places = output_places(inputs, Path(output))
-    imputer = Imputer.from_pretrained(model or bundled_for(mode))
+    name = model or bundled_for(mode)
+    imputer = Imputer.from_pretrained(name)
     columns: dict[str, Any] = {
         "id_column": id_column,
         "timestamp_column": timestamp_column,
@@ -71,35 +64,19 @@ def run(
         "calendar": calendar,
     }
     options = {"mode": mode, "max_gap": max_gap, "quantile_levels": list(quantile_levels)}
-    facts = {"model": model or bundled_for(mode), **options, **columns}
-    file = Path(output) / REPORT_FILE
-    file.unlink(missing_ok=True)
-    done, failed = [], []
-    with recorded(tracker or make_tracker(TrackingConfig()), "impute", facts) as tracker:
-        for source, place in places.items():
-            try:
-                done.append(_impute(imputer, source, place, columns, options))
-            except DataError as error:
-                failed.append(error)
-        if not done:
-            raise failed[0]
-        report = {
-            **facts,
-            "output": str(output),
-            "files": done,
+    report = run_file_by_file(
+        "impute",
+        inputs,
+        Path(output),
+        facts={"model": name, **options, **columns},
+        do=lambda source, place: _impute(imputer, source, place, columns, options),
+        totals=lambda done: {
             "rows": sum(one["rows"] for one in done),
             "filled": sum(sum(one["filled"].values()) for one in done),
-            "failed": [str(error) for error in failed],
-            "seconds": round(time.perf_counter() - started, 3),
-            "commit": commit(),
-            "versions": versions(),
-            "peak_memory_mb": peak_memory_mb(),
-        }
-        text = json.dumps(report, indent=2, ensure_ascii=False)
-        file.write_text(text + "\n", encoding="utf-8")
-        tracker.log(0, {name: float(report[name]) for name in ("rows", "filled", "seconds")})
-        tracker.artifact(file)
-    return {**report, "message": _message(report, file)}
+        },
+        tracker=tracker,
+    )
+    return {**report, "message": _message(report)}
 
 
 def _impute(
@@ -134,11 +111,10 @@ def _count(frame: pl.DataFrame, target: str) -> int:
     return int(frame[f"{target}_imputed"].sum())
 
 
-def _message(report: dict[str, Any], file: Path) -> str:
+def _message(report: dict[str, Any]) -> str:
     left = [f"{one['input']}: {one['message']}" for one in report["files"] if one["message"]]
-    n_files = len(report["files"])
     first = (
-        f"{report['filled']} values filled in {report['rows']} rows of {n_files} "
-        f"file{'' if n_files == 1 else 's'}, report in {file}"
+        f"{report['filled']} values filled in {report['rows']} rows of {n_files(report)}, "
+        f"report in {report['output']}/{REPORT_FILE}"
     )
     return "\n".join([first, *left])

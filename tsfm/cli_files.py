@@ -1,0 +1,184 @@
+"""The verbs that read a user's files: forecast, impute, detect."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+
+def _names(text: str) -> str | list[str]:
+    return text.split(",") if "," in text else text
+
+
+def _numbers(_: Any, tokens: Sequence[Any]) -> tuple[float, ...]:
+    return tuple(float(part) for part in tokens[0].value.split(","))
+
+
+Inputs = Annotated[list[str], Parameter(name="INPUT", negative=())]
+Levels = Annotated[tuple[float, ...], Parameter(converter=_numbers, n_tokens=1, negative=())]
+
+
+def forecast(
+    inputs: Inputs,
+    /,
+    *,
+    prediction_length: int,
+    output: Path | None = None,
+    quantiles: Levels = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+    model: str = "tsfm-small",
+    calendar: str | None = None,
+    plot: Path | None = None,
+    id_column: str = "item_id",
+    timestamp_column: str = "timestamp",
+    target: str = "target",
+    freq: str | None = None,
+) -> dict[str, Any]:
+    """Forecast every series of files, folders or globs of CSV or Parquet.
+
+    Parameters
+    ----------
+    inputs
+        Files, folders or globs, CSV or Parquet, in long form.
+    prediction_length
+        Steps to forecast.
+    output
+        Parquet or CSV file for the forecasts; without it they are printed.
+    quantiles
+        Levels between 0 and 1, with commas between them.
+    model
+        Bundled name, folder, or models:/name@alias.
+    calendar
+        Exchange code such as XNYS: future stamps are real sessions.
+    plot
+        HTML file for a plot.
+    id_column
+        Column that tells the series apart.
+    timestamp_column
+        Column of stamps.
+    target
+        Column to forecast, or several with commas between them.
+    freq
+        pandas alias; inferred when absent.
+    """
+    from tsfm.jobs import forecast as job
+
+    return job.run(
+        inputs,
+        prediction_length=prediction_length,
+        output=output,
+        quantile_levels=quantiles,
+        model=model,
+        calendar=calendar,
+        plot=plot,
+        id_column=id_column,
+        timestamp_column=timestamp_column,
+        target=_names(target),
+        freq=freq,
+    )
+
+
+def impute(
+    inputs: Inputs,
+    /,
+    *,
+    output: Path,
+    mode: str = "two-sided",
+    max_gap: int | None = None,
+    model: str | None = None,
+    quantiles: Levels = (),
+    id_column: str = "item_id",
+    timestamp_column: str = "timestamp",
+    target: str = "target",
+    freq: str | None = None,
+    calendar: str | None = None,
+) -> dict[str, Any]:
+    """Fill the gaps of every series of files, folders or globs of CSV or Parquet.
+
+    Parameters
+    ----------
+    inputs
+        Files, folders or globs, CSV or Parquet, in long form.
+    output
+        Folder; every file is written there under its own name.
+    mode
+        two-sided, or causal: nothing after a step has a say in what is filled there.
+    max_gap
+        Longest gap, in steps, that is filled; longer ones stay missing.
+    model
+        Bundled name, folder, or models:/name@alias; by default the bundled one of the mode.
+    quantiles
+        Levels between 0 and 1, with commas between them, for which columns are added.
+    id_column
+        Column that tells the series apart.
+    timestamp_column
+        Column of stamps.
+    target
+        Column to fill, or several with commas between them.
+    freq
+        pandas alias; inferred when absent.
+    calendar
+        Exchange code such as XNYS: stamps are its sessions.
+    """
+    from tsfm.jobs import impute as job
+
+    return job.run(
+        inputs,
+        output=output,
+        mode=mode,
+        max_gap=max_gap,
+        model=model,
+        quantile_levels=quantiles,
+        id_column=id_column,
+        timestamp_column=timestamp_column,
+        target=_names(target),
+        freq=freq,
+        calendar=calendar,
+    )
+
+
+def detect(
+    inputs: Inputs,
+    /,
+    *,
+    output: Path,
+    model: str = "tsfm-small",
+    id_column: str = "item_id",
+    timestamp_column: str = "timestamp",
+    target: str = "target",
+    freq: str | None = None,
+    calendar: str | None = None,
+) -> dict[str, Any]:
+    """Score how surprising every row of files, folders or globs of CSV or Parquet is.
+
+    Parameters
+    ----------
+    inputs
+        Files, folders or globs, CSV or Parquet, in long form.
+    output
+        Folder; every file is written there under its own name.
+    model
+        Bundled name, folder, or models:/name@alias; a saved detector flags rows too.
+    id_column
+        Column that tells the series apart.
+    timestamp_column
+        Column of stamps.
+    target
+        Column to score, or several with commas between them.
+    freq
+        pandas alias; inferred when absent.
+    calendar
+        Exchange code such as XNYS: stamps are its sessions.
+    """
+    from tsfm.jobs import detect as job
+
+    return job.run(
+        inputs,
+        output=output,
+        model=model,
+        id_column=id_column,
+        timestamp_column=timestamp_column,
+        target=_names(target),
+        freq=freq,
+        calendar=calendar,
+    )

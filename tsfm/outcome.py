@@ -1,0 +1,64 @@
+"""What a verb leaves behind: its message, one line for whatever went wrong, an exit code."""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cyclopts import CycloptsError
+
+from tsfm.errors import TsfmError
+
+DONE, WRONG, USAGE, PARTIAL, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def exit_code(run: Callable[[], dict[str, Any] | None]) -> int:
+    """Run a verb, print what its report says, and return the exit code."""
+    try:
+        code = _shown(run())
+        sys.stdout.flush()
+    except CycloptsError as error:
+        _say(f"{error}; see tsfm --help")
+        return USAGE
+    except BrokenPipeError:
+        # The reader left, as `head` does; a closed pipe must not be flushed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return WRONG
+    except (TsfmError, OSError) as error:
+        _say(f"error: {error}")
+        return WRONG
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return INTERRUPTED
+    return code
+
+
+def _shown(report: dict[str, Any] | None) -> int:
+    if report is None:  # help and version
+        return DONE
+    if report.get("message"):
+        print(report["message"])
+    if report.get("wrong"):
+        _say(f"error: {report['wrong']}")
+        return WRONG
+    for problem in report.get("failed", ()):
+        _say(f"failed: {problem}")
+    return PARTIAL if report.get("failed") else DONE
+
+
+def _say(text: str) -> None:
+    one_line = "; ".join(line.strip() for line in text.splitlines() if line.strip())
+    print(f"tsfm: {one_line}", file=sys.stderr)
+
+
+@contextmanager
+def own_warnings() -> Iterator[None]:
+    """Show this package's warnings as a line each, and hide those meant for its developers."""
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("default", module=r"tsfm(\.|$)")
+        warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
+        yield
