@@ -163,7 +163,7 @@ def path(name: str, /) -> dict[str, Any]:
 
 
 @data.command
-def build(inputs: Inputs, /, *, output: Path) -> dict[str, Any]:
+def build(inputs: Inputs, /, *, output: Path, apart_from: str = "") -> dict[str, Any]:
     """Build a single-series pool from files, folders or globs of CSV or Parquet.
 
     Parameters
@@ -172,10 +172,13 @@ def build(inputs: Inputs, /, *, output: Path) -> dict[str, Any]:
         Every file becomes a data set of the pool, named as the file.
     output
         Folder for the pool; it must not exist yet.
+    apart_from
+        Cards or roles with commas between them, such as benchmark: series that have a window in
+        common with one of these sets are left out.
     """
     from tsfm.jobs import data as job
 
-    return job.build(inputs, output)
+    return job.build(inputs, output, apart_from=[one for one in apart_from.split(",") if one])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -56,7 +56,7 @@ FROZEN = {
     "data list": set(),
     "data verify": set(),
     "data path": {"name"},
-    "data build": {"inputs", "--output"},
+    "data build": {"inputs", "--output", "--apart-from"},
 }
 
 

@@ -175,6 +175,23 @@ def test_without_overlap_nothing_is_flagged(card_folder: Path, tmp_path: Path) -
     assert "No training set has more than 1% of a benchmark's windows, or" in report["message"]
 
 
+def test_a_pool_apart_from_benchmarks_has_no_series_of_theirs(
+    card_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build = ["data", "build", "leaky", "others", "--output", str(tmp_path / "pool")]
+    assert cli.main([*build, "--apart-from", "benchmark"]) == 0
+    assert SingleSeriesPool.open(tmp_path / "pool").item_ids == ("leaky0", "others0", "others1")
+    report = json.loads((tmp_path / "pool" / "report.json").read_text())
+    assert (report["dropped_shared"], report["apart_from"]) == (1, ["benchmark"])
+    found = audit_overlap.run(str(tmp_path / "pool"), output=tmp_path / "out")
+    assert found["pairs"] == []
+    apart = ["data", "build", "leaky", "--output", str(tmp_path / "two")]
+    assert cli.main([*apart, "--apart-from", "apart"]) == 0
+    assert len(SingleSeriesPool.open(tmp_path / "two")) == 2
+    assert cli.main([*apart[:-1], str(tmp_path / "three"), "--apart-from", "nowhere"]) == 1
+    assert "nowhere" in capsys.readouterr().err
+
+
 def test_without_files_there_is_nothing_to_compare(card_folder: Path, tmp_path: Path) -> None:
     for name in ("copied", "apart", "short"):
         (card_folder / name / f"{name}.parquet").unlink()

@@ -4,7 +4,7 @@ import json
 import logging
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,15 @@ from tsfm.errors import DataError
 from tsfm.jobs.audit_overlap_tables import render
 from tsfm.series.cards import DatasetCard, find_file, list_cards, load_card, require_file
 from tsfm.series.pool import SingleSeriesPool
-from tsfm.series.pool_sources import CHUNK_VALUES, PoolSource, SeriesChunk, series_chunks
+from tsfm.series.pool_builder import Shared
+from tsfm.series.pool_sources import (
+    CHUNK_VALUES,
+    ROLES,
+    PoolSource,
+    SeriesChunk,
+    series_chunks,
+)
+from tsfm.shapes import Bool, ndarray
 
 log = logging.getLogger(__name__)
 THRESHOLD = 0.01
@@ -101,6 +109,31 @@ def run(pool: str | None = None, *, output: str | Path = FOLDER) -> dict[str, An
     report["table"] = render(report)
     _write(Path(output), pairs, report)
     return {**report, "message": f"{report['table']}\nresults: {output}"}
+
+
+def shared_with(names: Sequence[str]) -> Shared:
+    """Return what says which series of a chunk have a window in common with some sets.
+
+    Parameters
+    ----------
+    names
+        Names of cards, or roles, whose cards with a file here are taken.
+
+    Raises
+    ------
+    DataError
+        When there is no such card, or its file is not here.
+    """
+    cards: list[DatasetCard] = []
+    for name in names:
+        cards += _present(name)[0] if name in ROLES else [load_card(name)]
+    index = _index(cards)
+
+    def shared(chunk: SeriesChunk) -> Bool[ndarray, " item"]:
+        _, series = index.find(chunk.values, chunk.offsets)
+        return np.isin(np.arange(len(chunk.item_ids)), series)
+
+    return shared
 
 
 def _present(role: str) -> tuple[list[DatasetCard], list[str]]:

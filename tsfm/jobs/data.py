@@ -8,18 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.jobs.audit_overlap import shared_with
 from tsfm.jobs.markdown import markdown_table
 from tsfm.series.cards import file_digest, find_file, list_cards, load_card, require_file
-from tsfm.series.pool_builder import build_pool
+from tsfm.series.pool_builder import COUNTS, build_pool
 
 log = logging.getLogger(__name__)
 
 REPORT_FILE = "report.json"
-COUNTS = ("series", "points", "missing", "dropped_constant", "dropped_missing")
 
 
 def build(
-    inputs: Sequence[str | Path], output: str | Path, *, train_share: float = 0.9
+    inputs: Sequence[str | Path],
+    output: str | Path,
+    *,
+    train_share: float = 0.9,
+    apart_from: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Build a single-series pool; its folder appears when it is whole, then ``report.json``.
 
@@ -32,6 +36,9 @@ def build(
         Folder for the pool; it must not exist yet.
     train_share
         Leading share of every series that training may use.
+    apart_from
+        Names of cards, or roles: a series that has a window in common with one of these sets, at
+        whatever level and scale, is left out (see `tsfm audit overlap`).
 
     Returns
     -------
@@ -40,13 +47,18 @@ def build(
     """
     started = time.perf_counter()
     index = build_pool(
-        inputs, output, train_share=train_share, progress=lambda name: log.info("reading %s", name)
+        inputs,
+        output,
+        train_share=train_share,
+        shared=shared_with(apart_from) if apart_from else None,
+        progress=lambda name: log.info("reading %s", name),
     )
     statistics = index["statistics"]
     totals = {key: sum(one[key] for one in statistics) for key in COUNTS}
     report = {
         "output": str(output),
         "inputs": [str(entry) for entry in inputs],
+        "apart_from": list(apart_from),
         **totals,
         "datasets": statistics,
         "sha256": index["sha256"],

@@ -23,7 +23,16 @@ from tsfm.series.pool import (
 from tsfm.series.pool_sources import PoolSource, SeriesChunk, find_sources, series_chunks
 from tsfm.shapes import Bool, Float64, Int, ndarray
 
-COUNTS = ("series", "points", "missing", "dropped_constant", "dropped_missing")
+COUNTS = (
+    "series",
+    "points",
+    "missing",
+    "dropped_constant",
+    "dropped_missing",
+    "dropped_shared",
+)
+# Chunk -> the series that must stay out of the pool.
+Shared = Callable[[SeriesChunk], Bool[ndarray, " item"]]
 
 
 class PoolWriter:
@@ -86,11 +95,12 @@ class PoolWriter:
         values: Float64[ndarray, " total_time"],
         offsets: Int[ndarray, " item_and_end"],
         item_ids: Sequence[str],
+        shared: Bool[ndarray, " item"] | None = None,
     ) -> None:
         """Append univariate series that lie end to end, NaN where missing.
 
         Series without a value, and those whose training part is constant, teach nothing: they are
-        dropped and counted.
+        dropped and counted, as are those that are `shared` with a set that must stay unseen.
         """
         entry = self.datasets[-1]
         lengths = np.diff(offsets)
@@ -99,6 +109,9 @@ class PoolWriter:
         varies, is_missing = _varies(values, offsets, train_lengths)
         entry["dropped_missing"] += int(is_missing.sum())
         entry["dropped_constant"] += int((~varies & ~is_missing).sum())
+        if shared is not None:
+            entry["dropped_shared"] += int((varies & shared).sum())
+            varies &= ~shared
         if not varies.any():
             return
         kept = np.concatenate([[0], np.cumsum(lengths[varies])])
@@ -139,6 +152,7 @@ def build_pool(
     output: str | Path,
     *,
     train_share: float = 0.9,
+    shared: Shared | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Build the pool folder `output` and return its index.
@@ -149,6 +163,8 @@ def build_pool(
         See `find_sources`.
     train_share
         Leading share of every series that training may use, and that its scale is fitted on.
+    shared
+        Chunk -> the series that a set which must stay unseen has too; they are left out.
     progress
         Called with the name of a data set before it is read.
 
@@ -162,21 +178,22 @@ def build_pool(
         for source in sources:
             if progress:
                 progress(source.name)
-            _append_source(writer, source)
+            _append_source(writer, source, shared)
     index: dict[str, Any] = json.loads((Path(output) / INDEX_FILE).read_text())
     return index
 
 
-def _append_source(writer: PoolWriter, source: PoolSource) -> None:
+def _append_source(writer: PoolWriter, source: PoolSource, shared: Shared | None) -> None:
     writer.start_dataset(source.name, file=source.file.name)
     chunk: SeriesChunk | None = None
     for chunk in series_chunks(source, writer.scratch):
-        writer.append(*chunk)
+        writer.append(*chunk, shared=shared(chunk) if shared else None)
     entry = writer.datasets[-1]
     if not entry["series"]:
         raise DataError(
             f"{source.file} must have a series that varies, got "
-            f"{entry['dropped_constant']} constant and {entry['dropped_missing']} without values; "
+            f"{entry['dropped_constant']} constant, {entry['dropped_missing']} without values and "
+            f"{entry['dropped_shared']} that a set to stay apart from has too; "
             "leave it out"
         )
 

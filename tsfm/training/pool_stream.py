@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 from tsfm.series.pool import SingleSeriesPool, read_index
 from tsfm.series.windows import WindowArrays, WindowBatch, WindowSampler
 from tsfm.synthetic import augment
-from tsfm.synthetic.mixture import SyntheticMixture
+from tsfm.synthetic.mixture import SHARES, SyntheticMixture
 from tsfm.training.stream import STREAMS, DataInput
 
 # Steps of a synthetic row, of which windows are crops; and rows drawn at once.
@@ -40,6 +40,8 @@ class PoolStreamConfig:
         Share of the windows that come from the pool.
     temperature, series_exponent, factors
         See `WindowSampler`.
+    synthetic_shares
+        Weights of families of the prior that differ from its own; see `SyntheticMixture`.
     bank_rows, refresh_every
         Synthetic rows kept, and after how many batches 128 of them are drawn anew.
     down_sampled_share, most_down_sampled
@@ -58,6 +60,7 @@ class PoolStreamConfig:
     temperature: float = 0.4
     series_exponent: float = 0.5
     factors: Mapping[str, float] = field(default_factory=dict)
+    synthetic_shares: Mapping[str, float] = field(default_factory=dict)
     bank_rows: int = 6144
     refresh_every: int = 8
     down_sampled_share: float = 0.4
@@ -101,7 +104,10 @@ class PoolStream:
             mixture = (config.temperature, config.series_exponent, config.factors)
             self._sampler = WindowSampler(pool, *mixture)
             self._validation_sampler = WindowSampler(pool, *mixture, part="validation")
-        self._mixture = SyntheticMixture(length=max(config.window_lengths) + 256)
+        self._mixture = SyntheticMixture(
+            length=max(config.window_lengths) + 256,
+            shares={**SHARES, **config.synthetic_shares},
+        )
         n_chunks = max(1, config.bank_rows // ROWS_AT_ONCE) if self.synthetic_share else 0
         self._chunk_numbers = [-1] * n_chunks
         self._bank = np.zeros((n_chunks * ROWS_AT_ONCE, self._mixture.length), np.float32)

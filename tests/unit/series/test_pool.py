@@ -201,7 +201,7 @@ def test_an_existing_pool_is_not_overwritten(tmp_path) -> None:
         ({"item_id": ["a"], "x": ["text"]}, "toy.parquet must have the columns of numbers"),
         ({"item_id": ["a", None], "x": [1, 2]}, "item_id of .* got 1 rows without"),
         ({"timestamp": [1, 1, 2], "x": [1, 2, 3]}, "an item_id column .* got 1 repeated stamps"),
-        ({"item_id": ["a"], "x": [1]}, "a series that varies, got 1 constant and 0 without"),
+        ({"item_id": ["a"], "x": [1]}, "a series that varies, got 1 constant, 0 without"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused(tmp_path, frame, problem) -> None:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from tsfm.errors import ConfigError
 from tsfm.series.pool import SingleSeriesPool
+from tsfm.synthetic.mixture import SHARES
 from tsfm.training.pool_stream import PoolStream, PoolStreamConfig
 from tsfm.training.stream import BatchStream
 
@@ -74,3 +76,12 @@ def test_a_stream_says_what_it_reads(config: PoolStreamConfig) -> None:
     assert stream.synthetic_share == 0.5
     alone = PoolStream(PoolStreamConfig(bank_rows=128), seed=0)
     assert (alone.trained_on, alone.inputs, alone.synthetic_share) == ((), (), 1.0)
+
+
+def test_families_of_the_prior_can_weigh_more_or_nothing() -> None:
+    nothing = {name: 0.0 for name in SHARES if name != "counts"}
+    config = PoolStreamConfig(bank_rows=128, synthetic_shares=nothing)
+    drawn = PoolStream(config, seed=0)._mixture.sample(32, np.random.default_rng(0))
+    assert (drawn == drawn.round()).all()
+    with pytest.raises(ConfigError, match="shares must name"):
+        PoolStream(PoolStreamConfig(synthetic_shares={"waves": 1.0}), seed=0)
