@@ -6,7 +6,8 @@ It has a client and a run id of its own: no global active run, no autolog, no ch
 import os
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -108,7 +109,8 @@ class MlflowTracker:
         if not answers(self.uri):
             raise ConfigError(_unreachable(self.uri, "nothing listens there"))
         try:
-            self._client = client_class(tracking_uri=self.uri)
+            with _alone_with(self.uri):
+                self._client = client_class(tracking_uri=self.uri)
             if self.run_id is None:
                 self._open(name, config)
             else:
@@ -152,10 +154,7 @@ class MlflowTracker:
     def _open(self, name: str, config: dict[str, Any]) -> None:
         from mlflow.entities import Param
 
-        found = self._client.get_experiment_by_name(self._experiment)
-        experiment = (
-            found.experiment_id if found else self._client.create_experiment(self._experiment)
-        )
+        experiment = self._experiment_id()
         tags = _tags() | ({"mlflow.parentRunId": self._parent} if self._parent else {})
         run = self._client.create_run(experiment, run_name=name, tags=tags)
         self.run_id = run.info.run_id
@@ -163,6 +162,18 @@ class MlflowTracker:
         for start in range(0, len(params), PARAMS_PER_REQUEST):
             part = params[start : start + PARAMS_PER_REQUEST]
             self._client.log_batch(self.run_id, params=part)
+
+    def _experiment_id(self) -> str:
+        """Find the experiment, or make it; another process may make it in between."""
+        found = self._client.get_experiment_by_name(self._experiment)
+        if found is None:
+            try:
+                return self._client.create_experiment(self._experiment)
+            except Exception:
+                found = self._client.get_experiment_by_name(self._experiment)
+                if found is None:
+                    raise
+        return found.experiment_id
 
     def _usage(self) -> dict[str, float]:
         """Load and memory of this process since the last request."""
@@ -230,6 +241,29 @@ def _tags() -> dict[str, str]:
     tags = {f"version.{package}": version for package, version in versions().items()}
     at = commit()
     return tags | ({"mlflow.source.git.commit": at} if at else {})
+
+
+@contextmanager
+def _alone_with(uri: str) -> Iterator[None]:
+    """Let no other process open a SQLite file meanwhile: who opens a new one makes its tables.
+
+    The lock is on the folder, so that no file is left behind. Where there are no such locks, as on
+    Windows, nothing is held.
+    """
+    path = uri.removeprefix("sqlite:///")
+    if os.name == "nt" or path == uri or path in ("", ":memory:"):
+        yield
+        return
+    from fcntl import LOCK_EX, flock
+
+    folder = Path(path).absolute().parent
+    folder.mkdir(parents=True, exist_ok=True)  # as MLflow would
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        flock(descriptor, LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)  # and the lock is gone
 
 
 def answers(uri: str) -> bool:

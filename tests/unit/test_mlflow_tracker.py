@@ -1,6 +1,9 @@
 """What a run did must be found again in the store, and a store in trouble must not end a run."""
 
 import os
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -80,6 +83,81 @@ def test_a_run_that_was_stopped_goes_on_in_the_store(tracking_uri: str) -> None:
     client = import_mlflow().MlflowClient(tracking_uri)
     assert client.get_run(first.run_id).info.status == "FINISHED"
     assert len(client.get_metric_history(first.run_id, "train/loss")) == 2
+
+
+def test_an_experiment_that_another_process_made_meanwhile_is_used(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client_class = import_mlflow().MlflowClient
+    made = client_class(tracking_uri).create_experiment("made meanwhile")
+    look_up, answers = client_class.get_experiment_by_name, iter([None])
+    monkeypatch.setattr(
+        client_class,
+        "get_experiment_by_name",
+        lambda client, name: next(answers, look_up(client, name)),
+    )
+    tracker = MlflowTracker(experiment="made meanwhile")
+    tracker.start("loser", {})
+    tracker.finish("FINISHED")
+    assert client_class(tracking_uri).get_run(tracker.run_id).info.experiment_id == made
+
+
+def test_a_sqlite_store_is_opened_by_one_process_at_a_time(tracking_uri: str) -> None:
+    fcntl = pytest.importorskip("fcntl", reason="there are no such locks on this system")
+    other = os.open(Path(tracking_uri.removeprefix("sqlite:///")).parent, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    tracker = MlflowTracker(experiment="waiting")
+    waiting = threading.Thread(target=tracker.start, args=("run", {}))
+    waiting.start()
+    waiting.join(timeout=0.5)
+    assert waiting.is_alive()
+    assert tracker.run_id is None
+    os.close(other)
+    waiting.join(timeout=60)
+    assert tracker.run_id is not None
+    tracker.finish("FINISHED")
+
+
+OPEN = """
+import sys
+from tsfm.mlflow_tracker import MlflowTracker, import_mlflow
+import_mlflow()
+import mlflow.store.tracking.sqlalchemy_store
+print("ready", flush=True)
+sys.stdin.readline()
+tracker = MlflowTracker(tracking_uri=sys.argv[1])
+tracker.start("run", {"a": 1})
+tracker.finish("FINISHED")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_may_open_a_new_store_at_the_same_moment(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/new/mlflow.db"
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, uri],
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in both:
+        _, complaint = process.communicate(timeout=120)
+        assert process.returncode == 0, complaint
+    client = import_mlflow().MlflowClient(uri)
+    (experiment,) = [one for one in client.search_experiments() if one.name == "tsfm"]
+    assert len(client.search_runs([experiment.experiment_id])) == 2
 
 
 def test_a_server_that_is_down_at_the_start_is_an_error_at_once() -> None:
