@@ -173,8 +173,8 @@ def build(inputs: Inputs, /, *, output: Path, apart_from: str = "") -> dict[str,
     output
         Folder for the pool; it must not exist yet.
     apart_from
-        Cards or roles with commas between them, such as benchmark: series that have a window in
-        common with one of these sets are left out.
+        Cards, roles or files with commas between them, such as benchmark: series that have a
+        window in common with one of these sets are left out.
     """
     from tsfm.jobs import data as job
 

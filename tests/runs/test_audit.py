@@ -188,6 +188,9 @@ def test_a_pool_apart_from_benchmarks_has_no_series_of_theirs(
     apart = ["data", "build", "leaky", "--output", str(tmp_path / "two")]
     assert cli.main([*apart, "--apart-from", "apart"]) == 0
     assert len(SingleSeriesPool.open(tmp_path / "two")) == 2
+    file = card_folder / "copied" / "copied.parquet"
+    assert cli.main([*apart[:-1], str(tmp_path / "one"), "--apart-from", f"apart,{file}"]) == 0
+    assert SingleSeriesPool.open(tmp_path / "one").item_ids == ("leaky0",)
     assert cli.main([*apart[:-1], str(tmp_path / "three"), "--apart-from", "nowhere"]) == 1
     assert "nowhere" in capsys.readouterr().err
 

@@ -24,6 +24,7 @@ from tsfm.series.pool_sources import (
     ROLES,
     PoolSource,
     SeriesChunk,
+    find_sources,
     series_chunks,
 )
 from tsfm.shapes import Bool, ndarray
@@ -111,23 +112,25 @@ def run(pool: str | None = None, *, output: str | Path = FOLDER) -> dict[str, An
     return {**report, "message": f"{report['table']}\nresults: {output}"}
 
 
-def shared_with(names: Sequence[str]) -> Shared:
+def shared_with(entries: Sequence[str]) -> Shared:
     """Return what says which series of a chunk have a window in common with some sets.
 
     Parameters
     ----------
-    names
-        Names of cards, or roles, whose cards with a file here are taken.
+    entries
+        Names of cards, roles, whose cards with a file here are taken, or files, folders and globs.
 
     Raises
     ------
     DataError
-        When there is no such card, or its file is not here.
+        When nothing is found there.
     """
-    cards: list[DatasetCard] = []
-    for name in names:
-        cards += _present(name)[0] if name in ROLES else [load_card(name)]
-    index = _index(cards)
+    builder = IndexBuilder()
+    for entry in entries:
+        found = map(_source, _present(entry)[0]) if entry in ROLES else find_sources([entry])
+        for source in found:
+            builder.add(source.name, _chunks(source))
+    index = builder.build()
 
     def shared(chunk: SeriesChunk) -> Bool[ndarray, " item"]:
         _, series = index.find(chunk.values, chunk.offsets)
@@ -149,11 +152,14 @@ def _present(role: str) -> tuple[list[DatasetCard], list[str]]:
 
 def _training() -> tuple[Iterator[tuple[str, Iterator[SeriesChunk]]], list[str]]:
     cards, missing = _present("pretrain")
-    return ((card.name, _chunks(card)) for card in cards), missing
+    return ((card.name, _chunks(_source(card))) for card in cards), missing
 
 
-def _chunks(card: DatasetCard) -> Iterator[SeriesChunk]:
-    source = PoolSource(card.name, require_file(card), card.item_id, card.timestamp, card.channels)
+def _source(card: DatasetCard) -> PoolSource:
+    return PoolSource(card.name, require_file(card), card.item_id, card.timestamp, card.channels)
+
+
+def _chunks(source: PoolSource) -> Iterator[SeriesChunk]:
     with tempfile.TemporaryDirectory() as scratch:
         yield from series_chunks(source, Path(scratch))
 
@@ -162,7 +168,7 @@ def _index(cards: list[DatasetCard]) -> OverlapIndex:
     builder = IndexBuilder()
     for card in cards:
         log.info("reading %s", card.name)
-        builder.add(card.name, _chunks(card))
+        builder.add(card.name, _chunks(_source(card)))
     return builder.build()
 
 

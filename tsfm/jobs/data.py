@@ -37,8 +37,8 @@ def build(
     train_share
         Leading share of every series that training may use.
     apart_from
-        Names of cards, or roles: a series that has a window in common with one of these sets, at
-        whatever level and scale, is left out (see `tsfm audit overlap`).
+        Names of cards, roles, or files: a series that has a window in common with one of these
+        sets, at whatever level and scale, is left out (see `tsfm audit overlap`).
 
     Returns
     -------
