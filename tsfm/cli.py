@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from tsfm import __version__
-from tsfm.cli_files import Inputs, detect, forecast, impute
+from tsfm.cli_files import Flag, Inputs, detect, forecast, impute
 from tsfm.outcome import exit_code, own_warnings
 
 app = App(
@@ -30,7 +30,6 @@ audit = App(name="audit", help="Audits: a recipe for look-ahead, the training da
 app.command(audit)
 
 
-Flag = Annotated[bool, Parameter(negative=())]
 Overrides = Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative=())]
 
 
@@ -179,6 +178,49 @@ def build(inputs: Inputs, /, *, output: Path, apart_from: str = "") -> dict[str,
     from tsfm.jobs import data as job
 
     return job.build(inputs, output, apart_from=[one for one in apart_from.split(",") if one])
+
+
+@data.command
+def synth(
+    *,
+    output: Path,
+    n_series: int = 100,
+    length: int = 1024,
+    families: str = "",
+    seed: int = 0,
+    freq: str = "h",
+    missing_share: float = 0.0,
+) -> dict[str, Any]:
+    """Write series of the synthetic prior to a file, with the family of each beside it.
+
+    Parameters
+    ----------
+    output
+        Parquet or CSV file in long form; the same options give the same bytes.
+    n_series
+        Number of series.
+    length
+        Steps of every series, at least 16.
+    families
+        Processes with commas between them; by default all of the prior, in its shares.
+    seed
+        Another one draws other series.
+    freq
+        pandas alias of the stamps.
+    missing_share
+        Share of the series with stretches of missing values.
+    """
+    from tsfm.jobs import synth as job
+
+    return job.run(
+        output,
+        n_series=n_series,
+        length=length,
+        families=[one for one in families.split(",") if one],
+        seed=seed,
+        freq=freq,
+        missing_share=missing_share,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,8 +27,15 @@ FROZEN = {
     "impute": {
         "inputs",
         "--output",
+        "--engine",
+        "--address",
+        "--workers",
         "--mode",
         "--max-gap",
+        "--fill-rows",
+        "--resume",
+        "--verify",
+        "--plot",
         "--model",
         "--quantiles",
         "--id-column",
@@ -57,6 +64,15 @@ FROZEN = {
     "data verify": set(),
     "data path": {"name"},
     "data build": {"inputs", "--output", "--apart-from"},
+    "data synth": {
+        "--output",
+        "--n-series",
+        "--length",
+        "--families",
+        "--seed",
+        "--freq",
+        "--missing-share",
+    },
 }
 
 

@@ -119,11 +119,16 @@ def _one_line(error: Exception) -> str:
     return text.splitlines()[0] if text else type(error).__name__
 
 
+def check_output(file: str | Path) -> None:
+    """Raise at once what `write_output` would raise about the name of its file."""
+    if Path(file).suffix not in (".parquet", ".csv"):
+        raise DataError(f"output must end in .parquet or .csv, got {file}; rename it")
+
+
 def write_output(frame: pl.DataFrame, file: str | Path) -> Path:
     """Write by suffix; the file appears under its name only when it is whole."""
+    check_output(file)
     file = Path(file)
-    if file.suffix not in (".parquet", ".csv"):
-        raise DataError(f"output must end in .parquet or .csv, got {file}; rename it")
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.partial")
     write = frame.write_parquet if file.suffix == ".parquet" else frame.write_csv

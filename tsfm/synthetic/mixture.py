@@ -137,6 +137,12 @@ class SyntheticMixture:
         self, n_series: int, generator: np.random.Generator
     ) -> Float32[ndarray, "series time"]:
         """Return series in units of their own; the same generator state, the same series."""
+        return self.sample_named(n_series, generator)[1]
+
+    def sample_named(
+        self, n_series: int, generator: np.random.Generator
+    ) -> tuple[list[str], Float32[ndarray, "series time"]]:
+        """Return the main family of every series, and the series that `sample` returns."""
         names = generator.choice(list(self.shares), n_series, p=_normalised(self.shares))
         rows = self._composed(names, generator)
         unfinished = np.flatnonzero(names != FINISHED)
@@ -147,7 +153,7 @@ class SyntheticMixture:
         index = np.flatnonzero(generator.random(n_series) < self.missing_share)
         if len(index):
             rows[index] = augment.missing_stretches(generator, rows[index])
-        return rows.astype(np.float32)
+        return names.tolist(), rows.astype(np.float32)
 
     def _composed(self, names: ndarray, generator: np.random.Generator) -> Rows:
         """Draw the main part of every series, and add more parts to some."""
