@@ -30,6 +30,9 @@ class Forecaster:
     ----------
     device
         A device that torch knows; ``"auto"`` takes a GPU when there is one.
+    seasonal
+        Whether a season that hardly changes is taken out before the model reads, and put back
+        after (`tsfm.tasks.season`); by default for models with quantiles.
 
     Examples
     --------
@@ -39,9 +42,12 @@ class Forecaster:
     ['item_id', 'timestamp', 'target_name', 'predictions', '0.1', '0.9']
     """
 
-    def __init__(self, model: TimeSeriesModel, *, device: str = "auto") -> None:
+    def __init__(
+        self, model: TimeSeriesModel, *, device: str = "auto", seasonal: bool | None = None
+    ) -> None:
         self.device = find_device(device)
         self.model = model.eval().to(self.device)
+        self.seasonal = bool(model.quantile_levels) if seasonal is None else seasonal
 
     @staticmethod
     def from_pretrained(name: str | Path, *, device: str = "auto") -> "Forecaster":
@@ -251,6 +257,7 @@ class Forecaster:
             quantile_levels,
             context_length=longest,
             batch_size=batch_size,
+            seasonal=self.seasonal,
             advance=advance,
         )
         return within_support(found, values, offsets, longest)

@@ -1,0 +1,166 @@
+"""Our forecasts beside those of other packages, on the same windows.
+
+    TSFM_DATA=… python benchmarks/peers/side_by_side.py --peers fracast flaircast
+
+Three groups of sets. "small": series that come with statsmodels (and ETTh1), five windows each.
+"held out": the sets of our pool that `tsfm_small` leaves out of its training; what is chosen after
+training is chosen there. "shared": the seven comparable sets of the zero-shot protocol. Ratios of
+MASE and WQL are to Seasonal Naive on the same windows; means over sets are geometric.
+"""
+
+import argparse
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from peers import peers
+
+from tsfm.config import load_recipe
+from tsfm.jobs.benchmark_sets import BenchmarkSet, read_benchmark_set
+from tsfm.jobs.markdown import markdown_table
+from tsfm.jobs.rivals import Rival, load_rival
+from tsfm.jobs.zero_shot import score
+from tsfm.metrics.forecasting import geometric_mean
+from tsfm.series.card_series import read_series
+from tsfm.series.cards import find_file, load_card
+from tsfm.tasks.baselines import SeasonalNaive
+
+N_WINDOWS = 5
+MOST_ITEMS = 40
+# Steps to forecast and pandas' alias by season; the usual horizons of the M competitions.
+BY_SEASON = {1: (6, "Y"), 11: (6, "Y"), 4: (8, "Q"), 12: (12, "M"), 52: (13, "W"), 7: (14, "D")}
+HOURLY = (48, "H")
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Score every group and write table and page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=["tsfm-small"])
+    parser.add_argument("--peers", nargs="*", default=["fracast", "flaircast"])
+    parser.add_argument("--groups", nargs="+", default=["small"], choices=list(GROUPS))
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    models = [load_rival(name) for name in options.models]
+    rows: list[dict[str, Any]] = []
+    for group in options.groups:
+        for one in GROUPS[group]():
+            rows += [{"group": group, **row} for row in scores(one, models, options.peers)]
+            logging.info("%s scored", one.name)
+    options.output.mkdir(parents=True, exist_ok=True)
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    frame.write_parquet(options.output / "side_by_side.parquet")
+    page = render(frame)
+    (options.output / "side_by_side.md").write_text(page, encoding="utf-8")
+    print(page)
+
+
+def scores(
+    one: BenchmarkSet, models: Sequence[Rival], names: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield a row per forecaster, as ratios to Seasonal Naive."""
+    naive = Rival("seasonal naive", "baseline", SeasonalNaive(one.seasonality))
+    rivals = [*models, *peers(names, horizon_and_freq(one.seasonality)[1], one.seasonality)]
+    reference = score(one, naive, None)
+    for rival in (naive, *rivals):
+        row = score(one, rival, None)
+        ratios = {f"{key}_ratio": row[key] / reference[key] for key in ("mase", "wql")}
+        yield {**row, **ratios, "parameters": rival.n_parameters}
+
+
+def horizon_and_freq(seasonality: int) -> tuple[int, str]:
+    """Return how far a series with this season is forecast, and its pandas alias."""
+    return BY_SEASON.get(seasonality, HOURLY)
+
+
+def small() -> Iterator[BenchmarkSet]:
+    """Yield the series of statsmodels, and ETTh1 where it is."""
+    from statsmodels import datasets
+
+    found = {name: getattr(datasets, name).load_pandas().data for name in SMALL}
+    for name, seasonality in SMALL.items():
+        frame = found[name].drop(columns=["year", "quarter", "YEAR"], errors="ignore")
+        if name == "elnino":  # twelve columns of months
+            columns = [frame.to_numpy(np.float64).ravel()]
+        else:
+            columns = list(frame.to_numpy(np.float64).T)
+        yield windows(name, columns, seasonality)
+    if find_file(load_card("ETTh1")):
+        yield windows("ETTh1", [series for _, series in read_series(load_card("ETTh1"))], 24)
+
+
+def held_out() -> Iterator[BenchmarkSet]:
+    """Yield the sets of the pool that the recipe of `tsfm-small` leaves out."""
+    factors = load_recipe("tsfm_small").sections["data"]["config"]["factors"]
+    for name in (name for name, factor in factors.items() if not factor):
+        card = load_card(name)
+        yield windows(name, [series for _, series in read_series(card)], max(card.seasonality, 1))
+
+
+def shared() -> Iterator[BenchmarkSet]:
+    """Yield the seven comparable sets of the zero-shot protocol, one window per series."""
+    evaluate = load_recipe("zero_shot").sections["evaluate"]
+    for name in evaluate["groups"]["shared 7"]:
+        yield read_benchmark_set(name, missing=evaluate["missing"].get(name, "keep"))
+
+
+def windows(name: str, series: Sequence[np.ndarray], seasonality: int) -> BenchmarkSet:
+    """Cut the last windows of every series; every window is an item of its own."""
+    horizon, _ = horizon_and_freq(seasonality)
+    contexts, targets = [], []
+    for values in series[:: max(1, len(series) // MOST_ITEMS)]:
+        for window in range(N_WINDOWS):
+            end = len(values) - window * horizon
+            context, target = values[: end - horizon], values[end - horizon : end]
+            if np.isfinite(context).sum() > seasonality and np.isfinite(target).any():
+                contexts.append(context)
+                targets.append(target)
+    offsets = np.concatenate([[0], np.cumsum([len(one) for one in contexts])])
+    return BenchmarkSet(
+        name,
+        None,
+        seasonality,
+        np.concatenate(contexts)[:, None],
+        offsets,
+        np.stack(targets)[:, :, None],
+    )
+
+
+# Season of the data sets of statsmodels; the sun's is eleven years.
+SMALL = {"co2": 52, "sunspots": 11, "nile": 1, "elnino": 12, "macrodata": 4}
+GROUPS = {"small": small, "held out": held_out, "shared": shared}
+
+
+def render(rows: pl.DataFrame) -> str:
+    """Return a page: means by group, then every set."""
+    parts = ["# Side by side", __doc__.split("\n\n")[2].replace("\n", " ").strip()]
+    for (group,), part in rows.group_by("group", maintain_order=True):
+        means = [
+            [
+                name,
+                "" if of["parameters"][0] is None else f"{of['parameters'][0]:,}",
+                *(f"{geometric_mean(of[key].to_numpy()):.3f}" for key in KEYS),
+                f"{of['coverage_80'].mean():.2f}",
+                f"{of['seconds'].sum():.1f}",
+            ]
+            for (name,), of in part.group_by("model", maintain_order=True)
+        ]
+        header = ["model", "parameters", "MASE ratio", "WQL ratio", "80 % coverage", "seconds"]
+        parts += [f"## {group}", markdown_table(header, means)]
+        sets = part["dataset"].unique(maintain_order=True).to_list()
+        for key, title in zip(KEYS, ("MASE ratio", "WQL ratio"), strict=True):
+            found = {(row["model"], row["dataset"]): row[key] for row in part.to_dicts()}
+            names = part["model"].unique(maintain_order=True).to_list()
+            body = [[name, *(f"{found[name, one]:.3f}" for one in sets)] for name in names]
+            parts.append(markdown_table([title, *sets], body))
+    return "\n\n".join(parts) + "\n"
+
+
+KEYS = ("mase_ratio", "wql_ratio")
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    main()
