@@ -24,14 +24,19 @@ if TYPE_CHECKING:
     from tsfm.series.frame import SeriesFrame
     from tsfm.series.pool import SingleSeriesPool
     from tsfm.series.reshape import to_long
+    from tsfm.tasks.calibrate import CalibratedForecaster, calibrate
+    from tsfm.tasks.calibration import Calibration
     from tsfm.tasks.classify import SeriesClassifier, SeriesRegressor
     from tsfm.tasks.cross_validation import cross_validation
     from tsfm.tasks.detect import Detector, detect
     from tsfm.tasks.embed import Embedder, embed
     from tsfm.tasks.forecast import Forecaster, forecast
     from tsfm.tasks.impute import Imputer, impute
+    from tsfm.tasks.similar import similar
 
 _HOMES = {
+    "CalibratedForecaster": "tsfm.tasks.calibrate",
+    "Calibration": "tsfm.tasks.calibration",
     "CheckpointError": "tsfm.errors",
     "ConfigError": "tsfm.errors",
     "DataError": "tsfm.errors",
@@ -49,16 +54,20 @@ _HOMES = {
     "TsfmError": "tsfm.errors",
     "UnsupportedError": "tsfm.errors",
     "audit": "tsfm.audits.look_ahead",
+    "calibrate": "tsfm.tasks.calibrate",
     "cross_validation": "tsfm.tasks.cross_validation",
     "detect": "tsfm.tasks.detect",
     "embed": "tsfm.tasks.embed",
     "forecast": "tsfm.tasks.forecast",
     "impute": "tsfm.tasks.impute",
     "load_dataset": "tsfm.series.cards",
+    "similar": "tsfm.tasks.similar",
     "to_long": "tsfm.series.reshape",
 }
 
 __all__ = [
+    "CalibratedForecaster",
+    "Calibration",
     "CheckpointError",
     "ConfigError",
     "DataError",
@@ -77,12 +86,14 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "audit",
+    "calibrate",
     "cross_validation",
     "detect",
     "embed",
     "forecast",
     "impute",
     "load_dataset",
+    "similar",
     "to_long",
 ]
 

@@ -7,6 +7,8 @@ import pytest
 import tsfm
 
 NAMES = {
+    "CalibratedForecaster",
+    "Calibration",
     "CheckpointError",
     "ConfigError",
     "DataError",
@@ -25,12 +27,14 @@ NAMES = {
     "UnsupportedError",
     "__version__",
     "audit",
+    "calibrate",
     "cross_validation",
     "detect",
     "embed",
     "forecast",
     "impute",
     "load_dataset",
+    "similar",
     "to_long",
 }
 
@@ -51,7 +55,7 @@ def test_a_public_name_exists_and_has_a_docstring(name: str) -> None:
 SHARED = ["id_column", "timestamp_column", "target", "freq", "calendar", "context_length"]
 
 
-@pytest.mark.parametrize("name", ["forecast", "cross_validation", "detect"])
+@pytest.mark.parametrize("name", ["forecast", "cross_validation", "detect", "calibrate"])
 def test_calls_share_their_keywords(name: str) -> None:
     parameters = inspect.signature(getattr(tsfm, name)).parameters
     expected = [*SHARED, "batch_size", "device", "progress"]

@@ -62,9 +62,6 @@ def cross_validation(
     >>> found["cutoff"].to_list(), found["predictions"].to_list() == found["target"].to_list()
     ([33, 33, 35, 35, 37, 37], True)
     """
-    at_least_one("prediction_length", prediction_length)
-    at_least_one("n_windows", n_windows)
-    step = prediction_length if step_size is None else at_least_one("step_size", step_size)
     series = SeriesFrame.from_any(
         data,
         id_column=id_column,
@@ -73,9 +70,39 @@ def cross_validation(
         freq=freq,
         calendar=calendar,
     )
-    refuse_taken(series, ("cutoff", "target"))
     if not isinstance(model, Forecaster):
         model = Forecaster.from_pretrained(model, device=device)
+    found = cross_validate_series(
+        model,
+        series,
+        prediction_length,
+        n_windows=n_windows,
+        step_size=step_size,
+        quantile_levels=quantile_levels,
+        context_length=context_length,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    return series.to_origin(found)
+
+
+def cross_validate_series(
+    model: Forecaster,
+    series: SeriesFrame,
+    prediction_length: int,
+    *,
+    n_windows: int,
+    step_size: int | None = None,
+    quantile_levels: Sequence[float] = DECILES,
+    context_length: int | None = None,
+    batch_size: int = 256,
+    progress: bool | None = None,
+) -> pl.DataFrame:
+    """Return a long polars frame for a validated one; see `cross_validation`."""
+    at_least_one("prediction_length", prediction_length)
+    at_least_one("n_windows", n_windows)
+    step = prediction_length if step_size is None else at_least_one("step_size", step_size)
+    refuse_taken(series, ("cutoff", "target"))
     n_forecasts = n_windows * series.n_items * len(series.targets)
     with progress_bar(progress, n_forecasts) as advance:
         frames = [
@@ -91,7 +118,7 @@ def cross_validation(
             )
             for window in reversed(range(n_windows))
         ]
-    return series.to_origin(pl.concat(frames))
+    return pl.concat(frames)
 
 
 def _one_cutoff(

@@ -12,11 +12,14 @@ from tsfm.errors import ConfigError, DataError, UnsupportedError
 from tsfm.models.backbone import Encoder
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained, save_pretrained
+from tsfm.series.cutoffs import read_cutoffs, steps_until
 from tsfm.series.frame import SeriesFrame
-from tsfm.shapes import Float64, Int, ndarray
+from tsfm.shapes import Bool, Float64, Int, ndarray
 from tsfm.tasks.arguments import at_least_one, find_device, refuse_taken
-from tsfm.tasks.contexts import Contexts, context_batches, has_value
-from tsfm.tasks.progress import progress_bar
+from tsfm.tasks.contexts import Contexts, context_batches
+from tsfm.tasks.progress import Advance, progress_bar
+
+WINDOWS_AT_ONCE = 4096
 
 
 class Embedder:
@@ -65,6 +68,7 @@ class Embedder:
         self,
         data: Any,
         *,
+        cutoffs: Sequence[Any] | None = None,
         pooling: str = "mean",
         id_column: str = "item_id",
         timestamp_column: str = "timestamp",
@@ -81,6 +85,9 @@ class Embedder:
 
         Parameters
         ----------
+        cutoffs
+            Stamps; then there is one row per item and cutoff, with a column `cutoff`, made of
+            what the item had up to it. An item that begins later has no row. None reads all.
         pooling
             ``"mean"``: of all tokens of the context; ``"last"``: the newest token, which knows
             the most but is nearest to the end.
@@ -107,31 +114,67 @@ class Embedder:
         longest = self.model.context_length
         if context_length is not None:
             longest = min(at_least_one("context_length", context_length), longest)
-        known = has_value(series.values, series.offsets, longest)
-        if not known.all():
-            item, channel = (int(found[0]) for found in np.nonzero(~known))
+        stamps = None if cutoffs is None else read_cutoffs(series, cutoffs)
+        ends = series.lengths[:, None] if stamps is None else steps_until(series, stamps)
+        item, place = np.nonzero(ends)
+        stop = ends[item, place]
+        begin = np.maximum(0, stop - longest)
+        bad = np.argwhere(~has_values(series, item, begin, stop))
+        if len(bad):
             raise DataError(
-                f"item {series.items[item]!r}, column {series.targets[channel]!r}: must have a "
-                f"value in its last {longest} steps, got only missing ones; drop the item"
+                f"item {series.items[int(item[bad[0, 0]])]!r}, column "
+                f"{series.targets[bad[0, 1]]!r}: must have a value in its last {longest} steps, "
+                "got only missing ones; drop the item"
             )
-        with progress_bar(progress, known.size) as advance:
-            parts = []
-            for channel in range(known.shape[1]):
-                parts.append(
-                    self.embed_arrays(
-                        np.ascontiguousarray(series.values[:, channel]),
-                        series.offsets,
-                        pooling=pooling,
-                        context_length=longest,
-                        batch_size=batch_size,
-                    )
-                )
-                advance(len(known))
-        vectors = np.concatenate(parts, axis=1)
+        with progress_bar(progress, len(item) * len(series.targets)) as advance:
+            vectors = self.embed_windows(
+                series, item, begin, stop, pooling=pooling, batch_size=batch_size, advance=advance
+            )
         names = [f"e{number}" for number in range(vectors.shape[1])]
-        refuse_taken(series, names)
-        columns = {name: vectors[:, number] for number, name in enumerate(names)}
-        return series.to_origin(pl.DataFrame({series.columns.id: series.items, **columns}))
+        refuse_taken(series, names if stamps is None else ["cutoff", *names])
+        columns: dict[str, Any] = {series.columns.id: series.items.gather(item)}
+        if stamps is not None:
+            columns["cutoff"] = stamps.gather(place)
+        columns |= {name: vectors[:, number] for number, name in enumerate(names)}
+        return series.to_origin(pl.DataFrame(columns))
+
+    def embed_windows(
+        self,
+        series: SeriesFrame,
+        item: Int[ndarray, " window"],
+        begin: Int[ndarray, " window"],
+        stop: Int[ndarray, " window"],
+        *,
+        pooling: str = "mean",
+        batch_size: int = 256,
+        advance: Advance | None = None,
+    ) -> Float64[ndarray, "window feature"]:
+        """Embed windows of a frame, each from its own steps alone.
+
+        Parameters
+        ----------
+        begin, stop
+            Steps of the item, half open; of a longer window than the model can read the last are.
+        """
+        width = self.model.backbone.config.d_model
+        vectors = np.empty((len(item), width * len(series.targets)))
+        for first in range(0, len(item), WINDOWS_AT_ONCE):
+            part = slice(first, first + WINDOWS_AT_ONCE)
+            start = series.offsets[item[part]]
+            lengths = stop[part] - begin[part]
+            offsets = np.concatenate([[0], np.cumsum(lengths)])
+            rows = np.repeat(start + begin[part] - offsets[:-1], lengths) + np.arange(offsets[-1])
+            for channel in range(len(series.targets)):
+                vectors[part, channel * width : (channel + 1) * width] = self.embed_arrays(
+                    series.values[rows, channel],
+                    offsets,
+                    pooling=pooling,
+                    context_length=min(int(lengths.max()), self.model.context_length),
+                    batch_size=batch_size,
+                )
+                if advance is not None:
+                    advance(len(lengths))
+        return vectors
 
     def embed_arrays(
         self,
@@ -168,10 +211,25 @@ class Embedder:
         return vectors
 
 
+def has_values(
+    series: SeriesFrame,
+    item: Int[ndarray, " window"],
+    begin: Int[ndarray, " window"],
+    stop: Int[ndarray, " window"],
+) -> Bool[ndarray, "window channel"]:
+    """Say of every window and target whether there is a value; steps are half open."""
+    seen = np.isfinite(series.values).cumsum(0)
+    until = np.concatenate([np.zeros((1, seen.shape[1]), np.int64), seen])
+    start = series.offsets[item]
+    found: ndarray = until[start + stop] > until[start + begin]
+    return found
+
+
 def embed(
     data: Any,
     *,
     model: str | Path = "tsfm-small",
+    cutoffs: Sequence[Any] | None = None,
     pooling: str = "mean",
     id_column: str = "item_id",
     timestamp_column: str = "timestamp",
@@ -193,6 +251,7 @@ def embed(
     """
     return Embedder.from_pretrained(model, device=device).embed(
         data,
+        cutoffs=cutoffs,
         pooling=pooling,
         id_column=id_column,
         timestamp_column=timestamp_column,

@@ -1,0 +1,60 @@
+"""Cutoffs as users write them, and how much of every series lies at or before them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tsfm.errors import ConfigError
+from tsfm.series.frame import SeriesFrame
+from tsfm.series.stamps import as_integers, parse_text
+from tsfm.shapes import Int, ndarray
+
+
+def read_cutoffs(series: SeriesFrame, cutoffs: Sequence[Any]) -> pl.Series:
+    """Return cutoffs in the type of the frame's stamps.
+
+    Parameters
+    ----------
+    cutoffs
+        Dates, times, texts such as ``"2024-01-31"``, or steps; without a time zone they are in
+        that of the frame.
+
+    Raises
+    ------
+    ConfigError
+        When there are none, or they are no stamps of the frame's kind.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"timestamp": ["2024-01-01", "2024-01-02"], "target": [1.0, 2.0]})
+    >>> read_cutoffs(SeriesFrame.from_any(frame), ["2024-01-02"]).to_list()
+    [datetime.date(2024, 1, 2)]
+    """
+    stamps = series.frame[series.columns.timestamp]
+    try:
+        found = pl.Series(list(cutoffs))
+        if found.dtype == pl.String and not stamps.dtype.is_integer():
+            found = parse_text(found)
+        zone = getattr(stamps.dtype, "time_zone", None)
+        if zone and getattr(found.dtype, "time_zone", None) is None:
+            found = found.cast(pl.Datetime("us")).dt.replace_time_zone(zone)
+        if found.dtype.is_integer() == stamps.dtype.is_integer():
+            found = found.cast(stamps.dtype)
+    except (TypeError, ValueError, pl.exceptions.PolarsError):
+        found = pl.Series([None])
+    if not len(found) or found.null_count() or found.dtype != stamps.dtype:
+        raise ConfigError(
+            f"cutoffs must be stamps of the frame's type {stamps.dtype}, got {cutoffs!r}; pass for "
+            f"example [{stamps[-1]!r}]"
+        )
+    return found.rename("cutoff")
+
+
+def steps_until(series: SeriesFrame, cutoffs: pl.Series) -> Int[ndarray, "item cutoff"]:
+    """Return how many steps of every item have a stamp at or before every cutoff."""
+    stamps = as_integers(series.frame[series.columns.timestamp])[1]
+    limits = as_integers(cutoffs)[1]
+    parts = np.split(stamps, series.offsets[1:-1])
+    return np.stack([np.searchsorted(part, limits, side="right") for part in parts])

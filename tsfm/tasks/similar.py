@@ -1,0 +1,248 @@
+"""Similar: which windows of the past look like the present, whatever their level and scale."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tsfm.errors import DataError
+from tsfm.series.cutoffs import read_cutoffs, steps_until
+from tsfm.series.frame import SeriesFrame
+from tsfm.series.stamps import as_integers
+from tsfm.shapes import Float64, Int, ndarray
+from tsfm.tasks.arguments import at_least_one
+from tsfm.tasks.embed import Embedder, has_values
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of a frame: their item, steps, stamps in whole numbers, and embeddings.
+
+    Parameters
+    ----------
+    begin, stop
+        Steps of the item, counted from its first; `stop` is the one after the window.
+    known
+        Stamp by which the window, and what is to follow it, has happened.
+    """
+
+    item: Int[ndarray, " window"]
+    begin: Int[ndarray, " window"]
+    stop: Int[ndarray, " window"]
+    known: Int[ndarray, " window"]
+    vectors: Float64[ndarray, "window feature"]
+
+
+def similar(
+    data: Any,
+    *,
+    query: Any = None,
+    window_length: int = 96,
+    step_size: int | None = None,
+    n_neighbors: int = 5,
+    horizon: int = 0,
+    cutoff: Any = None,
+    model: str | Path | Embedder = "tsfm-small",
+    pooling: str = "mean",
+    metric: str = "euclidean",
+    id_column: str = "item_id",
+    timestamp_column: str = "timestamp",
+    target: str | Sequence[str] = "target",
+    freq: str | None = None,
+    calendar: str | None = None,
+    batch_size: int = 256,
+    device: str = "auto",
+) -> Any:
+    """Find the windows of a frame that are most like the last window of every item.
+
+    Only windows that ended by the cutoff take part, and of the same item only those that ended
+    before the query began.
+
+    Parameters
+    ----------
+    query
+        Another frame whose items are looked up in `data`; by default the items of `data`.
+    window_length
+        Steps of a window. A shorter query is taken whole.
+    step_size
+        Windows begin at every such step of an item, counted from its first; by default a quarter
+        of their length.
+    n_neighbors
+        Windows per query, at most.
+    horizon
+        Steps after a window that must have happened by the cutoff too, for those who want to know
+        how it went on.
+    cutoff
+        Queries end at this stamp; by default at the end of every item.
+    model
+        What `Embedder.from_pretrained` takes, or an embedder.
+    pooling
+        See `Embedder.embed`.
+    metric
+        Of scikit-learn's `NearestNeighbors`, for example ``"cosine"``.
+
+    Returns
+    -------
+    frame
+        Columns: id, `cutoff` (the last stamp of the query), `rank` from 1, `similar_item_id`,
+        `similar_start`, `similar_end` and `distance`; the kind of frame that came in.
+
+    Raises
+    ------
+    ConfigError
+        When an argument is wrong.
+    DataError
+        When a frame breaks a rule, or a query has no value.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"timestamp": range(64), "target": [1.0, 3.0, 2.0, 5.0] * 16})
+    >>> found = similar(frame, window_length=16, step_size=1, n_neighbors=1)
+    >>> found.select("cutoff", "rank").row(0), found["similar_end"][0] < 48
+    ((63, 1), True)
+    """
+    at_least_one("n_neighbors", n_neighbors)
+    length = at_least_one("window_length", window_length)
+    step = max(1, length // 4) if step_size is None else at_least_one("step_size", step_size)
+    columns: dict[str, Any] = {
+        "id_column": id_column,
+        "timestamp_column": timestamp_column,
+        "target": target,
+        "freq": freq,
+        "calendar": calendar,
+    }
+    library = SeriesFrame.from_any(data, **columns)
+    asked = library if query is None else SeriesFrame.from_any(query, **columns)
+    _check_kinds(library, asked)
+    embedder = (
+        model if isinstance(model, Embedder) else Embedder.from_pretrained(model, device=device)
+    )
+    options = {"pooling": pooling, "batch_size": batch_size}
+    queries = _last_windows(asked, cutoff, length, embedder, options)
+    candidates = _all_windows(library, length, step, horizon, queries, embedder, options)
+    same = _same_item(library, asked)
+    rows = _nearest(queries, candidates, same, n_neighbors, metric, length // step + 2)
+    return asked.to_origin(_frame(rows, queries, candidates, asked, library))
+
+
+def _check_kinds(library: SeriesFrame, asked: SeriesFrame) -> None:
+    kinds = [one.frame[one.columns.timestamp].dtype.is_integer() for one in (library, asked)]
+    if kinds[0] != kinds[1] or library.targets != asked.targets:
+        raise DataError(
+            "a query must have stamps of the same kind and the targets "
+            f"{list(library.targets)}, got {asked.frame.schema}; convert it"
+        )
+
+
+def _same_item(library: SeriesFrame, asked: SeriesFrame) -> Int[ndarray, " item"]:
+    """Return for every item that is asked its place in the library, -1 where it is not there."""
+    places = {item: place for place, item in enumerate(library.items.to_list())}
+    return np.array([places.get(item, -1) for item in asked.items.to_list()])
+
+
+def _last_windows(
+    series: SeriesFrame, cutoff: Any, length: int, embedder: Embedder, options: dict[str, Any]
+) -> Windows:
+    """Return one window per item, up to the cutoff; items that begin later have none."""
+    if cutoff is None:
+        ends = series.lengths
+    else:
+        ends = steps_until(series, read_cutoffs(series, [cutoff]))[:, 0]
+    item = np.flatnonzero(ends > 0)
+    if not len(item):
+        raise DataError(
+            f"a query must have steps at or before cutoff={cutoff!r}, got none; choose a later one"
+        )
+    stop = ends[item]
+    begin = np.maximum(0, stop - length)
+    empty = np.flatnonzero(~has_values(series, item, begin, stop).all(1))
+    if len(empty):
+        raise DataError(
+            f"item {series.items[int(item[empty[0]])]!r}: must have a value in its last {length} "
+            f"steps, got only missing ones ({len(empty)} such items); drop the item"
+        )
+    vectors = embedder.embed_windows(series, item, begin, stop, **options)
+    stamps = as_integers(series.frame[series.columns.timestamp])[1]
+    return Windows(item, begin, stop, stamps[series.offsets[item] + stop - 1], vectors)
+
+
+def _all_windows(
+    series: SeriesFrame,
+    length: int,
+    step: int,
+    horizon: int,
+    queries: Windows,
+    embedder: Embedder,
+    options: dict[str, Any],
+) -> Windows:
+    """Return the windows that any query may know; those without a value are left out."""
+    starts = [np.arange(0, max(0, n - length - horizon + 1), step) for n in series.lengths]
+    item = np.repeat(np.arange(series.n_items), [len(one) for one in starts])
+    begin = np.concatenate(starts)
+    stop = begin + length
+    stamps = as_integers(series.frame[series.columns.timestamp])[1]
+    known = stamps[series.offsets[item] + stop - 1 + horizon]
+    is_known = known <= queries.known.max()
+    kept = np.flatnonzero(has_values(series, item, begin, stop).all(1) & is_known)
+    item, begin, stop = item[kept], begin[kept], stop[kept]
+    vectors = embedder.embed_windows(series, item, begin, stop, **options)
+    return Windows(item, begin, stop, known[kept], vectors)
+
+
+def _nearest(
+    queries: Windows,
+    candidates: Windows,
+    same: Int[ndarray, " item"],
+    n_neighbors: int,
+    metric: str,
+    n_overlapping: int,
+) -> list[tuple[int, int, int, float]]:
+    """Return query, rank, candidate and distance; queries of one cutoff are asked together."""
+    from sklearn.neighbors import NearestNeighbors
+
+    rows = []
+    for limit in np.unique(queries.known):
+        allowed = np.flatnonzero(candidates.known <= limit)
+        asking = np.flatnonzero(queries.known == limit)
+        # As many more as can overlap the query itself.
+        most = min(len(allowed), n_neighbors + n_overlapping)
+        if not most:
+            continue
+        search = NearestNeighbors(n_neighbors=most, metric=metric, algorithm="brute")
+        search.fit(candidates.vectors[allowed])
+        distances, places = search.kneighbors(queries.vectors[asking])
+        for number, far, near in zip(asking, distances, allowed[places], strict=True):
+            is_same = candidates.item[near] == same[queries.item[number]]
+            kept = ~(is_same & (candidates.stop[near] > queries.begin[number]))
+            chosen = zip(near[kept][:n_neighbors], far[kept], strict=False)
+            rows += [
+                (int(number), rank, int(place), float(distance))
+                for rank, (place, distance) in enumerate(chosen, 1)
+            ]
+    return sorted(rows)
+
+
+def _frame(
+    rows: list[tuple[int, int, int, float]],
+    queries: Windows,
+    candidates: Windows,
+    asked: SeriesFrame,
+    library: SeriesFrame,
+) -> pl.DataFrame:
+    query, rank, place = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3).T
+    item = candidates.item[place]
+    stamps = library.frame[library.columns.timestamp]
+    last = asked.frame[asked.columns.timestamp]
+    content = {
+        asked.columns.id: asked.items.gather(queries.item[query]),
+        "cutoff": last.gather(asked.offsets[queries.item[query]] + queries.stop[query] - 1),
+        "rank": pl.Series(rank, dtype=pl.Int64),
+        "similar_item_id": library.items.gather(item),
+        "similar_start": stamps.gather(library.offsets[item] + candidates.begin[place]),
+        "similar_end": stamps.gather(library.offsets[item] + candidates.stop[place] - 1),
+        "distance": pl.Series([row[3] for row in rows], dtype=pl.Float64),
+    }
+    return pl.DataFrame(content)
