@@ -8,6 +8,7 @@ import numpy as np
 from tsfm.errors import DataError
 from tsfm.shapes import Float, Float64, Int, ndarray
 from tsfm.stocks.metrics import (
+    DAYS_PER_YEAR,
     investment_return,
     max_drawdown,
     mean_of,
@@ -31,26 +32,70 @@ class BacktestReport:
         Simple return of the holdings, before costs.
     turnover
         Bought plus sold, as a share of the wealth before the trade.
+    shorted, cash
+        After the trade, as shares of the wealth: what is sold short, not negative, and what is not
+        invested, the proceeds of short sales included.
     """
 
     days: ndarray
     gross: Float64[ndarray, "day portfolio"]
     turnover: Float64[ndarray, "day portfolio"]
+    shorted: Float64[ndarray, "day portfolio"]
+    cash: Float64[ndarray, "day portfolio"]
 
-    def net(self, cost_bps: float) -> Float64[ndarray, "day portfolio"]:
-        """Return simple returns after `cost_bps` basis points of all that is bought or sold."""
-        return (1 + self.gross) * (1 - self.turnover * cost_bps * BPS) - 1
+    def net(
+        self, cost_bps: float, *, borrow_bps: float = 0.0, cash_rate: float = 0.0
+    ) -> Float64[ndarray, "day portfolio"]:
+        """Return simple returns after costs.
 
-    def summary(self, cost_bps: float, portfolio: int = 0) -> dict[str, float]:
-        """Return irr, sharpe and its standard error, max_drawdown, and the mean turnover."""
-        net = self.net(cost_bps)[:, portfolio]
+        Parameters
+        ----------
+        cost_bps
+            Basis points of all that is bought or sold.
+        borrow_bps
+            Basis points a year of what is sold short.
+        cash_rate
+            What cash earns in a year, 0.02 being two percent.
+        """
+        carry = (self.cash * cash_rate - self.shorted * borrow_bps * BPS) / DAYS_PER_YEAR
+        return net_returns(self.gross + carry, self.turnover, cost_bps)
+
+    def break_even_bps(self, portfolio: int = 0) -> float:
+        """Return the costs that leave nothing of the mean return; NaN when nothing is traded."""
+        gross, turnover = self.gross[:, portfolio], self.turnover[:, portfolio]
+        traded = float(((1 + gross) * turnover).sum())
+        return float(gross.sum()) / traded / BPS if traded > 0 else float("nan")
+
+    def summary(
+        self,
+        cost_bps: float,
+        portfolio: int = 0,
+        *,
+        borrow_bps: float = 0.0,
+        cash_rate: float = 0.0,
+    ) -> dict[str, float]:
+        """Return what one portfolio did; costs as in `net`.
+
+        Returns
+        -------
+        dict
+            ``irr``, ``sharpe``, ``sharpe_error``, ``max_drawdown``, the mean ``turnover`` and
+            ``break_even_bps``.
+        """
+        net = self.net(cost_bps, borrow_bps=borrow_bps, cash_rate=cash_rate)[:, portfolio]
         return {
             "irr": investment_return(net),
             "sharpe": sharpe_ratio(net),
             "sharpe_error": sharpe_standard_error(net),
             "max_drawdown": max_drawdown(net),
             "turnover": mean_of(self.turnover[:, portfolio]),
+            "break_even_bps": self.break_even_bps(portfolio),
         }
+
+
+def net_returns(gross: ndarray, turnover: ndarray, cost_bps: float) -> ndarray:
+    """Return simple returns after the costs of what was bought and sold before they were earned."""
+    return (1 + gross) * (1 - turnover * cost_bps * BPS) - 1
 
 
 def backtest(
@@ -60,6 +105,7 @@ def backtest(
     execution_lag: int = 1,
     fill: Fill = "close",
     delisting_return: float = 0.0,
+    max_turnover: float | None = None,
 ) -> BacktestReport:
     """Return what the weights earned.
 
@@ -72,6 +118,9 @@ def backtest(
         See `StockPanel.forward_returns`.
     delisting_return
         Of a stock after its last bar; it then becomes cash.
+    max_turnover
+        Most that is bought plus sold in a day, as a share of the wealth: all trades of a day shrink
+        alike, so the portfolio only approaches its weights.
 
     Raises
     ------
@@ -99,6 +148,7 @@ def backtest(
         execution_lag=execution_lag,
         fill=fill,
         delisting_return=delisting_return,
+        max_turnover=max_turnover,
     )
 
 
@@ -110,6 +160,7 @@ def simulate(
     execution_lag: int = 1,
     fill: Fill = "close",
     delisting_return: float = 0.0,
+    max_turnover: float | None = None,
 ) -> BacktestReport:
     """Return what portfolios earned whose target weights are asked for day by day, in order.
 
@@ -123,12 +174,15 @@ def simulate(
     days = days[days + wait + 1 < panel.n_days]
     has_price = np.isfinite(raw)
     last_bar = panel.n_days - 1 - has_price[::-1].argmax(axis=0)
-    held, gross, bought = np.zeros((1, panel.n_stocks)), [], []
+    held = np.zeros((1, panel.n_stocks))
+    gross, bought, shorted, cash = [], [], [], []
     for day in days:
         execution = int(day) + wait
         can_trade = has_price[execution] & panel.tradable[execution]
         wanted = target(int(day))
         new = _executed(held, wanted, can_trade)
+        if max_turnover is not None:
+            new = _capped(held, new, max_turnover)
         returns = prices[execution + 1] / prices[execution] - 1
         ends = (last_bar == execution) & (execution < panel.n_days - 1)
         returns = np.where(ends, delisting_return, returns)
@@ -136,13 +190,13 @@ def simulate(
         earned = new * np.where(np.isfinite(returns), returns, 0.0)
         gross.append(earned.sum(axis=1))
         bought.append(np.abs(new - held).sum(axis=1))
+        shorted.append(np.maximum(-new, 0.0).sum(axis=1))
+        cash.append(1 - new.sum(axis=1))
         wealth = np.maximum(1 + gross[-1], 1e-9)[:, None]
         held = np.where(ends, 0.0, (new + earned) / wealth)
-    n_portfolios = len(gross[0]) if gross else 1
-    shape = (len(days), n_portfolios)
-    return BacktestReport(
-        panel.days[days], np.reshape(gross, shape), np.reshape(bought, shape).astype(np.float64)
-    )
+    shape = (len(days), len(gross[0]) if gross else 1)
+    series = (np.reshape(one, shape).astype(np.float64) for one in (gross, bought, shorted, cash))
+    return BacktestReport(panel.days[days], *series)
 
 
 def _executed(
@@ -159,3 +213,16 @@ def _executed(
     free = np.abs(np.where(can_trade, new, 0.0)).sum(axis=1)
     share = np.clip((whole - stuck) / np.maximum(free, 1e-12), 0.0, 1.0)
     return np.where(can_trade, new * share[:, None], new)
+
+
+def _capped(
+    held: Float[ndarray, "before stock"],
+    new: Float[ndarray, "portfolio stock"],
+    max_turnover: float,
+) -> Float64[ndarray, "portfolio stock"]:
+    """Return the weights after as much of a day's trades as the cap allows."""
+    trades = new - held
+    size = np.abs(trades).sum(axis=1, keepdims=True)
+    share = np.minimum(1.0, max_turnover / np.where(size > 0, size, 1.0))
+    capped: ndarray = held + share * trades
+    return capped

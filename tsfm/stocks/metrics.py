@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from tsfm.shapes import Bool, Float, Float64, ndarray
+from tsfm.shapes import Bool, Float, Float64, Int, ndarray
 
 DAYS_PER_YEAR = 252
 # A spread below this share of the largest value is rounding, not a spread.
@@ -74,6 +74,39 @@ def information_ratio(coefficients: Float[ndarray, " day"]) -> float:
     known = coefficients[np.isfinite(coefficients)]
     spread = _spread(known)
     return float(known.mean() / spread) if spread else float("nan")
+
+
+def information_decay(
+    scores: Float[ndarray, "day stock"],
+    returns: Float[ndarray, "day stock"],
+    days: Int[ndarray, " asked"],
+    n_days: int,
+    tradable: Bool[ndarray, "day stock"] | None = None,
+) -> list[Float64[ndarray, " asked"]]:
+    """Return daily coefficients of scores with the return of their own day, of the next, and so on.
+
+    Parameters
+    ----------
+    days
+        Of the scores. Days whose later return would lie beyond the last row are NaN.
+    n_days
+        So many of them.
+
+    Examples
+    --------
+    >>> scores = np.array([[1.0, 2.0, 3.0]] * 2)
+    >>> returns = np.array([[0.3, 0.2, 0.1], [0.1, 0.2, 0.3]])
+    >>> [one.tolist() for one in information_decay(scores, returns, np.array([0]), 2)]
+    [[-1.0], [1.0]]
+    """
+    found = []
+    for later in range(n_days):
+        moved = np.full((len(days), returns.shape[1]), np.nan)
+        known = days + later < len(returns)
+        moved[known] = returns[days[known] + later]
+        asked = None if tradable is None else tradable[days]
+        found.append(information_coefficient(scores[days], moved, asked))
+    return found
 
 
 def newey_west_t(series: Float[ndarray, " day"], lags: int | None = None) -> float:

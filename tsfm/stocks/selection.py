@@ -3,7 +3,7 @@
 import numpy as np
 
 from tsfm.errors import ConfigError
-from tsfm.shapes import Bool, Float, Float64, ndarray
+from tsfm.shapes import Bool, Float, Float64, Int, ndarray
 
 
 def select(
@@ -39,7 +39,16 @@ def select(
     kept = np.isfinite(scores)
     if tradable is not None:
         kept = kept & tradable
-    n_held = np.minimum(kept.sum(axis=1), top_k)
+    return hold_best(scores, kept, np.full(len(scores), top_k))
+
+
+def hold_best(
+    scores: Float[ndarray, "day stock"],
+    kept: Bool[ndarray, "day stock"],
+    n_wanted: Int[ndarray, " day"],
+) -> Float64[ndarray, "day stock"]:
+    """Return equal weights for so many of the `kept` stocks of each day; ties as in `select`."""
+    n_held = np.minimum(kept.sum(axis=1), n_wanted)
     ordered = -np.sort(-np.where(kept, scores, -np.inf), axis=1)
     last = ordered[np.arange(len(scores)), np.maximum(n_held - 1, 0)][:, None]
     above = kept & (scores > last)

@@ -1,6 +1,5 @@
 """A backtest that is a day too early, or too cheap, is the usual way to lose money."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -123,26 +122,32 @@ def test_the_market_is_the_mean_stock() -> None:
     np.testing.assert_allclose(report.gross[:, 0], expected)
 
 
-@pytest.mark.slow
-def test_ten_years_of_three_thousand_stocks_take_seconds() -> None:
-    n_days, n_stocks = 2520, 3000
-    generator = np.random.default_rng(0)
-    close = np.exp(
-        generator.normal(
-            0,
-            0.01,
-            (n_days, n_stocks),
-        ).cumsum(axis=0)
-    )
-    has = np.ones(close.shape, bool)
-    days = np.busday_offset(np.datetime64("2010-01-04"), np.arange(n_days))
-    names = tuple(map(str, range(n_stocks)))
-    sector = np.zeros(n_stocks, np.int64)
-    panel = StockPanel(days, names, ("close",), close[..., None], has, has, sector)
-    weights = np.full(close.shape, 1 / n_stocks)
-    started = time.process_time()
-    assert len(backtest(weights, panel).days) == n_days - 1
-    assert time.process_time() - started < 2
+def test_a_cap_spreads_the_trades_over_days(make_panel: MakePanel) -> None:
+    panel = make_panel(np.ones((5, 2)))
+    rows = {day: [1.0, 0.0] for day in range(5)}
+    report = backtest(held(panel, rows), panel, max_turnover=0.4)
+    np.testing.assert_allclose(report.turnover[:, 0], [0.4, 0.4, 0.2, 0.0], atol=1e-12)
+    np.testing.assert_allclose(report.cash[:, 0], [0.6, 0.2, 0.0, 0.0], atol=1e-12)
+
+
+def test_short_positions_are_borrowed_and_their_proceeds_are_cash(make_panel: MakePanel) -> None:
+    panel = make_panel([[1.0, 1.0], [1.1, 0.9], [1.1, 0.9]])
+    report = backtest(held(panel, {0: [0.5, -0.5], 1: [0, 0], 2: [0, 0]}), panel)
+    np.testing.assert_allclose(report.gross[:, 0], [0.1, 0.0])
+    np.testing.assert_allclose(report.shorted[:, 0], [0.5, 0.0])
+    np.testing.assert_allclose(report.cash[:, 0], [1.0, 1.0])
+    net = report.net(0.0, borrow_bps=252.0, cash_rate=0.0252)[:, 0]
+    np.testing.assert_allclose(net, [0.1 - 0.5e-4 + 1e-4, 1e-4])
+
+
+def test_at_break_even_costs_take_the_mean_return(make_panel: MakePanel) -> None:
+    panel = make_panel([[1.0, 1.0], [1.1, 1.0], [1.1, 1.05], [1.1, 1.05]])
+    report = backtest(held(panel, {0: [1, 0], 1: [0, 1], 2: [0, 0], 3: [0, 0]}), panel)
+    even = report.break_even_bps()
+    assert report.summary(1.0)["break_even_bps"] == even > 0
+    assert report.net(even).mean() == pytest.approx(0.0, abs=1e-12)
+    idle = backtest(held(panel, {0: [0, 0], 1: [0, 0]}), panel)
+    assert np.isnan(idle.break_even_bps())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,288 @@
+"""Anyone's scores, traded: a frame of scores and a frame of prices in, a tear sheet out."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tsfm.errors import DataError
+from tsfm.series.convert import to_polars
+from tsfm.shapes import Bool, Float64, Int, ndarray
+from tsfm.stocks.backtest import BacktestReport, backtest, simulate
+from tsfm.stocks.metrics import (
+    information_coefficient,
+    information_decay,
+    information_ratio,
+    mean_of,
+    newey_west_t,
+    rank_information_coefficient,
+    sharpe_ratio,
+)
+from tsfm.stocks.panel import Fill, StockPanel
+from tsfm.stocks.portfolio import PortfolioConfig, target_weights, trailing_volatility
+from tsfm.stocks.relative import relative_to
+
+# Nine in ten of the random portfolios lie between these.
+BAND = (0.05, 0.95)
+
+
+@dataclass(frozen=True)
+class TearSheet:
+    """What scores were worth.
+
+    Parameters
+    ----------
+    summary
+        Coefficients of the scores (``ic``, ``rank_ic``, each with ``_t`` by Newey and West and the
+        ratio ``ir``), what `BacktestReport.summary` and `relative_to` say of the portfolio after
+        costs, ``market_sharpe`` and ``market_irr`` of all scored stocks in equal weights, and of
+        random scores under the same rule ``random_sharpe`` with ``_low`` and ``_high`` around nine
+        in ten, and ``random_share``: how many of them do at least as well.
+    daily
+        ``day``, ``gross``, ``net``, ``market``, ``turnover``, ``shorted``, ``cash``.
+    decay
+        ``days`` later, mean ``ic`` and its ``t``: how long the scores know something.
+    weights
+        What the portfolio wanted, days x stocks of the panel.
+    """
+
+    summary: dict[str, float]
+    daily: pl.DataFrame
+    decay: pl.DataFrame
+    weights: Float64[ndarray, "day stock"]
+
+
+def backtest_scores(
+    scores: Any,
+    prices: Any,
+    *,
+    portfolio: PortfolioConfig | None = None,
+    execution_lag: int = 1,
+    fill: Fill = "open",
+    cost_bps: float = 10.0,
+    borrow_bps: float = 0.0,
+    cash_rate: float = 0.0,
+    delisting_return: float = 0.0,
+    n_random: int = 200,
+    decay_days: int = 10,
+    seed: int = 0,
+    id_column: str = "item_id",
+    timestamp_column: str = "timestamp",
+    score_column: str = "score",
+) -> TearSheet:
+    """Trade scores and say what they were worth, beside the market and luck.
+
+    Parameters
+    ----------
+    scores
+        A long frame of stock, day and score (higher is better), or a wide one: a column per stock,
+        the first one (or the index) with the days. Known at the close of their day.
+    prices
+        A `StockPanel`, or a long frame as `StockPanel.from_frame` reads it.
+    portfolio
+        By default the five best in equal weights.
+    execution_lag, fill
+        See `StockPanel.forward_returns`. By default bought at the next open.
+    cost_bps, borrow_bps, cash_rate
+        See `BacktestReport.net`.
+    n_random
+        Portfolios of random scores; 0 for none.
+    decay_days
+        See `TearSheet`; 0 for none.
+
+    Raises
+    ------
+    DataError
+        When a frame breaks a rule, or a score is of a stock or day without prices.
+
+    Examples
+    --------
+    >>> from tsfm.stocks.simulation import SimulationConfig, simulated_panel
+    >>> panel = simulated_panel(SimulationConfig(n_stocks=12, n_days=80, reversal=0.5))
+    >>> close = panel["close"]
+    >>> fallen = {"day": panel.days[1:]} | dict(
+    ...     zip(panel.stocks, (1 - close[1:] / close[:-1]).T, strict=True)
+    ... )
+    >>> sheet = backtest_scores(pl.DataFrame(fallen), panel, fill="close", n_random=0)
+    >>> sheet.summary["rank_ic"] > 0.2
+    True
+    """
+    portfolio = portfolio or PortfolioConfig()
+    names = {"id_column": id_column, "timestamp_column": timestamp_column}
+    panel = prices if isinstance(prices, StockPanel) else StockPanel.from_frame(prices, **names)
+    table = read_scores(scores, panel, score_column=score_column, **names)
+    days = _tested(table)
+    volatility = None
+    if portfolio.volatility_days:
+        volatility = trailing_volatility(panel, portfolio.volatility_days)
+    execution: dict[str, Any] = {
+        "execution_lag": execution_lag,
+        "fill": fill,
+        "delisting_return": delisting_return,
+    }
+    weights = np.full(table.shape, np.nan)
+    weights[days] = target_weights(
+        table[days],
+        portfolio,
+        tradable=panel.tradable[days],
+        sector=panel.sector,
+        volatility=None if volatility is None else volatility[days],
+    )
+    report = backtest(weights, panel, max_turnover=portfolio.max_turnover, **execution)
+    costs = {"borrow_bps": borrow_bps, "cash_rate": cash_rate}
+    market = _market(table, panel, days, execution).net(cost_bps, cash_rate=cash_rate)[:, 0]
+    net = report.net(cost_bps, **costs)[:, 0]
+    returns = panel.forward_returns(execution_lag=execution_lag, fill=fill)
+    summary = _of_scores(table[days], returns[days], panel.tradable[days])
+    summary |= report.summary(cost_bps, **costs) | relative_to(net, market)
+    summary |= {
+        "market_sharpe": sharpe_ratio(market),
+        "market_irr": float(np.prod(1 + market) - 1),
+    }
+    if n_random:
+        drawn = _random(table, panel, days, portfolio, volatility, execution, n_random, seed)
+        summary |= _beside_luck(drawn.net(cost_bps, **costs), summary["sharpe"])
+    decay = information_decay(table, returns, days, decay_days, panel.tradable)
+    return TearSheet(summary, _daily(report, net, market), _decay_frame(decay), weights)
+
+
+def read_scores(
+    scores: Any,
+    panel: StockPanel,
+    *,
+    id_column: str = "item_id",
+    timestamp_column: str = "timestamp",
+    score_column: str = "score",
+) -> Float64[ndarray, "day stock"]:
+    """Return scores as a table on the days and stocks of a panel; NaN where there is none."""
+    frame, _ = to_polars(scores, timestamp_column)
+    if score_column not in frame.columns or id_column not in frame.columns:
+        stamps = timestamp_column if timestamp_column in frame.columns else frame.columns[0]
+        frame = frame.unpivot(index=stamps, variable_name=id_column, value_name=score_column)
+        frame = frame.rename({stamps: timestamp_column})
+    day = pl.col(timestamp_column)
+    is_text = frame[timestamp_column].dtype == pl.String
+    frame = frame.select(
+        pl.col(id_column).cast(pl.String),
+        (day.str.to_date(strict=False) if is_text else day.cast(pl.Date)).alias(timestamp_column),
+        pl.col(score_column).cast(pl.Float64, strict=False).fill_nan(None),
+    ).drop_nulls(score_column)
+    stock, row = _places(frame, panel, id_column, timestamp_column)
+    table = np.full((panel.n_days, panel.n_stocks), np.nan)
+    table[row, stock] = frame[score_column].to_numpy()
+    if int(np.isfinite(table).sum()) < len(frame):
+        raise DataError(
+            f"scores must be finite, one per stock and day, got {len(frame)} rows for "
+            f"{int(np.isfinite(table).sum())} of them; aggregate them"
+        )
+    return table
+
+
+def _places(
+    frame: pl.DataFrame, panel: StockPanel, id_column: str, timestamp_column: str
+) -> tuple[Int[ndarray, " row"], Int[ndarray, " row"]]:
+    known = {name: place for place, name in enumerate(panel.stocks)}
+    stock = np.array([known.get(one, -1) for one in frame[id_column]], np.int64)
+    stamps = frame[timestamp_column].to_numpy().astype("datetime64[D]")
+    row = np.minimum(np.searchsorted(panel.days, stamps), panel.n_days - 1)
+    astray = (stock < 0) | (panel.days[row] != stamps)
+    if astray.any() or not len(frame):
+        first = int(np.argmax(astray)) if len(frame) else 0
+        what = f"{frame[id_column][first]!r} on {stamps[first]}" if len(frame) else "no score"
+        raise DataError(
+            f"scores must be of stocks and days that the prices have, got {what} and "
+            f"{max(0, int(astray.sum()) - 1)} more; drop them or add prices"
+        )
+    return stock, row
+
+
+def _tested(table: Float64[ndarray, "day stock"]) -> Int[ndarray, " asked"]:
+    """Return the days from the first score to the last; between them, none is cash."""
+    scored = np.flatnonzero(np.isfinite(table).any(axis=1))
+    return np.arange(scored[0], scored[-1] + 1)
+
+
+def _of_scores(
+    scores: Float64[ndarray, "day stock"],
+    returns: Float64[ndarray, "day stock"],
+    tradable: Bool[ndarray, "day stock"],
+) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, measure in (
+        ("ic", information_coefficient),
+        ("rank_ic", rank_information_coefficient),
+    ):
+        daily = measure(scores, returns, tradable)
+        found |= {
+            name: mean_of(daily),
+            f"{name}_t": newey_west_t(daily),
+            f"{name}ir": information_ratio(daily),
+        }
+    return found
+
+
+def _market(
+    table: Float64[ndarray, "day stock"],
+    panel: StockPanel,
+    days: Int[ndarray, " asked"],
+    execution: dict[str, Any],
+) -> BacktestReport:
+    chosen = np.isfinite(table[days]) & panel.tradable[days]
+    weights = np.full(table.shape, np.nan)
+    weights[days] = chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1)
+    return backtest(weights, panel, **execution)
+
+
+def _random(
+    table: Float64[ndarray, "day stock"],
+    panel: StockPanel,
+    days: Int[ndarray, " asked"],
+    portfolio: PortfolioConfig,
+    volatility: Float64[ndarray, "day stock"] | None,
+    execution: dict[str, Any],
+    n_random: int,
+    seed: int,
+) -> BacktestReport:
+    generator = np.random.default_rng(seed)
+    shape = (n_random, panel.n_stocks)
+
+    def target(day: int) -> Float64[ndarray, "portfolio stock"]:
+        scores = np.where(np.isfinite(table[day]), generator.random(shape), np.nan)
+        of_day = None if volatility is None else np.broadcast_to(volatility[day], shape)
+        return target_weights(
+            scores,
+            portfolio,
+            tradable=np.broadcast_to(panel.tradable[day], shape),
+            sector=panel.sector,
+            volatility=of_day,
+        )
+
+    return simulate(target, panel, days, max_turnover=portfolio.max_turnover, **execution)
+
+
+def _beside_luck(net: Float64[ndarray, "day portfolio"], sharpe: float) -> dict[str, float]:
+    found = np.array([sharpe_ratio(one) for one in net.T])
+    low, high = np.nanquantile(found, BAND)
+    return {
+        "random_sharpe": float(np.nanmean(found)),
+        "random_sharpe_low": float(low),
+        "random_sharpe_high": float(high),
+        "random_share": float((found >= sharpe).mean()),
+    }
+
+
+def _daily(report: BacktestReport, net: ndarray, market: ndarray) -> pl.DataFrame:
+    series = {"gross": report.gross[:, 0], "net": net, "market": market}
+    series |= {name: getattr(report, name)[:, 0] for name in ("turnover", "shorted", "cash")}
+    return pl.DataFrame({"day": report.days.astype("datetime64[D]"), **series})
+
+
+def _decay_frame(daily: list[Float64[ndarray, " day"]]) -> pl.DataFrame:
+    content = {
+        "days": list(range(len(daily))),
+        "ic": [mean_of(one) for one in daily],
+        "t": [newey_west_t(one) for one in daily],
+    }
+    schema = {"days": pl.Int64, "ic": pl.Float64, "t": pl.Float64}
+    return pl.DataFrame(content, schema=schema)
