@@ -96,7 +96,7 @@ class MlflowTracker:
     ) -> None:
         self.uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
         self.run_id = run_id
-        self._experiment = experiment
+        self.experiment = experiment
         self._parent = parent
         self._client: Any = None
         self._metrics: list[Any] = []
@@ -165,12 +165,12 @@ class MlflowTracker:
 
     def _experiment_id(self) -> str:
         """Find the experiment, or make it; another process may make it in between."""
-        found = self._client.get_experiment_by_name(self._experiment)
+        found = self._client.get_experiment_by_name(self.experiment)
         if found is None:
             try:
-                return self._client.create_experiment(self._experiment)
+                return self._client.create_experiment(self.experiment)
             except Exception:
-                found = self._client.get_experiment_by_name(self._experiment)
+                found = self._client.get_experiment_by_name(self.experiment)
                 if found is None:
                     raise
         return found.experiment_id

@@ -187,6 +187,11 @@ def test_a_backtest_writes_all_that_it_promises_and_fits_nothing_twice(tmp_path:
     assert "no score up to them moved" in text
     assert "Sharpe, 10 bp" in text
     assert "**Look-ahead**" not in text
+    # Two seeds and their average were tried, all in this run, since nothing is logged with MLflow.
+    assert "3 portfolios of rankers were tried on this panel in 1 logged runs" in text
+    assert [row["cost_bps"] for row in report["luck"]] == [0.0, 5.0, 10.0, 20.0]
+    daily = pl.read_parquet(tmp_path / "returns.parquet").filter(pl.col("model") == "ranker")
+    assert len(daily) == 2 * report["panel"]["test_days"]
 
     # The rankers are there to be used, and a second run reads them.
     stamps = [(tmp_path / f"seed{seed}" / "ranker.json").stat().st_mtime_ns for seed in (0, 1)]

@@ -21,7 +21,7 @@ from pydantic_core import to_jsonable_python
 
 from tsfm.config import Recipe, build_sections, discover_all, dump
 from tsfm.environment import commit, peak_memory_mb, versions
-from tsfm.jobs import backtest_rows, backtest_tables
+from tsfm.jobs import backtest_luck, backtest_rows, backtest_tables
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.models.backbone import count_parameters
 from tsfm.shapes import Float, Int, ndarray
@@ -33,9 +33,11 @@ from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.ranker import RANKER_FILE, StockRanker
 from tsfm.stocks.split import SplitConfig, SplitDays
 from tsfm.stocks.stream import PanelConfig, panel_inputs, read_panel
+from tsfm.stocks.trials import RETURNS_FILE
 from tsfm.tracking import Tracker, recorded
 
 FITTED = ("panel", "split", "ranker")
+WRITTEN = ("config.toml", "results.md", "results.parquet", RETURNS_FILE)
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -110,8 +112,8 @@ def sections(recipe: Recipe) -> dict[str, Any]:
 def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
     """Fit a ranker per seed, score the test days, and write what that was worth.
 
-    Writes ``config.toml``, ``seed<n>/`` with each ranker, ``results.parquet``, ``results.md`` and,
-    last, ``report.json``.
+    Writes ``config.toml``, ``seed<n>/`` with each ranker, ``results.parquet``, ``returns.parquet``
+    (every portfolio by day), ``results.md`` and, last, ``report.json``.
 
     Parameters
     ----------
@@ -141,12 +143,13 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
         for data in panel_inputs(parts["panel"]):
             record.log_input(data.name, data.digest, source=data.source, context="backtest")
         rankers = _rankers(parts, resolved, panel, shown, folder, record)
-        rows = backtest_rows.make_rows(parts["backtest"], shown, days, rankers)
+        rows, daily = backtest_rows.make_rows(parts["backtest"], shown, days, rankers)
         report = {
             "recipe": recipe.name,
             "config": to_jsonable_python(resolved),
             "panel": backtest_rows.describe(shown, days),
             "results": rows.to_dicts(),
+            "luck": backtest_luck.rows(daily, parts, record),
             "look_ahead": _look_ahead(parts["backtest"], shown, panel, days, rankers),
             "pretext": {seed: ranker.report.get("pretext", {}) for seed, ranker in rankers.items()},
             "training": {
@@ -160,9 +163,9 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
             "seconds": time.perf_counter() - started,
         }
         report["table"] = backtest_tables.render(report, rows)
-        _write(folder, rows, report)
-        record.log(0, backtest_tables.metrics(rows))
-        for name in ("config.toml", "results.md", "results.parquet", "report.json"):
+        _write(folder, rows, daily, report)
+        record.log(0, backtest_tables.metrics(rows) | backtest_luck.metrics(report["luck"]))
+        for name in (*WRITTEN, "report.json"):
             record.artifact(folder / name)
     return {**report, "message": f"{report['table']}\nresults: {folder}"}
 
@@ -266,9 +269,10 @@ def _spread_over(days: Int[ndarray, " day"], n_days: int) -> Int[ndarray, " aske
     return days[places.astype(np.int64)]
 
 
-def _write(folder: Path, rows: pl.DataFrame, report: dict[str, Any]) -> None:
+def _write(folder: Path, rows: pl.DataFrame, daily: pl.DataFrame, report: dict[str, Any]) -> None:
     """Write the results; `report.json` last, so that its presence means that all is there."""
     rows.write_parquet(folder / "results.parquet")
+    daily.write_parquet(folder / RETURNS_FILE)
     (folder / "results.md").write_text(report["table"], encoding="utf-8")
     text = json.dumps(to_jsonable_python(report, inf_nan_mode="null"), indent=2)
     (folder / "report.json").write_text(text + "\n", encoding="utf-8")

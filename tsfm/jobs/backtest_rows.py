@@ -33,16 +33,18 @@ BAND = (0.05, 0.95)
 
 def make_rows(
     config: Any, shown: CrossSections, days: SplitDays, rankers: Mapping[int, StockRanker]
-) -> pl.DataFrame:
-    """Return one row per model, seed, `top_k` and cost.
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return one row per model, seed, `top_k` and cost; and what each portfolio earned by day.
 
     Columns: ``model``, ``kind`` (``"ranker"`` or ``"rival"``), ``seed``, ``top_k``, ``cost_bps``,
     the scores' ``ic``, ``ic_t``, ``icir``, ``rank_ic``, ``rank_ic_t``, ``rank_icir``,
     ``precision``, and the portfolio's ``irr``, ``sharpe``, ``sharpe_error``, ``max_drawdown``,
     ``turnover``; for random picks, means, and ``sharpe_low`` and ``sharpe_high`` around nine in
-    ten of them. What does not apply is null.
+    ten of them. What does not apply is null. The columns of the second are those of
+    `tsfm.stocks.trials.RETURNS_FILE`.
     """
     rows: list[dict[str, Any]] = []
+    daily: list[pl.DataFrame] = []
     scored: Iterable[Scored] = _of_rankers(shown, days, rankers)
     if config.rivals:
         scored = chain(scored, _of_rivals(shown, days))
@@ -55,6 +57,7 @@ def make_rows(
             )
             report = _traded(chosen, shown)
             key = {"model": model, "kind": kind, "seed": seed, "top_k": top_k}
+            daily.append(_daily(key, report))
             rows += [
                 {**key, "cost_bps": cost, **of_scores, **report.summary(cost)}
                 for cost in config.costs_bps
@@ -71,7 +74,7 @@ def make_rows(
             generator=np.random.default_rng(top_k),
         )
         rows += [_of_random(drawn, top_k, cost) for cost in config.costs_bps]
-    return pl.DataFrame(rows, infer_schema_length=None)
+    return pl.DataFrame(rows, infer_schema_length=None), pl.concat(daily)
 
 
 def describe(shown: CrossSections, days: SplitDays) -> dict[str, Any]:
@@ -135,6 +138,21 @@ def _of_scores(
         }
     values["precision"] = mean_of(precision_at(asked, returns, PRECISION_AT, tradable))
     return values
+
+
+def _daily(key: dict[str, Any], report: BacktestReport) -> pl.DataFrame:
+    kinds = {"model": pl.String, "kind": pl.String, "seed": pl.Int64, "top_k": pl.Int64}
+    return pl.DataFrame(
+        {
+            "day": report.days.astype("datetime64[D]"),
+            **{
+                name: pl.Series([key[name]], dtype=kind).new_from_index(0, len(report.days))
+                for name, kind in kinds.items()
+            },
+            "gross": report.gross[:, 0],
+            "turnover": report.turnover[:, 0],
+        }
+    )
 
 
 def _traded(weights: Float64[ndarray, "day stock"], shown: CrossSections) -> BacktestReport:

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tsfm.jobs.backtest_luck import luck_table
 from tsfm.jobs.backtest_rows import MARKET, PRECISION_AT, RANDOM
 from tsfm.jobs.markdown import markdown_table
 
 SCORES = ("ic", "ic_t", "icir", "rank_ic", "rank_ic_t", "rank_icir", "precision")
-PORTFOLIO = ("irr", "sharpe", "max_drawdown", "turnover")
+PORTFOLIO = ("irr", "sharpe", "max_drawdown", "turnover", "break_even_bps")
 
 
 def render(report: dict[str, Any], rows: pl.DataFrame) -> str:
@@ -19,6 +20,7 @@ def render(report: dict[str, Any], rows: pl.DataFrame) -> str:
     parts += ["## Scores", _scores(rows)]
     for top_k in sorted(set(rows["top_k"].drop_nulls())):
         parts += [f"## The {top_k} best, held for a day", _portfolio(rows, top_k)]
+    parts += ["## Luck", luck_table(report["luck"])]
     parts += ["## Look-ahead", _look_ahead(report)]
     pretext = _pretext(report)
     if pretext:
@@ -102,13 +104,15 @@ def _portfolio(rows: pl.DataFrame, top_k: int) -> str:
         for cost in costs:
             cells.append(_spread(mine.filter(pl.col("cost_bps") == cost)["irr"], 3))
         last = mine.filter(pl.col("cost_bps") == costs[0])
-        body.append([*cells, _spread(last["max_drawdown"], 3), _spread(last["turnover"], 2)])
+        cells += [_spread(last["max_drawdown"], 3), _spread(last["turnover"], 2)]
+        body.append([*cells, _spread(last["break_even_bps"], 1)])
     header = [
         "model",
         *(f"Sharpe, {cost:g} bp" for cost in costs),
         *(f"IRR, {cost:g} bp" for cost in costs),
         f"drawdown, {costs[0]:g} bp",
         "turnover a day",
+        "break-even, bp",
     ]
     return markdown_table(header, body)
 

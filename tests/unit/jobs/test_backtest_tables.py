@@ -13,6 +13,7 @@ def rows() -> pl.DataFrame:
     of_scores = {"ic": 0.01, "ic_t": 1.5, "icir": 0.1, "precision": 0.52}
     of_scores |= {"rank_ic": 0.02, "rank_ic_t": 2.0, "rank_icir": 0.2}
     portfolio = {"irr": 0.1, "sharpe": 1.0, "max_drawdown": -0.2, "turnover": 1.5}
+    portfolio["break_even_bps"] = 7.25
     found = []
     for cost in (0.0, 10.0):
         key = {"cost_bps": cost, **portfolio}
@@ -47,6 +48,19 @@ def report() -> dict[str, object]:
             "first_test_day": "2016-12-30",
             "last_test_day": "2017-12-07",
         },
+        "luck": [
+            {
+                "top_k": 5,
+                "cost_bps": 10.0,
+                "n_runs": 7,
+                "n_trials": 21,
+                "sharpe": 1.25,
+                "best_by_luck": 1.9,
+                "deflated_sharpe": 0.2,
+                "n_compared": 21,
+                "overfitting": 0.61,
+            }
+        ],
         "look_ahead": {"cutoffs": ["2017-02-01"] * 4, "ok": True},
         "pretext": {0: {"stock_code/accuracy": 0.1}, 1: {"stock_code/accuracy": 0.3}},
         "parameters": 12345,
@@ -68,6 +82,8 @@ def test_means_stand_with_their_standard_error(
     assert "so many days is 1.0" in text
     assert "After 4 test days all bars, members and halts were changed: no score" in text
     assert "0.0010 of the stocks, 0.0089 of the sectors" in text
+    assert "21 portfolios of rankers were tried on this panel in 7 logged runs" in text
+    assert "| the 5 best, 10 bp | 1.25 | 1.90 | 0.200 | 0.61 |" in " ".join(text.split())
 
 
 def test_what_looks_ahead_is_named_and_its_share_is_told(
