@@ -48,6 +48,17 @@ KINDS = {
     "Embedder": Kind("tsfm.tasks.embed", "embed", _COLUMNS),
     "SeriesClassifier": Kind("tsfm.tasks.classify", "predict", {}),
     "SeriesRegressor": Kind("tsfm.tasks.classify", "predict", {}),
+    "StockRanker": Kind(
+        "tsfm.stocks.ranker",
+        "rank",
+        {
+            "n_days": 0,
+            "id_column": "item_id",
+            "timestamp_column": "timestamp",
+            "sector_column": None,
+            "calendar": None,
+        },
+    ),
 }
 
 
@@ -65,8 +76,8 @@ def save_model(
     Parameters
     ----------
     model
-        A `Forecaster`, `Imputer`, `Detector`, `Embedder`, `SeriesClassifier` or
-        `SeriesRegressor`.
+        A `Forecaster`, `Imputer`, `Detector`, `Embedder`, `SeriesClassifier`, `SeriesRegressor`
+        or `StockRanker`.
     path
         Of a folder that does not exist yet.
     pip_requirements

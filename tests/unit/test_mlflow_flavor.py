@@ -10,6 +10,13 @@ import pytest
 import tsfm.mlflow as flavor
 from tsfm.errors import CheckpointError, UnsupportedError
 from tsfm.mlflow_tracker import import_mlflow
+from tsfm.stocks.cross_sections import SectionConfig
+from tsfm.stocks.features import FeatureConfig
+from tsfm.stocks.fitting import RankerConfig
+from tsfm.stocks.phases import PhaseConfig
+from tsfm.stocks.ranker import StockRanker
+from tsfm.stocks.simulation import SimulationConfig, simulated_panel
+from tsfm.stocks.split import SplitConfig
 from tsfm.tasks.classify import SeriesClassifier
 from tsfm.tasks.embed import Embedder
 from tsfm.tasks.forecast import Forecaster
@@ -89,6 +96,41 @@ def test_other_kinds_keep_their_class(frame: pd.DataFrame, tmp_path: Path) -> No
     flavor.save_model(classifier, tmp_path / "classifier")
     served = mlflow.pyfunc.load_model(str(tmp_path / "classifier"))
     assert served.predict(samples).tolist() == classifier.predict(samples).tolist()
+
+
+def test_a_ranker_is_registered_loaded_and_served(tracking_uri: str) -> None:
+    panel = simulated_panel(SimulationConfig(n_stocks=5, n_days=40))
+    config = RankerConfig(
+        model={"d_model": 8, "d_ff": 8, "n_heads": 1},
+        pretext={},
+        windows=SectionConfig(context_length=6, features=FeatureConfig(averages=(3,))),
+        finetune=PhaseConfig(epochs=0.2),
+        validation_days=2,
+    )
+    split = SplitConfig(validation_start="2013-02-04", test_start="2013-02-14")
+    ranker = StockRanker.fit(panel, split, config)
+    flavor.log_model(ranker, name="ranker", registered_model_name="ranked")
+    bars = pd.DataFrame(
+        {
+            "item_id": np.repeat(panel.stocks, panel.n_days),
+            "timestamp": np.tile(panel.days, panel.n_stocks).astype("datetime64[s]"),
+            **{name: panel[name].T.ravel() for name in panel.fields},
+        }
+    )
+    expected = ranker.predict(panel)
+    for loaded in (
+        flavor.load_model("models:/ranked/1"),
+        StockRanker.from_pretrained("models:/ranked/1"),
+    ):
+        assert isinstance(loaded, StockRanker)
+        np.testing.assert_array_equal(loaded.predict(panel), expected)
+    served = mlflow.pyfunc.load_model("models:/ranked/1")
+    last = served.predict(bars, params={"n_days": 1})
+    assert list(last.columns) == ["item_id", "timestamp", "score"]
+    assert last["score"].is_monotonic_decreasing
+    found = last.set_index("item_id")["score"].reindex(panel.stocks)
+    np.testing.assert_array_equal(found, expected[-1])
+    assert len(served.predict(bars)) == np.isfinite(expected).sum()
 
 
 def test_what_is_no_model_of_ours_is_refused(tracking_uri: str, tmp_path: Path) -> None:

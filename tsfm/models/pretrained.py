@@ -4,6 +4,8 @@ No pickle, no network unless the caller's own URI asks for one.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -80,8 +82,7 @@ def load_pretrained(name: str | Path) -> TimeSeriesModel:
     CheckpointError
         When there is no such checkpoint, or it does not fit this version.
     """
-    with TemporaryDirectory(prefix="tsfm-", ignore_cleanup_errors=True) as scratch:
-        folder = _find(str(name), Path(scratch))
+    with checkpoint_folder(name) as folder:
         config = _read_config(folder, name)
         discover("tsfm.models")
         try:
@@ -95,6 +96,24 @@ def load_pretrained(name: str | Path) -> TimeSeriesModel:
             raise CheckpointError(
                 f"checkpoint must match its config, got {name} with: {error}; save the model again"
             ) from error
+
+
+@contextmanager
+def checkpoint_folder(name: str | Path) -> Iterator[Path]:
+    """Give the folder of a checkpoint; what is downloaded for it is gone afterwards.
+
+    Parameters
+    ----------
+    name
+        See `load_pretrained`.
+
+    Raises
+    ------
+    CheckpointError
+        When there is no such checkpoint.
+    """
+    with TemporaryDirectory(prefix="tsfm-", ignore_cleanup_errors=True) as scratch:
+        yield _find(str(name), Path(scratch))
 
 
 def _build(config: dict[str, Any], weights: Path) -> TimeSeriesModel:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
@@ -14,7 +15,8 @@ from safetensors.torch import load_file, save
 
 from tsfm.errors import CheckpointError
 from tsfm.models.model import TimeSeriesModel
-from tsfm.models.pretrained import load_pretrained, save_pretrained
+from tsfm.models.pretrained import checkpoint_folder, load_pretrained, save_pretrained
+from tsfm.series.convert import from_polars, to_polars
 from tsfm.shapes import Float64, Int, ndarray
 from tsfm.stocks.cross_sections import CrossSections, cross_sections
 from tsfm.stocks.fitting import Common, RankerConfig, fit_ranker, ranking_config
@@ -125,6 +127,49 @@ class StockRanker:
                 scores[day, stocks] = said.numpy().astype(np.float64)
         return scores
 
+    def rank(
+        self,
+        data: Any,
+        *,
+        n_days: int = 0,
+        id_column: str = "item_id",
+        timestamp_column: str = "timestamp",
+        sector_column: str | None = None,
+        calendar: str | None = None,
+    ) -> Any:
+        """Return the scores of a frame of bars, in the kind of frame that came in.
+
+        Columns: id, timestamp, ``score``; a row per stock and day that can be scored, by day and
+        then from the best to the worst.
+
+        Parameters
+        ----------
+        data
+            See `StockPanel.from_frame`, as the other names.
+        n_days
+            Score the last so many days alone; 0 scores all.
+        """
+        panel = StockPanel.from_frame(
+            data,
+            id_column=id_column,
+            timestamp_column=timestamp_column,
+            sector_column=sector_column,
+            calendar=calendar,
+        )
+        _, origin = to_polars(data, timestamp_column)
+        days = np.arange(max(0, panel.n_days - n_days) if n_days else 0, panel.n_days)
+        scores = self.predict(panel, days=days)
+        day, stock = np.nonzero(np.isfinite(scores))
+        frame = pl.DataFrame(
+            {
+                id_column: pl.Series(panel.stocks, dtype=pl.String).gather(stock),
+                timestamp_column: panel.days[day].astype("datetime64[D]"),
+                "score": scores[day, stock],
+            }
+        )
+        order = [timestamp_column, "score", id_column]
+        return from_polars(frame.sort(order, descending=[False, True, False]), origin)
+
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the backbone's checkpoint, the head, and last ``ranker.json``."""
         folder = Path(folder)
@@ -139,27 +184,33 @@ class StockRanker:
         return folder
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "StockRanker":
-        """Load what `save_pretrained` wrote.
+    def from_pretrained(cls, name: str | Path) -> "StockRanker":
+        """Load what `save_pretrained` wrote or MLflow logged.
+
+        Parameters
+        ----------
+        name
+            A folder, ``models:/name@alias``, ``models:/name/3`` or ``runs:/run_id/path``.
 
         Raises
         ------
         CheckpointError
-            When the folder holds no ranker, or one that does not fit this version.
+            When there is no such ranker, or one that does not fit this version.
         """
-        try:
-            text = (Path(folder) / RANKER_FILE).read_text(encoding="utf-8")
-            content = _of_this_format(json.loads(text))
-            config = TypeAdapter(RankerConfig).validate_python(content["config"])
-            model = load_pretrained(folder)
-            objective = ReturnRanking(ranking_config(config), model.backbone)
-            objective.load_state_dict(load_file(Path(folder) / HEAD_FILE))
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise CheckpointError(
-                f"a ranker must have a readable {RANKER_FILE} and {HEAD_FILE}, got {folder}: "
-                f"{reason}; save it again with save_pretrained"
-            ) from error
+        with checkpoint_folder(name) as folder:
+            try:
+                text = (folder / RANKER_FILE).read_text(encoding="utf-8")
+                content = _of_this_format(json.loads(text))
+                config = TypeAdapter(RankerConfig).validate_python(content["config"])
+                model = load_pretrained(folder)
+                objective = ReturnRanking(ranking_config(config), model.backbone)
+                objective.load_state_dict(load_file(folder / HEAD_FILE))
+            except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as one:
+                reason = str(one).splitlines()[0] if str(one) else type(one).__name__
+                raise CheckpointError(
+                    f"a ranker must have a readable {RANKER_FILE} and {HEAD_FILE}, got {name}: "
+                    f"{reason}; save it again with save_pretrained"
+                ) from one
         return cls(config, model, objective, content["report"])
 
 
