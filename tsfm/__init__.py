@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from tsfm.tasks.cross_validation import cross_validation
     from tsfm.tasks.detect import Detector, detect
     from tsfm.tasks.embed import Embedder, embed
-    from tsfm.tasks.forecast import Forecaster, forecast
+    from tsfm.tasks.forecast import Forecaster
+    from tsfm.tasks.forecast_frame import forecast
     from tsfm.tasks.impute import Imputer, impute
     from tsfm.tasks.similar import similar
 
@@ -58,7 +59,7 @@ _HOMES = {
     "cross_validation": "tsfm.tasks.cross_validation",
     "detect": "tsfm.tasks.detect",
     "embed": "tsfm.tasks.embed",
-    "forecast": "tsfm.tasks.forecast",
+    "forecast": "tsfm.tasks.forecast_frame",
     "impute": "tsfm.tasks.impute",
     "load_dataset": "tsfm.series.cards",
     "similar": "tsfm.tasks.similar",
