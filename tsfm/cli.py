@@ -4,6 +4,7 @@ The list of verbs and options is frozen by a test; a new knob is a field of a re
 slow is imported by the verb that needs it.
 """
 
+import json
 import os
 from collections.abc import Sequence
 from importlib import import_module
@@ -73,17 +74,22 @@ def finetune(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
 
 
 @app.command
-def evaluate(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
-    """Measure models on a benchmark.
+def evaluate(
+    recipe: str, /, *, like: Path | None = None, overrides: Overrides = None
+) -> dict[str, Any]:
+    """Measure models on a benchmark, or how well they would fill the gaps of a file.
 
     Parameters
     ----------
     recipe
-        zero_shot, ltsf, imputation, detection, or path of a TOML file.
+        zero_shot, ltsf, imputation, detection, coverage, classification, or path of a TOML file.
+    like
+        With imputation: a file whose gaps are mimicked on its own values.
     overrides
         Assignments section.key=value.
     """
-    return _on_recipe("evaluate", recipe, overrides)
+    own = [] if like is None else [f"evaluate.like={json.dumps(str(like))}"]
+    return _on_recipe("evaluate", recipe, [*own, *(overrides or ())])
 
 
 @app.command

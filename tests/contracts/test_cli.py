@@ -49,7 +49,7 @@ FROZEN = {
     },
     "pretrain": {"recipe", "--set"},
     "finetune": {"recipe", "--set"},
-    "evaluate": {"recipe", "--set"},
+    "evaluate": {"recipe", "--like", "--set"},
     "backtest": {"recipe", "--set"},
     "audit": {"recipe", "--strict", "--set"},
     "audit overlap": {"pool"},

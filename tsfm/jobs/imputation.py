@@ -60,11 +60,16 @@ class ImputationConfig:
         In steps; windows start at every `stride`-th row.
     mask_seeds
         Every seed draws masks of its own; the spread in the table is that over seeds.
+    like
+        A file whose own gaps are mimicked on its own values, in place of `datasets` and all
+        options of windows; see `tsfm.jobs.imputation_like`.
+    id_column, timestamp_column, target, freq, seasonality
+        Of that file; by default all its columns of numbers, and what the stamps say.
     """
 
     protocol: Literal["imputation"]
     models: tuple[str, ...]
-    datasets: tuple[str, ...]
+    datasets: tuple[str, ...] = ()
     splits: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     part: Literal["validation", "test"] = "test"
     kinds: tuple[Kind, ...] = ("points", "segments")
@@ -73,6 +78,12 @@ class ImputationConfig:
     window_lengths: tuple[int, ...] = (192,)
     stride: int = Field(default=48, ge=1)
     mask_seeds: tuple[int, ...] = (0, 1, 2)
+    like: str | None = None
+    id_column: str = "item_id"
+    timestamp_column: str = "timestamp"
+    target: tuple[str, ...] = ()
+    freq: str | None = None
+    seasonality: int | None = Field(default=None, ge=1)
 
 
 @plain_dataclass(frozen=True)
@@ -261,12 +272,19 @@ def _denoising(model: TimeSeriesModel) -> Interpolation:
 
 
 def _evaluate(config: ImputationConfig, models: list[Filler], _: np.random.Generator) -> Evaluation:
+    if config.like is not None:
+        from tsfm.jobs import imputation_like
+
+        rows = imputation_like.evaluate(config, models)
+        return Evaluation(rows, {"table": imputation_like.render(rows, config)})
     rows = evaluate(config, models)
     return Evaluation(rows, {"table": render(rows, config)})
 
 
 def _metrics(found: Evaluation) -> Iterator[tuple[str, Mapping[str, float | None]]]:
     keys = ["dataset", "window_length", "gaps", "share", "model"]
+    if "gap_length" in found.rows.columns:
+        keys = ["dataset", "gap_length", "model"]
     means: Callable[..., Any] = found.rows.group_by(keys, maintain_order=True).agg
     for row in means(pl.col("mse", "mae").mean()).iter_rows(named=True):
         place = "/".join(str(row[key]) for key in keys)
