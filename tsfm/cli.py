@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from tsfm import __version__
-from tsfm.cli_files import Inputs, detect, forecast, impute
+from tsfm.cli_files import Flag, Inputs, detect, forecast, impute
 from tsfm.outcome import exit_code, own_warnings
 
 app = App(
@@ -31,7 +31,6 @@ audit = App(name="audit", help="Audits: a recipe for look-ahead, the training da
 app.command(audit)
 
 
-Flag = Annotated[bool, Parameter(negative=())]
 Overrides = Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative=())]
 
 

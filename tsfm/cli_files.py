@@ -15,6 +15,7 @@ def _numbers(_: Any, tokens: Sequence[Any]) -> tuple[float, ...]:
     return tuple(float(part) for part in tokens[0].value.split(","))
 
 
+Flag = Annotated[bool, Parameter(negative=())]
 Inputs = Annotated[list[str], Parameter(name="INPUT", negative=())]
 Levels = Annotated[tuple[float, ...], Parameter(converter=_numbers, n_tokens=1, negative=())]
 
@@ -82,11 +83,18 @@ def impute(
     inputs: Inputs,
     /,
     *,
-    output: Path,
+    output: str,
+    engine: str = "local",
+    address: str | None = None,
+    workers: int | None = None,
     mode: str = "two-sided",
     max_gap: int | None = None,
+    fill_rows: Flag = False,
+    resume: Flag = False,
+    verify: Flag = False,
     model: str | None = None,
     quantiles: Levels = (),
+    plot: Path | None = None,
     id_column: str = "item_id",
     timestamp_column: str = "timestamp",
     target: str = "target",
@@ -95,20 +103,36 @@ def impute(
 ) -> dict[str, Any]:
     """Fill the gaps of every series of files, folders or globs of CSV or Parquet.
 
+    A series may lie in several Parquet files. Files are committed one by one.
+
     Parameters
     ----------
     inputs
-        Files, folders or globs, CSV or Parquet, in long form.
+        Files, folders or globs, CSV or Parquet, in long form; or addresses of Parquet, as s3://.
     output
-        Folder; every file is written there under its own name.
+        Folder or address; every file is written there under its own name.
+    engine
+        local, or ray: on a Ray cluster, with the same values.
+    address
+        Of a running Ray cluster; without it Ray starts one on this machine.
+    workers
+        Processes at once; by default one per core.
     mode
         two-sided, or causal: nothing after a step has a say in what is filled there.
     max_gap
         Longest gap, in steps, that is filled; longer ones stay missing.
+    fill_rows
+        Add a row for every stamp that has none, by frequency or calendar.
+    resume
+        Keep what an interrupted job of the same options has done; without it, start anew.
+    verify
+        Read the output back and compare it with the input, value by value.
     model
         Bundled name, folder, or models:/name@alias; by default the bundled one of the mode.
     quantiles
         Levels between 0 and 1, with commas between them, for which columns are added.
+    plot
+        HTML file for examples of filled gaps, by length.
     id_column
         Column that tells the series apart.
     timestamp_column
@@ -125,8 +149,15 @@ def impute(
     return job.run(
         inputs,
         output=output,
+        engine=engine,
+        address=address,
+        workers=workers,
         mode=mode,
         max_gap=max_gap,
+        fill_rows=fill_rows,
+        resume=resume,
+        verify=verify,
+        plot=plot,
         model=model,
         quantile_levels=quantiles,
         id_column=id_column,

@@ -1,24 +1,57 @@
-"""Impute files: every one is read, filled and written under its own name; `report.json` last."""
+"""Impute a lake: plan its parts, fill them one by one, commit each; `report.json` last."""
 
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import polars as pl
 
 from tsfm.errors import DataError
-from tsfm.jobs.file_by_file import REPORT_FILE, n_files, run_file_by_file
-from tsfm.series.files import read_input, write_output
-from tsfm.tasks.impute import Imputer
+from tsfm.jobs.engines import ENGINES, Outcome, attempt, check_engine, n_cores, run_units
+from tsfm.jobs.impute_report import Progress, finished_report, rewrite_report, write_report
+from tsfm.jobs.places import lake_places
+from tsfm.lake.manifest import forget, proves, read_records, remove_fills
+from tsfm.lake.options import Checkpoint, FillOptions, check_options, digest_of
+from tsfm.lake.parts import Part, scan
+from tsfm.lake.plan import Plan, make_plan
+from tsfm.lake.store import is_address, remove_leftovers
+from tsfm.lake.verify import Checking
+from tsfm.lake.work import Filling
+from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.tasks.impute_arrays import bundled_for
-from tsfm.tasks.impute_frame import describe_left, read_rows
-from tsfm.tracking import Tracker
+from tsfm.tracking import Tracker, recorded
+
+ROWS_PER_PROCESS = 200_000
+"""Starting a process costs about as much as filling so many rows."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the steps of a job share."""
+
+    filling: Filling
+    engine: str
+    workers: int
+    address: str | None
+
+    def run(self, function: Callable[[Any], Any], units: Sequence[Any]) -> Iterator[Outcome[Any]]:
+        """Run a function over units with the engine that was asked for."""
+        n_rows = sum(unit.n_rows for unit in units)
+        workers = min(self.workers, n_rows // ROWS_PER_PROCESS)
+        return run_units(
+            function, units, engine=self.engine, workers=max(1, workers), address=self.address
+        )
 
 
 def run(
     inputs: Sequence[str | Path],
     *,
-    output: Path,
+    output: str | Path,
     mode: str = "two_sided",
     max_gap: int | None = None,
     model: str | None = None,
@@ -28,16 +61,41 @@ def run(
     target: str | Sequence[str] = "target",
     freq: str | None = None,
     calendar: str | None = None,
+    fill_rows: bool = False,
+    engine: str = ENGINES[0],
+    address: str | None = None,
+    workers: int | None = None,
+    resume: bool = False,
+    verify: bool = False,
+    plot: str | Path | None = None,
     tracker: Tracker | None = None,
 ) -> dict[str, Any]:
-    """Fill the gaps of every file; each file is imputed by itself.
+    """Fill the gaps of every item of a lake; an item may lie in several Parquet files.
 
     Parameters
     ----------
+    inputs
+        Files, folders, globs, or addresses of Parquet such as ``s3://bucket/lake/**/*.parquet``. A
+        file of text is imputed by itself.
     output
-        Folder; a file of an input folder keeps its place below it, any other file its name.
+        Folder or address; a file of an input folder or pattern keeps its place below it, any other
+        file its name.
     mode
         ``"two_sided"`` or ``"causal"``; a hyphen will do as well.
+    fill_rows
+        Whether rows are added for stamps that have none.
+    engine
+        ``"local"`` or ``"ray"``; values do not depend on it, nor on `workers`.
+    address
+        Of a running Ray cluster.
+    workers
+        Processes at once; by default one per core.
+    resume
+        Whether what the manifest proves done is kept; otherwise an unfinished job starts anew.
+    verify
+        Whether the output is read back and compared with the input.
+    plot
+        HTML file for examples of filled gaps.
     tracker
         By default an MLflow run, at the environment's address.
 
@@ -53,68 +111,156 @@ def run(
         When no file can be imputed, two would be written to one place, or an input would be
         overwritten.
     """
-    mode = mode.replace("-", "_")
-    name = model or bundled_for(mode)
-    imputer = Imputer.from_pretrained(name)
-    columns: dict[str, Any] = {
-        "id_column": id_column,
-        "timestamp_column": timestamp_column,
-        "target": target,
-        "freq": freq,
-        "calendar": calendar,
-    }
-    options = {"mode": mode, "max_gap": max_gap, "quantile_levels": list(quantile_levels)}
-    report = run_file_by_file(
-        "impute",
-        inputs,
-        Path(output),
-        facts={"model": name, **options, **columns},
-        do=lambda source, place: _impute(imputer, source, place, columns, options),
-        totals=lambda done: {
-            "rows": sum(one["rows"] for one in done),
-            "filled": sum(sum(one["filled"].values()) for one in done),
-        },
-        tracker=tracker,
+    options = FillOptions(
+        mode=mode.replace("-", "_"),
+        max_gap=max_gap,
+        quantile_levels=tuple(quantile_levels),
+        id_column=id_column,
+        timestamp_column=timestamp_column,
+        target=(target,) if isinstance(target, str) else tuple(target),
+        freq=freq,
+        calendar=calendar,
+        fill_rows=fill_rows,
     )
-    return {**report, "message": _message(report)}
+    check_engine(engine)
+    if plot is not None:
+        from tsfm.tasks.plot import check_plot
+
+        check_plot(plot)
+    checkpoint = Checkpoint.load(model or bundled_for(options.mode))
+    check_options(options, checkpoint.imputer())
+    places = lake_places(inputs, output, absolute=engine == "ray")
+    root = str(output) if is_address(output) or engine != "ray" else str(Path(output).absolute())
+    filling = Filling(root, options, checkpoint, digest_of(options, checkpoint))
+    job = _Job(filling, engine, workers or n_cores(), address)
+    with _terminated_is_interrupted():
+        report = _run(job, places, resume, tracker or make_tracker(TrackingConfig()))
+        if verify:
+            report = _verified(job, places, report)
+    if plot is not None:
+        from tsfm.jobs.impute_plot import plot_report
+
+        report["plot"] = str(plot_report(report, options, plot))
+        report["message"] += f"\nexamples of filled gaps in {plot}"
+    return report
 
 
-def _impute(
-    imputer: Imputer,
-    source: Path,
-    place: Path,
-    columns: dict[str, Any],
-    options: dict[str, Any],
-) -> dict[str, Any]:
-    """Fill one file, and say what was done."""
-    frame, sources = read_input([source])
+def _run(job: _Job, places: dict[str, str], resume: bool, tracker: Tracker) -> dict[str, Any]:
+    output, digest = job.filling.output, job.filling.job
+    parts, items, failed = _scanned(places, job.filling.options)
+    plan = make_plan(parts, items)
+    partitions = plan.partitions()
+    records = {
+        name: record
+        for name, record in read_records(output).items()
+        if name in partitions and proves(record, output, job=digest, partition=partitions[name])
+    }
+    if not failed and len(records) == len(parts) and (found := finished_report(output, digest)):
+        return found
+    done = records if resume else {}
+    remove_leftovers(output)
+    remove_fills(output)
+    forget(output, partitions.keys() - done.keys())
+    progress = Progress(job.filling, plan.n_items, list(done.values()), failed)
+    facts = {
+        "model": job.filling.checkpoint.name,
+        "model_version": _model_version(job.filling.checkpoint.name),
+        "model_digest": job.filling.checkpoint.digest,
+        **asdict(job.filling.options),
+        "engine": job.engine,
+        "output": output,
+    }
+    with recorded(tracker, "impute", facts) as tracker:
+        progress.open(facts, tracker)
+        left = plan.without(set(done))
+        _fill(job, left, progress)
+        if not progress.records:
+            raise DataError(progress.failed[0])
+        remove_fills(output)
+        progress.log_inputs(parts, tracker)
+        return write_report(progress, tracker)
+
+
+def _scanned(
+    places: dict[str, str], options: FillOptions
+) -> tuple[list[Part], list[pl.DataFrame], list[str]]:
+    """Look every file over; return the parts, their items, and what is wrong with the others."""
+    parts, items, failed = [], [], []
+    for source, name in places.items():
+        outcome = attempt(lambda one: scan(*one, options), (source, name))
+        if outcome.error is None:
+            part, own = outcome.value
+            parts.append(part)
+            items.append(own)
+        else:
+            failed.append(outcome.error)
+    return parts, items, failed
+
+
+def _fill(job: _Job, plan: Plan, progress: Progress) -> None:
+    """Fill everything that stands by itself, then write the parts that share items."""
+    lost: dict[str, str] = {}
+    for outcome in job.run(job.filling, [*plan.wholes, *plan.chunks]):
+        if outcome.error is None:
+            progress.add(outcome.value)
+        elif hasattr(outcome.unit, "key"):
+            lost[outcome.unit.key] = outcome.error
+        else:
+            progress.fail(outcome.unit.part.source, outcome.error)
+    whole = []
+    for merge in plan.merges:
+        reasons = [lost[key] for key in merge.chunks if key in lost]
+        if reasons:
+            progress.fail(merge.part.source, f"shares items with others: {reasons[0]}")
+        else:
+            whole.append(merge)
+    for outcome in job.run(job.filling, whole):
+        if outcome.error is None:
+            progress.add(outcome.value)
+        else:
+            progress.fail(outcome.unit.part.source, outcome.error)
+
+
+def _verified(job: _Job, places: dict[str, str], report: dict[str, Any]) -> dict[str, Any]:
+    """Read the output back; what is wrong with it counts as failed."""
+    parts, _, _ = _scanned(places, job.filling.options)
+    written = {one["name"] for one in report["files"]}
+    parts = [part for part in parts if part.name in written]
+    checking = Checking(job.filling.output, job.filling.options)
+    problems = [
+        outcome.error or outcome.value
+        for outcome in job.run(checking, parts)
+        if outcome.error or outcome.value
+    ]
+    report["failed"] = [*report["failed"], *problems]
+    report["verified"] = len(parts) - len(problems)
+    report["message"] += f"\n{report['verified']} of {len(parts)} files verified"
+    return rewrite_report(job.filling.output, report)
+
+
+def _model_version(name: str) -> str | None:
+    """Return the version that an alias of a registered model stands for now."""
+    if not name.startswith("models:/") or "@" not in name:
+        return None
+    from tsfm.mlflow_tracker import import_mlflow
+
+    model, _, alias = name.removeprefix("models:/").partition("@")
+    client = import_mlflow().MlflowClient()
+    return str(client.get_model_version_by_alias(model, alias).version)
+
+
+@contextmanager
+def _terminated_is_interrupted() -> Iterator[None]:
+    """Treat a request to end as Ctrl-C: what is half done is removed, and the run is closed."""
+
+    def interrupt(_: int, __: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        rows = read_rows(frame, **columns, sources=sources)
-        imputed, left = imputer.impute_rows(rows, **options)
-    except DataError as error:
-        named = str(error).startswith(str(source))
-        raise DataError(str(error) if named else f"{source}: {error}") from None
-    write_output(imputed, place)
-    targets = rows.series.targets
-    return {
-        "input": str(source),
-        "output": str(place),
-        "rows": frame.height,
-        "items": rows.series.n_items,
-        "filled": {target: int(_count(imputed, target)) for target in targets},
-        "stay_missing": [{**one._asdict(), "item": str(one.item)} for one in left],
-        "message": describe_left(left) if left else None,
-    }
-
-
-def _count(frame: pl.DataFrame, target: str) -> int:
-    return int(frame[f"{target}_imputed"].sum())
-
-
-def _message(report: dict[str, Any]) -> str:
-    left = [f"{one['input']}: {one['message']}" for one in report["files"] if one["message"]]
-    first = (
-        f"{report['filled']} values filled in {report['rows']} rows of {n_files(report)}, "
-        f"report in {report['output']}/{REPORT_FILE}"
-    )
-    return "\n".join([first, *left])
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,9 +1,11 @@
 """Where the output of every input file goes, decided before anything is read."""
 
-from collections.abc import Sequence
+import glob
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tsfm.errors import ConfigError
+from tsfm.lake.store import find_remote, is_address
 from tsfm.series.files import find_files
 
 SUFFIXES = (".parquet", ".csv")
@@ -12,7 +14,8 @@ SUFFIXES = (".parquet", ".csv")
 def output_places(inputs: Sequence[str | Path], output: Path) -> dict[Path, Path]:
     """Return the place of every input file in the folder `output`.
 
-    A file of an input folder keeps its place below it, any other file its name.
+    A file of an input folder, or of a pattern, keeps its place below the folder, or below the part
+    of the pattern that is fixed; any other file its name.
 
     Raises
     ------
@@ -22,22 +25,68 @@ def output_places(inputs: Sequence[str | Path], output: Path) -> dict[Path, Path
     DataError
         When an input names nothing.
     """
-    places: dict[Path, Path] = {}
+    found = lake_places(inputs, output)
+    return {Path(source): output / name for source, name in found.items()}
+
+
+def lake_places(
+    inputs: Sequence[str | Path], output: str | Path, *, absolute: bool = False
+) -> dict[str, str]:
+    """Return the same for inputs and an output that may be addresses, as names below the output.
+
+    Parameters
+    ----------
+    absolute
+        Whether local files are named from the root, for workers that start elsewhere.
+    """
+    places: dict[str, str] = {}
     for entry in inputs:
-        for source in find_files(entry):
-            name = source.relative_to(entry) if Path(entry).is_dir() else Path(source.name)
-            place = output / name
-            if place.suffix not in SUFFIXES:
+        for source, name in _named(entry):
+            if not name.endswith(SUFFIXES):
                 raise ConfigError(
                     f"an input must end in {' or '.join(SUFFIXES)} to be written under its name, "
                     f"got {source}; convert it"
                 )
-            if place.exists() and place.samefile(source):
+            if _is_same(source, output, name):
                 raise ConfigError(f"output must be another folder than that of {source}; name one")
-            if place in places.values():
+            if name in places.values():
                 raise ConfigError(
-                    f"inputs must have names of their own, got {place.name} twice; write them into "
+                    f"inputs must have names of their own, got {name} twice; write them into "
                     "folders of their own"
                 )
-            places[source] = place
+            is_local = absolute and not is_address(source)
+            places[str(Path(source).absolute()) if is_local else source] = name
     return places
+
+
+def _named(entry: str | Path) -> Iterator[tuple[str, str]]:
+    if is_address(entry):
+        yield from find_remote(str(entry))
+        return
+    root = fixed_root(entry)
+    for source in find_files(entry):
+        yield str(source), source.relative_to(root).as_posix() if root else source.name
+
+
+def _is_same(source: str, output: str | Path, name: str) -> bool:
+    if is_address(source) or is_address(output):
+        return source == f"{str(output).rstrip('/')}/{name}"
+    place = Path(output) / name
+    return place.exists() and place.samefile(source)
+
+
+def fixed_root(entry: str | Path) -> Path | None:
+    """Return the folder that files keep their place below; None for a file.
+
+    Examples
+    --------
+    >>> fixed_root("prices/year=*/part-0.parquet").as_posix()
+    'prices'
+    """
+    if Path(entry).is_dir():
+        return Path(entry)
+    if Path(entry).is_file() or not glob.has_magic(str(entry)):
+        return None
+    parts = Path(entry).parts
+    fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[:fixed])

@@ -129,6 +129,11 @@ class SeriesFrame:
             content[name] = pl.Series(self.values[:, number]).fill_nan(None)
         return pl.DataFrame(content)
 
+    def timestamps(self, steps: Int[ndarray, " step"]) -> pl.Series:
+        """Return the stamps of some steps; step `t` of all items together is ``values[t]``."""
+        item = np.searchsorted(self.offsets, steps, "right") - 1
+        return self._stamps(steps - self.offsets[item], item)
+
     def last_timestamps(self) -> pl.Series:
         """Return the last stamp of every item."""
         item = np.arange(self.n_items)

@@ -10,7 +10,7 @@ import numpy as np
 from tsfm.models.backbone import GapFiller
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained, save_pretrained
-from tsfm.shapes import Float64, Int, ndarray
+from tsfm.shapes import Bool, Float64, Int, ndarray
 from tsfm.tasks.arguments import find_device
 from tsfm.tasks.impute_arrays import bundled_for, fill_arrays
 from tsfm.tasks.impute_frame import (
@@ -179,11 +179,13 @@ class Imputer:
         max_gap: int | None = None,
         context_length: int | None = None,
         batch_size: int = 256,
+        wanted: Bool[ndarray, " total_time"] | None = None,
         advance: Advance | None = None,
     ) -> Float64[ndarray, "level total_time channel"]:
         """Fill series that lie end to end, NaN where missing; each channel by itself.
 
-        Observed steps keep their value at every level; what is not filled stays NaN.
+        Observed steps keep their value at every level; what is not filled stays NaN. A gap without
+        a step that is `wanted` is not read; by default all are.
         """
         return fill_arrays(
             self.model,
@@ -194,6 +196,7 @@ class Imputer:
             max_gap=max_gap,
             context_length=context_length,
             batch_size=batch_size,
+            wanted=wanted,
             advance=advance,
         )
 

@@ -8,10 +8,10 @@ import numpy as np
 from tsfm.errors import ConfigError, UnsupportedError
 from tsfm.models.backbone import GapFiller, NextPatchModel
 from tsfm.models.model import TimeSeriesModel
-from tsfm.shapes import Float64, Int, ndarray
+from tsfm.shapes import Bool, Float64, Int, ndarray
 from tsfm.tasks.arguments import at_least_one
 from tsfm.tasks.impute_causal import CONTEXT_LENGTH, fill_causal
-from tsfm.tasks.impute_gaps import Gaps, find_gaps
+from tsfm.tasks.impute_gaps import Gaps, find_gaps, has_any
 from tsfm.tasks.impute_two_sided import fill_two_sided
 from tsfm.tasks.progress import Advance
 from tsfm.tasks.quantiles import MEDIAN, at_levels, check_calibrated
@@ -33,11 +33,13 @@ def fill_arrays(
     max_gap: int | None = None,
     context_length: int | None = None,
     batch_size: int = 256,
+    wanted: Bool[ndarray, " total_time"] | None = None,
     advance: Advance | None = None,
 ) -> Float64[ndarray, "level total_time channel"]:
     """Fill series that lie end to end, NaN where missing; see `Imputer.impute`.
 
-    Observed steps keep their value at every level; what is not filled stays NaN.
+    Observed steps keep their value at every level; what is not filled stays NaN. A gap without a
+    step that is `wanted` is not read, which changes nothing in the others; by default all are.
     """
     mode = _checked(model, mode, quantile_levels, max_gap)
     at_least_one("batch_size", batch_size)
@@ -52,6 +54,8 @@ def fill_arrays(
     for channel in range(values.shape[1]):
         series = np.ascontiguousarray(values[:, channel])
         gaps = _to_fill(find_gaps(series, offsets), offsets, mode, max_gap)
+        if wanted is not None:
+            gaps = gaps.where(has_any(wanted, gaps))
         fill = fill_causal if mode == "causal" else fill_two_sided
         trained = fill(
             model,

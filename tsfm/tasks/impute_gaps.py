@@ -57,6 +57,20 @@ def find_gaps(
     return Gaps(item, first, last)
 
 
+def has_any(steps: Bool[ndarray, " total_time"], gaps: Gaps) -> Bool[ndarray, " gap"]:
+    """Say which gaps hold one of these steps.
+
+    Examples
+    --------
+    >>> gaps = Gaps(np.array([0, 0]), np.array([0, 3]), np.array([2, 4]))
+    >>> has_any(np.array([False, True, False, False, True]), gaps)
+    array([ True, False])
+    """
+    until = np.concatenate([[0], np.cumsum(steps)])
+    found: ndarray = until[gaps.last] > until[gaps.first]
+    return found
+
+
 def lines(
     values: Float64[ndarray, " total_time"], offsets: Int[ndarray, " item_and_end"], gaps: Gaps
 ) -> Float64[ndarray, " step"]:

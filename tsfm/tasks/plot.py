@@ -17,7 +17,7 @@ HISTORY_PER_HORIZON = 6
 LEAST_HISTORY = 60
 OBSERVED_COLOUR = "#1f2937"
 FORECAST_RGB = (37, 99, 235)
-HEAD = "<head><title>Forecast</title><style>body { margin: 0 }</style>"
+HEAD = "<head><title>{}</title><style>body {{ margin: 0 }}</style>"
 FAINTEST, STRONGEST = 0.1, 0.65
 
 
@@ -67,7 +67,7 @@ def plot_forecast(series: SeriesFrame, forecast: pl.DataFrame, file: str | Path)
                 {"visible": [n // per_panel == number for n in range(len(figure.data))]},
                 {
                     "title.text": titles[number],
-                    "yaxis.title.text": _text(target),
+                    "yaxis.title.text": text(target),
                     # Another series has another scale: forget how the last one was zoomed.
                     "xaxis.autorange": True,
                     "yaxis.autorange": True,
@@ -84,10 +84,15 @@ def plot_forecast(series: SeriesFrame, forecast: pl.DataFrame, file: str | Path)
         hovermode="x",
         legend={"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
         margin={"l": 70, "r": 30, "t": 110, "b": 60},
-        xaxis={"title": {"text": _text(series.columns.timestamp)}},
-        yaxis={"title": {"text": _text(series.targets[0])}, "zeroline": False},
+        xaxis={"title": {"text": text(series.columns.timestamp)}},
+        yaxis={"title": {"text": text(series.targets[0])}, "zeroline": False},
         updatemenus=[menu] if len(panels) > 1 else [],
     )
+    return write_page(figure, file, "Forecast")
+
+
+def write_page(figure: Any, file: str | Path, title: str) -> Path:
+    """Write a figure as a page that needs nothing else; it appears when it is whole."""
     page = figure.to_html(
         include_plotlyjs=True,
         default_height="100vh",
@@ -96,7 +101,7 @@ def plot_forecast(series: SeriesFrame, forecast: pl.DataFrame, file: str | Path)
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.partial")
-    temporary.write_text(page.replace("<head>", HEAD, 1), "utf-8")
+    temporary.write_text(page.replace("<head>", HEAD.format(title), 1), "utf-8")
     return temporary.replace(file)
 
 
@@ -202,18 +207,19 @@ def _blend(share: float) -> str:
     return "rgb({}, {}, {})".format(*(round(255 - share * (255 - one)) for one in FORECAST_RGB))
 
 
-def _text(name: object) -> str:
+def text(name: object) -> str:
+    """Return a name as text of a page."""
     return html.escape(str(name), quote=False)
 
 
 def _label(series: SeriesFrame, item: object, target: str) -> str:
-    return _text(item) if len(series.targets) == 1 else f"{_text(item)}: {_text(target)}"
+    return text(item) if len(series.targets) == 1 else f"{text(item)}: {text(target)}"
 
 
 def _title(series: SeriesFrame, item: object, target: str) -> str:
-    title = f"Forecast of {_text(target)}"
+    title = f"Forecast of {text(target)}"
     if series.columns.has_id:
-        title += f", {_text(item)}"
+        title += f", {text(item)}"
     if series.n_items > MOST_ITEMS:
         title += f"<br><sup>the first {MOST_ITEMS} of {series.n_items:,} items can be picked</sup>"
     return title

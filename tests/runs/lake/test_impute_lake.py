@@ -1,0 +1,302 @@
+"""A lake comes back as it was, but for its gaps: nothing else of it may change, ever."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tsfm import cli
+from tsfm.errors import ConfigError, DataError
+from tsfm.jobs import impute
+from tsfm.jobs import impute as job
+from tsfm.tasks.impute import Imputer
+from tsfm.tracking import ListTracker
+
+
+def run(*inputs: Path | str, **options: Any) -> dict[str, Any]:
+    return impute.run(inputs, **{"output": Path("out"), "tracker": ListTracker(), **options})
+
+
+def content(folder: Path | str) -> dict[str, bytes]:
+    files = sorted(Path(folder).rglob("*.parquet"))
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+
+
+def test_schema_order_types_row_groups_and_compression_stay(rich_file):
+    report = run(rich_file, target=["target", "price", "count", "half", "whole"], verify=True)
+    before, after = pq.ParquetFile(rich_file), pq.ParquetFile("out/rich.parquet")
+    n_columns = len(before.schema_arrow)
+    assert pa.schema(list(after.schema_arrow)[:n_columns]).equals(before.schema_arrow)
+    assert after.metadata.num_row_groups == before.metadata.num_row_groups == 3
+    kinds = {after.metadata.row_group(0).column(n).compression for n in range(n_columns)}
+    assert kinds == {"ZSTD"}
+    old, new = before.read(), after.read()
+    for name in ("item_id", "timestamp", "whole", "note", "nested", "day"):
+        # As text, since nothing equals a NaN.
+        assert str(new.column(name).to_pylist()) == str(old.column(name).to_pylist())
+    assert report["verified"] == 1
+    assert new.column("price").null_count == new.column("count").null_count == 0
+    assert not any(new.column("whole_imputed").to_pylist())
+    missing = old.column("target").is_null().to_pylist()
+    assert new.column("target_imputed").to_pylist() == missing
+
+
+def test_values_are_those_of_the_imputer(rich_file):
+    run(rich_file, quantile_levels=(0.1, 0.9))
+    frame = pl.read_parquet(rich_file).select("item_id", "timestamp", "target")
+    expected = Imputer.from_pretrained("tsfm-fill").impute(frame, quantile_levels=(0.1, 0.9))
+    found = pl.read_parquet("out/rich.parquet")
+    for name in ("target", "target_imputed", "target_0.1", "target_0.9"):
+        assert found[name].to_list() == pytest.approx(expected[name].to_list(), rel=1e-9)
+
+
+def test_an_item_that_lies_in_several_files_is_filled_as_one(by_year):
+    report = run(by_year, verify=True)
+    assert report["verified"] == 4
+    assert report["items"] == 4
+    assert set(content("out")) == set(content(by_year))
+    names = ("item_id", "timestamp", "target", "target_imputed")
+    found = pl.concat(pl.read_parquet(f, columns=names) for f in Path("out").rglob("*-0.parquet"))
+    whole = pl.concat(pl.read_parquet(f) for f in by_year.rglob("*-0.parquet"))
+    expected = Imputer.from_pretrained("tsfm-fill").impute(whole)
+    found, expected = (one.sort("item_id", "timestamp") for one in (found, expected))
+    assert found["target"].to_list() == pytest.approx(expected["target"].to_list(), rel=1e-9)
+
+
+def test_chunks_of_items_change_nothing(by_year, monkeypatch):
+    run(by_year)
+    plan = job.make_plan
+    monkeypatch.setattr(job, "make_plan", lambda *all_: plan(*all_, rows_at_once=80))
+    report = run(by_year, output=Path("again"))
+    assert content("again") == content("out")
+    assert not list(Path("again").rglob("*.arrow"))
+    assert report["gaps"]["target"]
+
+
+def test_processes_change_nothing(by_year, monkeypatch):
+    run(by_year, workers=1)
+    monkeypatch.setattr(job, "ROWS_PER_PROCESS", 1)
+    run(by_year, output=Path("again"), workers=2)
+    assert content("again") == content("out")
+
+
+def test_an_id_may_be_the_name_of_a_folder(make_series):
+    table = make_series(2, 40)
+    for number, name in enumerate(("a", "b")):
+        place = Path(f"in/item_id={name}")
+        place.mkdir(parents=True)
+        own = table.slice(40 * number, 40).drop_columns("item_id")
+        pq.write_table(own.slice(0, 20), place / "part-0.parquet")
+        pq.write_table(own.slice(20), place / "part-1.parquet")
+    report = run("in/**/*.parquet", verify=True)
+    assert report["items"] == 2
+    assert report["verified"] == 4
+    assert pq.read_schema("out/item_id=a/part-0.parquet").names == [
+        "timestamp",
+        "target",
+        "target_imputed",
+    ]
+
+
+def test_rows_are_added_where_a_stamp_has_none(make_series):
+    table = make_series(2, 40).append_column("extra", pa.array(range(80)))
+    kept = np.setdiff1d(np.arange(80), [5, 6, 50])
+    pq.write_table(table.take(kept), "in.parquet", row_group_size=30)
+    report = run("in.parquet", fill_rows=True, verify=True)
+    found = pl.read_parquet("out/in.parquet")
+    assert report["rows"] == found.height == 80
+    assert report["verified"] == 1
+    assert found["timestamp"].to_list() == table.column("timestamp").to_pylist()
+    assert found["extra"].is_null().arg_true().to_list() == [5, 6, 50]
+    assert found["target_imputed"].to_numpy()[[5, 6, 50]].all()
+
+
+def test_rows_are_added_for_the_sessions_of_an_exchange():
+    days = pl.date_range(pl.date(2024, 1, 2), pl.date(2024, 3, 1), "1d", eager=True)
+    frame = pl.DataFrame({"timestamp": days, "target": np.arange(len(days)) * 1.0})
+    sessions = frame.filter(
+        (pl.col("timestamp").dt.weekday() < 6)
+        & ~pl.col("timestamp").is_in(pl.Series(["2024-01-15", "2024-02-19"]).str.to_date())
+    )
+    sessions.filter(pl.int_range(pl.len()) != 9).write_parquet("in.parquet")
+    run("in.parquet", fill_rows=True, calendar="XNYS")
+    found = pl.read_parquet("out/in.parquet")
+    assert found["timestamp"].to_list() == sessions["timestamp"].to_list()
+    assert found["target_imputed"].arg_true().to_list() == [9]
+
+
+def test_rows_cannot_be_added_to_irregular_stamps():
+    frame = pl.DataFrame({"timestamp": [0, 1, 2, 3, 10_000_000], "target": [1.0, None, 2, 3, 4]})
+    frame.with_columns(pl.from_epoch("timestamp")).write_parquet("in.parquet")
+    report = run("in.parquet")
+    assert "every row is taken as one step" in report["files"][0]["notes"][0]
+    with pytest.raises(DataError, match="rows can be added to regular stamps only"):
+        run("in.parquet", fill_rows=True, output=Path("other"))
+
+
+def test_a_value_filled_in_causal_mode_knows_nothing_of_what_comes_after(make_series):
+    table = make_series(2, 80)
+    pq.write_table(table, "in.parquet")
+    run("in.parquet", mode="causal")
+    cutoff = table.column("timestamp")[50].as_py()
+    frame = pl.read_parquet("in.parquet")
+    changed = frame.with_columns(
+        pl.when(pl.col("timestamp") > cutoff).then(pl.col("target") * -7 + 100).otherwise("target")
+    )
+    changed.write_parquet("changed.parquet")
+    run("changed.parquet", mode="causal", output=Path("other"))
+    old, new = (pl.read_parquet(f) for f in ("out/in.parquet", "other/changed.parquet"))
+    early = pl.col("timestamp") <= cutoff
+    assert old.filter(early)["target_imputed"].any()
+    assert old.filter(early).equals(new.filter(early))
+    assert not old.filter(~early).equals(new.filter(~early))
+
+
+def test_gaps_are_counted_by_length_and_refusals_by_reason():
+    target = [1.0, None, 2.0, None, None, None, 3.0, 4.0, None, None, None, None]
+    ids = ["a"] * 8 + ["b"] * 4
+    stamps = [*range(8), *range(4)]
+    pl.DataFrame({"item_id": ids, "timestamp": stamps, "target": target}).write_parquet(
+        "in.parquet"
+    )
+    report = run("in.parquet", max_gap=2)
+    assert report["gaps"]["target"] == {
+        "1": {"gaps": 1, "steps": 1, "filled": 1},
+        "2-3": {"gaps": 1, "steps": 3, "filled": 0},
+        "4-7": {"gaps": 1, "steps": 4, "filled": 0},
+    }
+    reasons = {"the series has no value at all": 4, "gap longer than max_gap": 3}
+    assert report["refused"]["target"] == reasons
+    assert {one["item"] for one in report["files"][0]["stay_missing"]} == {"a", "b"}
+
+
+def test_a_finished_job_does_nothing_and_says_so(
+    by_year, capsys, tracking_uri, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["impute", "lake", "--output", "out", "--verify", "--plot", "g.html"]) == 0
+    first = capsys.readouterr().out
+    assert "files, report in out/report.json" in first
+    assert "4 of 4 files verified" in first
+    assert "gap of" in Path("g.html").read_text()
+    report = json.loads(Path("out/report.json").read_text())
+    assert report["run_id"]
+    stamps = {file: file.stat().st_mtime_ns for file in Path("out").rglob("*.parquet")}
+    assert cli.main(["impute", "lake", "--output", "out"]) == 0
+    assert capsys.readouterr().out.startswith("nothing to do: 4 files done before")
+    assert stamps == {file: file.stat().st_mtime_ns for file in Path("out").rglob("*.parquet")}
+
+
+def test_resuming_does_again_what_the_manifest_does_not_prove(by_year):
+    run(by_year)
+    whole = content("out")
+    Path("out/report.json").unlink()
+    alone = Path("out/year=2020/part-1.parquet")
+    alone.write_bytes(b"broken")
+    report = run(by_year, resume=True)
+    assert report["kept_files"] == 3
+    assert content("out") == whole
+    # Other options, other bytes: nothing is proven.
+    assert run(by_year, resume=True, max_gap=1)["kept_files"] == 0
+
+
+def test_another_input_is_done_again_with_all_that_shares_its_items(by_year):
+    run(by_year)
+    file = by_year / "year=2021" / "part-0.parquet"
+    frame = pl.read_parquet(file)
+    frame.with_columns(pl.col("target") + 1).write_parquet(file)
+    assert run(by_year, resume=True)["kept_files"] == 1
+
+
+def test_what_cannot_be_used_is_listed_and_the_rest_is_done(by_year):
+    (by_year / "corrupt.parquet").write_bytes(b"PAR1 and then nothing")
+    pl.DataFrame({"item_id": ["z"], "timestamp": [1], "value": [2.0]}).write_parquet(
+        by_year / "other.parquet"
+    )
+    pl.DataFrame({"item_id": [None], "timestamp": [1], "target": [2.0]}).write_parquet(
+        by_year / "no_id.parquet"
+    )
+    report = run(by_year)
+    assert len(report["files"]) == 4
+    corrupt, no_id, other = sorted(report["failed"])
+    assert "corrupt.parquet must be a readable Parquet file, got" in corrupt
+    assert "every row must have an id, got 1 rows" in no_id
+    assert "column 'target' must be present" in other
+    assert set(content("out")) == {
+        "year=2020/part-0.parquet",
+        "year=2020/part-1.parquet",
+        "year=2021/part-0.parquet",
+        "year=2022/part-0.parquet",
+    }
+    with pytest.raises(DataError, match="must be a readable Parquet file"):
+        run(by_year / "corrupt.parquet", output=Path("other"))
+
+
+def test_parts_that_share_items_must_share_types(by_year):
+    file = by_year / "year=2021" / "part-0.parquet"
+    frame = pl.read_parquet(file).with_columns(pl.col("timestamp").cast(pl.Int64) // 10**9)
+    frame.write_parquet(file)
+    report = run(by_year)
+    assert len(report["files"]) == 1
+    assert len(report["failed"]) == 3
+    assert "must have columns of the same types" in report["failed"][0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"engine": "spark"}, "engine must be one of"),
+        ({"plot": "gaps.png"}, "plot must end in .html"),
+        ({"max_gap": 0}, "max_gap must be"),
+        ({"quantile_levels": (2.0,)}, "quantile_levels must be"),
+    ],
+)
+def test_what_is_wrong_with_a_call_is_said_first(by_year, options, message):
+    with pytest.raises(ConfigError, match=message):
+        run(by_year, **options)
+    assert not Path("out").exists()
+
+
+def test_an_empty_part_comes_back_empty(by_year):
+    schema = pq.read_schema(by_year / "year=2020" / "part-0.parquet")
+    pq.write_table(schema.empty_table(), by_year / "empty.parquet")
+    run(by_year, verify=True)
+    assert pq.read_table("out/empty.parquet").num_rows == 0
+
+
+def test_a_column_that_is_added_must_not_be_there(tmp_path):
+    frame = pl.DataFrame({"timestamp": [0, 1], "target": [1.0, None], "target_imputed": [1, 2]})
+    frame.write_parquet("in.parquet")
+    with pytest.raises(DataError, match="column 'target_imputed' must not be there"):
+        run("in.parquet")
+
+
+def test_verifying_finds_what_was_changed(by_year):
+    run(by_year)
+    file = Path("out/year=2020/part-1.parquet")
+    frame = pl.read_parquet(file)
+    problems = {
+        "an observed value": pl.when(~pl.col("target_imputed"))
+        .then(pl.col("target") + 1e-9)
+        .otherwise("target"),
+        "flags must be": pl.lit(False).alias("target_imputed"),
+    }
+    from tsfm.lake.options import FillOptions
+    from tsfm.lake.parts import scan
+    from tsfm.lake.verify import Checking
+
+    part, _ = scan(
+        str(by_year / "year=2020/part-1.parquet"), "year=2020/part-1.parquet", FillOptions()
+    )
+    check = Checking("out", FillOptions())
+    assert check(part) is None
+    for message, change in problems.items():
+        frame.with_columns(change).write_parquet(file)
+        assert message in check(part)
+    frame.drop("target_imputed").write_parquet(file)
+    assert "the schema must be" in check(part)

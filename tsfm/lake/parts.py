@@ -1,0 +1,259 @@
+"""Parts: the files of a lake, what each one holds, and the columns that jobs read of it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import polars as pl
+
+from tsfm.errors import DataError
+from tsfm.lake.options import FillOptions
+from tsfm.lake.store import SUFFIX, digest, locate
+from tsfm.series.validation import Columns, pick_columns
+from tsfm.shapes import Int, ndarray
+
+# What Hive writes for a missing value in the name of a folder.
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of a lake, as it was when the job was planned.
+
+    Parameters
+    ----------
+    source
+        Where it is.
+    name
+        Its place below the output folder.
+    n_items
+        Items that have rows in it.
+    columns
+        None for a file that is no Parquet.
+    key
+        The item of all its rows, when the name of a folder says it.
+    """
+
+    source: str
+    name: str
+    digest: str
+    n_rows: int
+    n_items: int
+    columns: Columns | None = None
+    key: str | None = None
+
+
+@contextmanager
+def opened(source: str, *, dictionary: Sequence[str] = ()) -> Iterator[Any]:
+    """Open a Parquet file.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read; a file that is gone is a `FileNotFoundError`.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    filesystem, path = locate(source)
+    try:
+        with (
+            filesystem.open_input_file(path) as content,
+            pq.ParquetFile(content, read_dictionary=list(dictionary)) as file,
+        ):
+            yield file
+    except FileNotFoundError:
+        raise DataError(
+            f"{source} must be there until the job ends, got nothing; restore it and pass --resume"
+        ) from None
+    except (pa.ArrowException, OSError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"{source} must be a readable Parquet file, got: {reason}; write it again"
+        ) from None
+
+
+def scan(source: str, name: str, options: FillOptions) -> tuple[Part, pl.DataFrame]:
+    """Look a file over: its digest, rows, columns, and how many rows every item has.
+
+    Returns
+    -------
+    part
+    items
+        Columns `item` (as text) and `rows`; none for a file that is one item.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read, lacks a column, or has a row without an item.
+    """
+    if not source.partition("?")[0].endswith(SUFFIX):
+        return Part(source, name, digest(source), 0, 1), no_items()
+    with opened(source) as file:
+        schema, n_rows = file.schema_arrow, file.metadata.num_rows
+    names = _picked(schema, source, name, options)
+    key = None
+    if names.has_id and names.id not in schema.names:
+        key = hive_values(name)[names.id]
+    found = digest(source)
+    part = Part(source, name, found, n_rows, min(n_rows, 1), names, key)
+    if key is not None:
+        return part, pl.DataFrame({"item": [key], "rows": [n_rows]}, schema=no_items().schema)
+    if not names.has_id:
+        return part, no_items()
+    items = _items(part)
+    return replace(part, n_items=items.height), items
+
+
+def no_items() -> pl.DataFrame:
+    """Return the table of items of a file without any."""
+    return pl.DataFrame(schema={"item": pl.String, "rows": pl.Int64})
+
+
+def hive_values(name: str) -> dict[str, str]:
+    """Return the columns that the folders of a path say.
+
+    Examples
+    --------
+    >>> hive_values("exchange=XNYS/item_id=A%2FB/part-0.parquet")
+    {'exchange': 'XNYS', 'item_id': 'A/B'}
+    """
+    pairs = [folder.partition("=") for folder in name.split("/")[:-1]]
+    return {key: unquote(value) for key, sign, value in pairs if sign and value != HIVE_NULL}
+
+
+def _picked(schema: Any, source: str, name: str, options: FillOptions) -> Columns:
+    """Find the columns by the rules for frames; an id may also be the name of a folder."""
+    empty: dict[str, list[None]] = {column: [] for column in schema.names}
+    empty |= {column: [] for column in hive_values(name)}
+    found = pick_columns(
+        pl.DataFrame(empty),
+        options.id_column,
+        options.timestamp_column,
+        list(options.target),
+        [(source, 0)],
+    )
+    for column in (found.timestamp, *found.targets):
+        if column not in schema.names:
+            raise DataError(
+                f"{source}: column {column!r} must be in the file, got it as the name of a folder; "
+                "write it into the file"
+            )
+    return found
+
+
+def _items(part: Part) -> pl.DataFrame:
+    """Count the rows of every item, one row group at a time."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = _columns(part)
+    counts = []
+    with opened(part.source, dictionary=[columns.id]) as file:
+        for number in range(file.num_row_groups):
+            ids = file.read_row_group(number, columns=[columns.id]).column(0)
+            if ids.null_count:
+                raise DataError(
+                    f"{part.source}, column {columns.id!r}: every row must have an id, got "
+                    f"{ids.null_count} rows without one; fill it or drop the rows"
+                )
+            found = pc.value_counts(ids.combine_chunks())
+            item = _decoded(found.field("values")).cast(pa.string())
+            counts.append(
+                pl.DataFrame({"item": pl.from_arrow(item), "rows": found.field("counts")})
+            )
+    together = pl.concat([no_items(), *counts])
+    return together.group_by("item", maintain_order=True).agg(pl.col("rows").sum())
+
+
+def read_rows_of(
+    part: Part, items: Sequence[str] | None = None
+) -> tuple[pl.DataFrame, Int[ndarray, " row"]]:
+    """Read id, stamp and targets of a part, and the number of every row in it.
+
+    Parameters
+    ----------
+    items
+        Only rows of these, as text; row groups that cannot hold any are not read.
+    """
+    import pyarrow as pa
+
+    columns = _columns(part)
+    in_file = columns.has_id and part.key is None
+    names = [*([columns.id] if in_file else []), columns.timestamp, *columns.targets]
+    tables, rows, start = [], [], 0
+    with opened(part.source) as file:
+        for number in range(file.num_row_groups):
+            n_rows = file.metadata.row_group(number).num_rows
+            if not in_file or _may_hold(file.metadata.row_group(number), columns.id, items):
+                table = file.read_row_group(number, columns=names).select(names)
+                kept = np.arange(n_rows)
+                if items is not None and in_file:
+                    kept = _rows_with(table.column(columns.id), items)
+                    table = table.take(kept)
+                tables.append(_plain(table))
+                rows.append(start + kept)
+            start += n_rows
+        table = pa.concat_tables(tables) if tables else _plain(file.schema_arrow.empty_table())
+    frame = pl.DataFrame(pl.from_arrow(table.select(names)))
+    if part.key is not None:
+        frame = frame.with_columns(pl.lit(part.key).alias(columns.id))
+    return frame, np.concatenate([np.zeros(0, np.int64), *rows])
+
+
+def _rows_with(ids: Any, items: Sequence[str]) -> Int[ndarray, " row"]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text = _decoded(ids).cast(pa.string())
+    keep = pc.is_in(text, value_set=pa.array(items, pa.string()))
+    found: ndarray = np.flatnonzero(keep.to_numpy())
+    return found
+
+
+def _may_hold(group: Any, name: str, items: Sequence[str] | None) -> bool:
+    """Ask the statistics of a row group; `items` are sorted."""
+    if items is None:
+        return True
+    for number in range(group.num_columns):
+        column = group.column(number)
+        if column.path_in_schema == name:
+            known = column.statistics
+            if known is None or not known.has_min_max or not isinstance(known.min, str):
+                return True
+            return bool(known.max >= items[0] and known.min <= items[-1])
+    return True
+
+
+def _plain(table: Any) -> Any:
+    """Return a table of types that polars knows and that hold the same numbers."""
+    import pyarrow as pa
+
+    for number, field in enumerate(table.schema):
+        column = _decoded(table.column(number))
+        if pa.types.is_decimal(field.type):
+            column = column.cast(pa.float64())
+        elif pa.types.is_float16(field.type):
+            column = column.cast(pa.float32())
+        table = table.set_column(number, field.name, column)
+    return table
+
+
+def _decoded(column: Any) -> Any:
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        return column
+    if isinstance(column, pa.ChunkedArray):
+        chunks = [chunk.dictionary_decode() for chunk in column.chunks]
+        return pa.chunked_array(chunks, column.type.value_type)
+    return column.dictionary_decode()
+
+
+def _columns(part: Part) -> Columns:
+    if part.columns is None:
+        raise DataError(f"{part.source} must be a Parquet file to be read by columns")
+    return part.columns
