@@ -69,6 +69,18 @@ def make_tracker(config: TrackingConfig, *, run_id: str | None = None) -> Tracke
     )
 
 
+def child_tracker(parent: Tracker) -> Tracker:
+    """Return a tracker whose run will be shown below that of `parent`, which has been started.
+
+    Only MLflow knows runs below runs; what others have no place for is not recorded.
+    """
+    if not isinstance(parent, MlflowTracker):
+        return NoTracker()
+    return MlflowTracker(
+        experiment=parent.experiment, tracking_uri=parent.uri, parent=parent.run_id
+    )
+
+
 class MlflowTracker:
     """Records a run in an MLflow store: a SQLite file, another database, or a server.
 

@@ -5,6 +5,7 @@ import inspect
 import pytest
 
 import tsfm
+from tsfm import stocks
 
 NAMES = {
     "CalibratedForecaster",
@@ -66,3 +67,9 @@ def test_calls_share_their_keywords(name: str) -> None:
     assert parameters["target"].default == "target"
     assert parameters["batch_size"].default == 256
     assert parameters["device"].default == "auto"
+
+
+@pytest.mark.parametrize("name", stocks.__all__)
+def test_a_public_name_of_stocks_exists_and_has_a_docstring(name: str) -> None:
+    assert inspect.getdoc(getattr(stocks, name))
+    assert name in dir(stocks)

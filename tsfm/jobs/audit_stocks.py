@@ -13,7 +13,7 @@ import torch
 from tsfm.audits.comparison import ROWS, canonical
 from tsfm.audits.cutoffs import choose_cutoffs
 from tsfm.config import Recipe, dump
-from tsfm.jobs import backtest, pretrain
+from tsfm.jobs import backtest, backtest_rankers, pretrain
 from tsfm.jobs.audit_checks import Check, Worth, ask
 from tsfm.shapes import Float, Float64, Int, ndarray
 from tsfm.stocks.cross_sections import CrossSections, SectionConfig, cross_sections
@@ -46,11 +46,13 @@ def checks(recipe: Recipe, n_cutoffs: int) -> list[Check]:
     parts = backtest.sections(recipe)
     config: RankerConfig = parts["ranker"]
     panel, where = _read(parts["panel"])
+    shown = cross_sections(panel, config.windows)
+    split = backtest_rankers.last_split(parts, shown)
     found = _inputs_and_labels(
-        panel, where, config.windows, parts["split"], n_cutoffs, both=config.fit_on_validation
+        panel, where, config.windows, split, n_cutoffs, both=config.fit_on_validation
     )
-    rankers, kind = _rankers(parts, panel, recipe.name)
-    days = days_of(cross_sections(panel, config.windows), parts["split"])
+    rankers, kind = _rankers(parts, panel, split, recipe.name)
+    days = days_of(shown, split)
     test = pl.Series(panel.days[days.test].astype("datetime64[D]"))
     scores = ask(
         f"scores, {kind}",
@@ -233,7 +235,7 @@ def _labels(
 
 
 def _rankers(
-    parts: Mapping[str, Any], panel: StockPanel, name: str
+    parts: Mapping[str, Any], panel: StockPanel, split: SplitConfig, name: str
 ) -> tuple[list[StockRanker], str]:
     """Return the rankers of the recipe's run when it has left any, else one without training."""
     folder = Path(parts["run"].output or Path("runs") / name)
@@ -242,7 +244,7 @@ def _rankers(
         before = tomllib.loads(file.read_text(encoding="utf-8"))
         wanted = tomllib.loads(dump({key: asdict(part) for key, part in parts.items()}))
         places = sorted(one.parent for one in folder.glob(f"seed*/{RANKER_FILE}"))
-        if places and all(before.get(key) == wanted.get(key) for key in backtest.FITTED):
+        if places and all(before.get(key) == wanted.get(key) for key in backtest_rankers.FITTED):
             return [StockRanker.from_pretrained(place) for place in places], "fitted"
     config: RankerConfig = parts["ranker"]
     untrained = replace(
@@ -250,7 +252,7 @@ def _rankers(
         pretrain=replace(config.pretrain, epochs=0),
         finetune=replace(config.finetune, epochs=0),
     )
-    ranker = StockRanker.fit(panel, parts["split"], untrained)
+    ranker = StockRanker.fit(panel, split, untrained)
     generator = torch.Generator().manual_seed(0)
     # Heads start at zero, and would say nothing whatever they see.
     with torch.no_grad():

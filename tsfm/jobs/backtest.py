@@ -6,7 +6,6 @@ are configured as they were.
 
 import json
 import time
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,29 +13,28 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 from pydantic_core import to_jsonable_python
 
-from tsfm.config import Recipe, build_sections, discover_all, dump
+from tsfm.config import Recipe, build_sections, discover_all
 from tsfm.environment import commit, peak_memory_mb, versions
-from tsfm.jobs import backtest_luck, backtest_rows, backtest_tables
+from tsfm.jobs import backtest_luck, backtest_rankers, backtest_rows, backtest_tables
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
-from tsfm.models.backbone import count_parameters
 from tsfm.shapes import Float, Int, ndarray
+from tsfm.stocks.boosting import Boosting
 from tsfm.stocks.cross_sections import CrossSections, cross_sections
-from tsfm.stocks.fitting import RankerConfig, days_of
+from tsfm.stocks.fitting import RankerConfig
+from tsfm.stocks.folds import WalkForwardConfig
 from tsfm.stocks.look_ahead import ScoreDays, audit, future_hidden
 from tsfm.stocks.metrics import information_coefficient, mean_of, rank_information_coefficient
 from tsfm.stocks.panel import StockPanel
-from tsfm.stocks.ranker import RANKER_FILE, StockRanker
 from tsfm.stocks.split import SplitConfig, SplitDays
 from tsfm.stocks.stream import PanelConfig, panel_inputs, read_panel
 from tsfm.stocks.trials import RETURNS_FILE
+from tsfm.stocks.walk_forward import FoldedRanker, fold_table, seen_days
 from tsfm.tracking import Tracker, recorded
 
-FITTED = ("panel", "split", "ranker")
 WRITTEN = ("config.toml", "results.md", "results.parquet", RETURNS_FILE)
 
 
@@ -70,6 +68,8 @@ class BacktestConfig:
     rivals
         Whether ridge, boosted trees, reversal and momentum stand beside the rankers; the market and
         random picks always do.
+    boosting
+        Library of the boosted trees; ``"lightgbm"`` needs the extra ``finance``.
     n_random
         Random portfolios beside each.
     audit_cutoffs
@@ -82,6 +82,7 @@ class BacktestConfig:
     top_k: tuple[PositiveInt, ...] = Field(default=(5,), min_length=1)
     costs_bps: tuple[float, ...] = Field(default=(0.0, 5.0, 10.0), min_length=1)
     rivals: bool = True
+    boosting: Boosting = "scikit-learn"
     n_random: PositiveInt = 200
     audit_cutoffs: PositiveInt = 10
     hide_future: int = Field(default=120, ge=0)
@@ -96,12 +97,13 @@ def sections(recipe: Recipe) -> dict[str, Any]:
         With the problems of all sections together.
     """
     discover_all()
+    is_walk = "walk_forward" in recipe.sections
     return build_sections(
         recipe,
         {
             "run": BacktestRunConfig,
             "panel": PanelConfig,
-            "split": SplitConfig,
+            **({"walk_forward": WalkForwardConfig} if is_walk else {"split": SplitConfig}),
             "ranker": RankerConfig,
             "backtest": BacktestConfig,
             "tracking": TrackingConfig,
@@ -111,6 +113,9 @@ def sections(recipe: Recipe) -> dict[str, Any]:
 
 def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
     """Fit a ranker per seed, score the test days, and write what that was worth.
+
+    With a section ``[walk_forward]`` in place of ``[split]`` rankers are fitted again for every
+    fold, each a run below that of the whole.
 
     Writes ``config.toml``, ``seed<n>/`` with each ranker, ``results.parquet``, ``returns.parquet``
     (every portfolio by day), ``results.md`` and, last, ``report.json``.
@@ -138,25 +143,24 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
     resolved = {name: asdict(section) for name, section in parts.items()}
     panel = read_panel(parts["panel"])
     shown = cross_sections(panel, parts["ranker"].windows)
-    days = days_of(shown, parts["split"])
+    folds = backtest_rankers.folds_of_parts(parts, shown)
+    seen = seen_days(parts["ranker"], panel, folds, strict=backtest_rankers.is_strict(parts))
+    days = backtest_rankers.all_days(folds)
     with recorded(tracker or make_tracker(parts["tracking"]), recipe.name, resolved) as record:
         for data in panel_inputs(parts["panel"]):
             record.log_input(data.name, data.digest, source=data.source, context="backtest")
-        rankers = _rankers(parts, resolved, panel, shown, folder, record)
-        rows, daily = backtest_rows.make_rows(parts["backtest"], shown, days, rankers)
+        rankers = backtest_rankers.fitted(parts, resolved, shown, folds, folder, record)
+        fold_days = [fold.days for fold in folds]
+        rows, daily, scores = backtest_rows.make_rows(parts["backtest"], shown, fold_days, rankers)
         report = {
             "recipe": recipe.name,
             "config": to_jsonable_python(resolved),
             "panel": backtest_rows.describe(shown, days),
+            "folds": fold_table(folds, shown, scores, seen).to_dicts(),
             "results": rows.to_dicts(),
             "luck": backtest_luck.rows(daily, parts, record),
             "look_ahead": _look_ahead(parts["backtest"], shown, panel, days, rankers),
-            "pretext": {seed: ranker.report.get("pretext", {}) for seed, ranker in rankers.items()},
-            "training": {
-                seed: {phase: ranker.report.get(phase) for phase in ("pretrain", "finetune")}
-                for seed, ranker in rankers.items()
-            },
-            "parameters": count_parameters(next(iter(rankers.values())).model.backbone),
+            **backtest_rankers.training_of(rankers),
             "commit": commit(),
             "versions": versions(),
             "peak_memory_mb": peak_memory_mb(),
@@ -165,53 +169,12 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
         report["table"] = backtest_tables.render(report, rows)
         _write(folder, rows, daily, report)
         record.log(0, backtest_tables.metrics(rows) | backtest_luck.metrics(report["luck"]))
+        for fold in report["folds"]:
+            found = {f"stocks/fold/{name}": fold[name] for name in ("ic", "rank_ic")}
+            record.log(fold["fold"], {k: one for k, one in found.items() if np.isfinite(one)})
         for name in (*WRITTEN, "report.json"):
             record.artifact(folder / name)
     return {**report, "message": f"{report['table']}\nresults: {folder}"}
-
-
-def _rankers(
-    parts: Mapping[str, Any],
-    resolved: Mapping[str, Any],
-    panel: StockPanel,
-    shown: CrossSections,
-    folder: Path,
-    tracker: Tracker,
-) -> dict[int, StockRanker]:
-    """Fit one ranker per seed, or read those of an earlier run of the same configuration."""
-    file = folder / "config.toml"
-    text = dump(resolved)
-    wanted, before = tomllib.loads(text), {}
-    if file.is_file():
-        before = tomllib.loads(file.read_text(encoding="utf-8"))
-    is_same = all(before.get(name) == wanted.get(name) for name in FITTED)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").unlink(missing_ok=True)
-    if not is_same:
-        # Before the new configuration is written, or a run that stops leaves others under it.
-        for old in folder.glob(f"seed*/{RANKER_FILE}"):
-            old.unlink()
-    file.write_text(text, encoding="utf-8")
-    device = parts["run"].device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    rankers = {}
-    for seed in parts["run"].seeds:
-        place = folder / f"seed{seed}"
-        if is_same and (place / RANKER_FILE).is_file():
-            rankers[seed] = StockRanker.from_pretrained(place)
-            continue
-        rankers[seed] = StockRanker.fit(
-            panel,
-            parts["split"],
-            parts["ranker"],
-            seed=seed,
-            device=device,
-            tracker=backtest_rows.SeedTracker(seed, tracker),
-            sections=shown,
-        )
-        rankers[seed].save_pretrained(place)
-    return rankers
 
 
 def _look_ahead(
@@ -219,7 +182,7 @@ def _look_ahead(
     shown: CrossSections,
     panel: StockPanel,
     days: SplitDays,
-    rankers: Mapping[int, StockRanker],
+    rankers: Mapping[int, FoldedRanker],
 ) -> dict[str, Any]:
     """Change the future, and hide it."""
 

@@ -1,16 +1,16 @@
 """The rows of a backtest's table: every ranker and every rival, at every size and cost."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from tsfm.shapes import Float64, ndarray
+from tsfm.shapes import Float64, Int, ndarray
 from tsfm.stocks import rivals
 from tsfm.stocks.backtest import BacktestReport, backtest
-from tsfm.stocks.boosting import BoostedRanker
+from tsfm.stocks.boosting import BoostedRanker, Boosting
 from tsfm.stocks.cross_sections import CrossSections
 from tsfm.stocks.metrics import (
     information_coefficient,
@@ -20,9 +20,9 @@ from tsfm.stocks.metrics import (
     precision_at,
     rank_information_coefficient,
 )
-from tsfm.stocks.ranker import StockRanker
 from tsfm.stocks.selection import select
 from tsfm.stocks.split import SplitDays
+from tsfm.stocks.walk_forward import FoldedRanker
 from tsfm.tracking import NoTracker, Tracker
 
 OURS, AVERAGED, MARKET, RANDOM = "ranker", "ranker, seeds averaged", "market", "random picks"
@@ -32,9 +32,12 @@ BAND = (0.05, 0.95)
 
 
 def make_rows(
-    config: Any, shown: CrossSections, days: SplitDays, rankers: Mapping[int, StockRanker]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return one row per model, seed, `top_k` and cost; and what each portfolio earned by day.
+    config: Any,
+    shown: CrossSections,
+    folds: Sequence[SplitDays],
+    rankers: Mapping[int, FoldedRanker],
+) -> tuple[pl.DataFrame, pl.DataFrame, Float64[ndarray, "seed day stock"]]:
+    """Return a row per model, seed, `top_k` and cost; portfolios by day; the scores of rankers.
 
     Columns: ``model``, ``kind`` (``"ranker"`` or ``"rival"``), ``seed``, ``top_k``, ``cost_bps``,
     the scores' ``ic``, ``ic_t``, ``icir``, ``rank_ic``, ``rank_ic_t``, ``rank_icir``,
@@ -45,16 +48,18 @@ def make_rows(
     """
     rows: list[dict[str, Any]] = []
     daily: list[pl.DataFrame] = []
-    scored: Iterable[Scored] = _of_rankers(shown, days, rankers)
+    ours: list[Float64[ndarray, "day stock"]] = []
+    test = np.concatenate([days.test for days in folds])
+    scored: Iterable[Scored] = _of_rankers(shown, test, rankers)
     if config.rivals:
-        scored = chain(scored, _of_rivals(shown, days))
+        scored = chain(scored, _of_rivals(shown, folds, config.boosting))
     for model, kind, seed, scores in scored:
-        of_scores = _of_scores(scores, shown, days)
+        if seed is not None:
+            ours.append(scores)
+        of_scores = _of_scores(scores, shown, test)
         for top_k in config.top_k:
             chosen = np.full(scores.shape, np.nan)
-            chosen[days.test] = select(
-                scores[days.test], top_k=top_k, tradable=shown.panel.tradable[days.test]
-            )
+            chosen[test] = select(scores[test], top_k=top_k, tradable=shown.panel.tradable[test])
             report = _traded(chosen, shown)
             key = {"model": model, "kind": kind, "seed": seed, "top_k": top_k}
             daily.append(_daily(key, report))
@@ -62,19 +67,27 @@ def make_rows(
                 {**key, "cost_bps": cost, **of_scores, **report.summary(cost)}
                 for cost in config.costs_bps
             ]
-    market = _traded(rivals.equal_weights(shown, days.test), shown)
+    rows += _of_nobody(config, shown, test)
+    return pl.DataFrame(rows, infer_schema_length=None), pl.concat(daily), np.stack(ours)
+
+
+def _of_nobody(
+    config: Any, shown: CrossSections, test: Int[ndarray, " test_day"]
+) -> list[dict[str, Any]]:
+    """Return the rows of the market and of random picks."""
+    market = _traded(rivals.equal_weights(shown, test), shown)
     key = {"model": MARKET, "kind": "rival"}
-    rows += [{**key, "cost_bps": cost, **market.summary(cost)} for cost in config.costs_bps]
+    rows = [{**key, "cost_bps": cost, **market.summary(cost)} for cost in config.costs_bps]
     for top_k in config.top_k:
         drawn = rivals.random_picks(
             shown,
-            days.test,
+            test,
             top_k=top_k,
             n_portfolios=config.n_random,
             generator=np.random.default_rng(top_k),
         )
         rows += [_of_random(drawn, top_k, cost) for cost in config.costs_bps]
-    return pl.DataFrame(rows, infer_schema_length=None), pl.concat(daily)
+    return rows
 
 
 def describe(shown: CrossSections, days: SplitDays) -> dict[str, Any]:
@@ -98,33 +111,51 @@ Scored = tuple[str, str, int | None, Float64[ndarray, "day stock"]]
 
 
 def _of_rankers(
-    shown: CrossSections, days: SplitDays, rankers: Mapping[int, StockRanker]
+    shown: CrossSections, test: Int[ndarray, " test_day"], rankers: Mapping[int, FoldedRanker]
 ) -> Iterator[Scored]:
     total = np.zeros(shown.eligible.shape)
     for seed, ranker in rankers.items():
-        scores = ranker.predict(shown.panel, days=days.test, sections=shown)
+        scores = ranker.predict(shown.panel, days=test, sections=shown)
         total += scores
         yield OURS, "ranker", seed, scores
     if len(rankers) > 1:
         yield AVERAGED, "ranker", None, total / len(rankers)
 
 
-def _of_rivals(shown: CrossSections, days: SplitDays) -> Iterator[Scored]:
-    ridge = rivals.RidgeRanker.fit(shown, days.train, days.validation)
-    yield "ridge on the same features", "rival", None, ridge.predict(shown, days.test)
-    boosted = BoostedRanker.fit(
-        shown, days.train, days.validation, generator=np.random.default_rng(0)
-    )
-    yield "boosted trees on the same features", "rival", None, boosted.predict(shown, days.test)
+def _of_rivals(
+    shown: CrossSections, folds: Sequence[SplitDays], boosting: Boosting
+) -> Iterator[Scored]:
+    def ridge(days: SplitDays) -> rivals.RidgeRanker:
+        return rivals.RidgeRanker.fit(shown, days.train, days.validation)
+
+    def boosted(days: SplitDays) -> BoostedRanker:
+        generator = np.random.default_rng(0)
+        return BoostedRanker.fit(
+            shown, days.train, days.validation, generator=generator, library=boosting
+        )
+
+    trees = {"scikit-learn": "boosted trees", "lightgbm": "LightGBM"}[boosting]
+    yield "ridge on the same features", "rival", None, _folded(ridge, shown, folds)
+    yield f"{trees} on the same features", "rival", None, _folded(boosted, shown, folds)
     yield "reversal, one day", "rival", None, rivals.reversal(shown)
     yield "momentum, a year less a month", "rival", None, rivals.momentum(shown)
 
 
+def _folded(
+    fit: Callable[[SplitDays], Any], shown: CrossSections, folds: Sequence[SplitDays]
+) -> Float64[ndarray, "day stock"]:
+    """Return the scores of a rival that is fitted anew for every fold."""
+    scores = np.full(shown.eligible.shape, np.nan)
+    for days in folds:
+        scores[days.test] = fit(days).predict(shown, days.test)[days.test]
+    return scores
+
+
 def _of_scores(
-    scores: Float64[ndarray, "day stock"], shown: CrossSections, days: SplitDays
+    scores: Float64[ndarray, "day stock"], shown: CrossSections, test: Int[ndarray, " test_day"]
 ) -> dict[str, float]:
-    asked = scores[days.test]
-    returns, tradable = shown.forward_returns[days.test], shown.panel.tradable[days.test]
+    asked = scores[test]
+    returns, tradable = shown.forward_returns[test], shown.panel.tradable[test]
     found = {
         "ic": information_coefficient(asked, returns, tradable),
         "rank_ic": rank_information_coefficient(asked, returns, tradable),

@@ -20,6 +20,8 @@ def render(report: dict[str, Any], rows: pl.DataFrame) -> str:
     parts += ["## Scores", _scores(rows)]
     for top_k in sorted(set(rows["top_k"].drop_nulls())):
         parts += [f"## The {top_k} best, held for a day", _portfolio(rows, top_k)]
+    if len(report["folds"]) > 1:
+        parts += ["## Folds", _folds(report["folds"])]
     parts += ["## Luck", luck_table(report["luck"])]
     parts += ["## Look-ahead", _look_ahead(report)]
     pretext = _pretext(report)
@@ -61,6 +63,12 @@ def _caption(report: dict[str, Any]) -> str:
         "The standard error of a yearly Sharpe ratio over so many days is "
         f"{np.sqrt(252 / panel['test_days']):.1f}."
     )
+    share = sum(one["seen"] * one["test_days"] for one in report["folds"]) / panel["test_days"]
+    if share:
+        text += (
+            f"\n\n**Seen**: the checkpoint that rankers start from may have seen {share:.0%} of "
+            "the test days; what is found on them is no evidence."
+        )
     ahead = []
     if windows["features"]["normalization"] == "whole_maximum":
         ahead.append("features are divided by the maximum of all days, those of the test included")
@@ -151,6 +159,23 @@ def _look_ahead(report: dict[str, Any]) -> str:
         )
         text += markdown_table(header, body)
     return text
+
+
+def _folds(found: Sequence[dict[str, Any]]) -> str:
+    body = [
+        [
+            str(one["fold"]),
+            f"{one['first_train_day']} to {one['last_train_day']}",
+            one["last_validation_day"],
+            f"{one['first_test_day']} to {one['last_test_day']}",
+            f"{one['seen']:.0%}",
+            f"{one['ic']:.4f}",
+            f"{one['rank_ic']:.4f}",
+        ]
+        for one in found
+    ]
+    header = ["fold", "trained", "validated until", "tested", "seen before", "IC", "rank IC"]
+    return markdown_table(header, body)
 
 
 def _pretext(report: dict[str, Any]) -> str:

@@ -257,8 +257,15 @@ def _provenance(
     last = min(last_score + reach, sections.panel.n_days - 1)
     return Provenance(
         trained_on=tuple(dict.fromkeys((*seen.trained_on, *([name] if name else [])))),
-        training_cutoff=str(sections.panel.days[last]),
+        training_cutoff=_later(seen, str(sections.panel.days[last])),
         licence=seen.licence,
         synthetic_share=seen.synthetic_share if name else 1.0,
         details={**seen.details, "ranker": dict(report)},
     )
+
+
+def _later(seen: Provenance, day: str) -> str | None:
+    """Return the last day that was seen, also by the checkpoint of the start; None if unknown."""
+    if seen.training_cutoff is None:
+        return None if seen.trained_on else day
+    return str(max(np.datetime64(seen.training_cutoff), np.datetime64(day)))

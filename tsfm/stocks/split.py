@@ -23,6 +23,8 @@ class SplitConfig:
         First day after the test; None for the end of the panel.
     purge
         Further days left out at the end of training and of validation.
+    embargo
+        Further days left out between validation and test.
     """
 
     train_start: Day | None = None
@@ -30,6 +32,7 @@ class SplitConfig:
     test_start: Day
     test_end: Day | None = None
     purge: int = Field(default=0, ge=0)
+    embargo: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _check(self) -> "SplitConfig":
@@ -97,12 +100,12 @@ def split_days(
         if name == "training":
             part &= score >= starts[0] + context_length - 1
         found = np.flatnonzero(part)
-        if name != "test" and config.purge:
-            found = found[: -config.purge]
+        left_out = {"training": config.purge, "validation": config.purge + config.embargo}
+        found = found[: len(found) - left_out.get(name, 0)] if left_out.get(name) else found
         if not len(found):
             raise DataError(
                 f"the {name} part must have a day, got none between {days[0]} and {days[-1]}; "
-                "choose other dates, a shorter context_length or a smaller purge"
+                "choose other dates, a shorter context_length or a smaller purge and embargo"
             )
         parts.append(found)
     return SplitDays(*parts)

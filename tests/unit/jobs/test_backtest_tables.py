@@ -48,6 +48,7 @@ def report() -> dict[str, object]:
             "first_test_day": "2016-12-30",
             "last_test_day": "2017-12-07",
         },
+        "folds": [{"seen": 0.0, "test_days": 237}],
         "luck": [
             {
                 "top_k": 5,
@@ -115,6 +116,30 @@ def test_what_looks_ahead_is_named_and_its_share_is_told(
     assert "0.0050 ± 0.0050" in text
     assert "75%" in text  # of 0.02 only 0.005 is left
     assert "50%" in text
+
+
+def test_folds_and_what_a_checkpoint_has_seen_are_named(
+    report: dict[str, object], rows: pl.DataFrame
+) -> None:
+    assert "**Seen**" not in render(report, rows)
+    assert "## Folds" not in render(report, rows)
+    fold = {
+        "fold": 0,
+        "first_train_day": "2013-01-02",
+        "last_train_day": "2015-12-29",
+        "last_validation_day": "2016-12-28",
+        "first_test_day": "2016-12-30",
+        "last_test_day": "2017-06-30",
+        "test_days": 137,
+        "seen": 1.0,
+        "ic": 0.0123,
+        "rank_ic": 0.0234,
+    }
+    report["folds"] = [fold, {**fold, "fold": 1, "test_days": 100, "seen": 0.0}]
+    text = " ".join(render(report, rows).split())
+    assert "may have seen 58% of the test days; what is found on them is no evidence" in text
+    line = "| 0 | 2013-01-02 to 2015-12-29 | 2016-12-28 | 2016-12-30 to 2017-06-30 | 100% |"
+    assert f"{line} 0.0123 | 0.0234 |" in text
 
 
 def test_without_pretext_tasks_there_is_no_table_of_them(

@@ -1,11 +1,14 @@
 """The strongest rival on tables: it must find what there is, and choose on validation days only."""
 
+import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tsfm.stocks.boosting import N_TREES, BoostedRanker
+from tsfm.errors import UnsupportedError
+from tsfm.stocks.boosting import N_TREES, BoostedRanker, Boosting
 from tsfm.stocks.cross_sections import CrossSections
 from tsfm.stocks.metrics import information_coefficient, mean_of
 from tsfm.stocks.simulation import SimulationConfig, simulated_panel
@@ -20,12 +23,15 @@ def sections(make_sections: MakeSections) -> CrossSections:
     return make_sections(of=panel)
 
 
-def fitted(sections: CrossSections) -> BoostedRanker:
-    return BoostedRanker.fit(sections, TRAIN, VALIDATION, generator=np.random.default_rng(0))
+def fitted(sections: CrossSections, library: Boosting = "scikit-learn") -> BoostedRanker:
+    generator = np.random.default_rng(0)
+    return BoostedRanker.fit(sections, TRAIN, VALIDATION, generator=generator, library=library)
 
 
-def test_a_planted_edge_is_found(sections: CrossSections) -> None:
-    scores = fitted(sections).predict(sections, TEST)
+@pytest.mark.parametrize("library", ["scikit-learn", "lightgbm"])
+def test_a_planted_edge_is_found(sections: CrossSections, library: Any) -> None:
+    pytest.importorskip(library.replace("scikit-learn", "sklearn"))
+    scores = fitted(sections, library).predict(sections, TEST)
     found = mean_of(information_coefficient(scores[TEST], sections.forward_returns[TEST]))
     assert found > 0.25
 
@@ -44,3 +50,11 @@ def test_what_comes_after_validation_changes_nothing(sections: CrossSections) ->
     after = fitted(sections)
     assert 1 <= before.n_trees == after.n_trees <= N_TREES
     np.testing.assert_array_equal(before.predict(sections, TEST), after.predict(sections, TEST))
+
+
+def test_lightgbm_is_asked_for_by_its_extra(
+    sections: CrossSections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    with pytest.raises(UnsupportedError, match=r"pip install 'tsfm-kit\[finance\]'"):
+        fitted(sections, "lightgbm")

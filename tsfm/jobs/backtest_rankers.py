@@ -1,0 +1,114 @@
+"""The rankers of a backtest: fitted by fold and seed, or read where an earlier run left them."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tsfm.config import dump
+from tsfm.jobs.backtest_rows import SeedTracker
+from tsfm.models.backbone import count_parameters
+from tsfm.stocks.cross_sections import CrossSections
+from tsfm.stocks.fitting import days_of
+from tsfm.stocks.folds import Fold, folds_of
+from tsfm.stocks.ranker import RANKER_FILE, StockRanker
+from tsfm.stocks.split import SplitConfig, SplitDays
+from tsfm.stocks.walk_forward import FoldedRanker, fold_record
+from tsfm.tracking import Tracker
+
+FITTED = ("panel", "split", "walk_forward", "ranker")
+WALK = "walk_forward"
+
+
+def folds_of_parts(parts: Mapping[str, Any], shown: CrossSections) -> tuple[Fold, ...]:
+    """Return the folds of a recipe; a plain split is one."""
+    if WALK in parts:
+        return folds_of(shown, parts[WALK])
+    return (Fold(0, parts["split"], days_of(shown, parts["split"])),)
+
+
+def last_split(parts: Mapping[str, Any], shown: CrossSections) -> SplitConfig:
+    """Return the dates of the last fit."""
+    return folds_of_parts(parts, shown)[-1].split
+
+
+def is_strict(parts: Mapping[str, Any]) -> bool:
+    """Say whether days that a checkpoint may have seen are refused."""
+    return WALK in parts and parts[WALK].strict
+
+
+def all_days(folds: Sequence[Fold]) -> SplitDays:
+    """Return the days of the last fit, with the tests of all folds."""
+    test = np.concatenate([fold.days.test for fold in folds])
+    return SplitDays(folds[-1].days.train, folds[-1].days.validation, test)
+
+
+def fitted(
+    parts: Mapping[str, Any],
+    resolved: Mapping[str, Any],
+    shown: CrossSections,
+    folds: Sequence[Fold],
+    folder: Path,
+    tracker: Tracker,
+) -> dict[int, FoldedRanker]:
+    """Return the rankers by seed; those of an earlier run of the same configuration are read."""
+    _make_room(resolved, folder)
+    device = parts["run"].device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    rankers: dict[int, list[StockRanker]] = {seed: [] for seed in parts["run"].seeds}
+    for fold in folds:
+        opened = fold_record(tracker, fold) if WALK in parts else nullcontext(tracker)
+        with opened as record:
+            for seed, found in rankers.items():
+                place = folder / f"seed{seed}"
+                if WALK in parts:
+                    place = folder / f"fold{fold.number}" / f"seed{seed}"
+                if (place / RANKER_FILE).is_file():
+                    found.append(StockRanker.from_pretrained(place))
+                    continue
+                ranker = StockRanker.fit(
+                    shown.panel,
+                    fold.split,
+                    parts["ranker"],
+                    seed=seed,
+                    device=device,
+                    tracker=SeedTracker(seed, record),
+                    sections=shown,
+                )
+                ranker.save_pretrained(place)
+                found.append(ranker)
+    return {seed: FoldedRanker(found, folds) for seed, found in rankers.items()}
+
+
+def training_of(rankers: Mapping[int, FoldedRanker]) -> dict[str, Any]:
+    """Return what the fits said, those of the last fold, and the size of the model."""
+    last = {seed: ranker.last for seed, ranker in rankers.items()}
+    phases = ("pretrain", "finetune")
+    return {
+        "pretext": {seed: one.report.get("pretext", {}) for seed, one in last.items()},
+        "training": {
+            seed: {phase: one.report.get(phase) for phase in phases} for seed, one in last.items()
+        },
+        "parameters": count_parameters(next(iter(last.values())).model.backbone),
+    }
+
+
+def _make_room(resolved: Mapping[str, Any], folder: Path) -> None:
+    """Write the configuration, and forget the rankers of another one."""
+    file = folder / "config.toml"
+    text = dump(dict(resolved))
+    wanted, before = tomllib.loads(text), {}
+    if file.is_file():
+        before = tomllib.loads(file.read_text(encoding="utf-8"))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.json").unlink(missing_ok=True)
+    if any(before.get(name) != wanted.get(name) for name in FITTED):
+        # Before the new configuration is written, or a run that stops leaves others under it.
+        for old in folder.rglob(f"seed*/{RANKER_FILE}"):
+            old.unlink()
+    file.write_text(text, encoding="utf-8")
