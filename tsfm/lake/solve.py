@@ -12,6 +12,7 @@ from tsfm.errors import DataError
 from tsfm.lake.gap_counts import GapCounts, count_gaps
 from tsfm.lake.options import FillOptions
 from tsfm.lake.parts import Part, read_rows_of
+from tsfm.series.validation import Columns
 from tsfm.shapes import Bool, Float64, Int, ndarray
 from tsfm.tasks.impute import Imputer
 from tsfm.tasks.impute_frame import (
@@ -139,13 +140,7 @@ def _read(parts: Sequence[Part], items: Sequence[str] | None, options: FillOptio
         row.append(places)
     (first, *_) = (one.columns for one in parts if one.columns is not None)
     sources = [(one.source, frame.height) for one, frame in zip(parts, frames, strict=True)]
-    try:
-        frame = pl.concat(frames, how="vertical_relaxed")
-    except pl.exceptions.PolarsError as error:
-        raise DataError(
-            f"{parts[0].source} and {parts[-1].source} must have columns of the same types, since "
-            f"they share items, got: {str(error).splitlines()[0]}; cast them"
-        ) from None
+    frame = pl.concat(_of_one_kind(frames, parts, first), how="vertical_relaxed")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         read = read_rows(
@@ -164,6 +159,23 @@ def _read(parts: Sequence[Part], items: Sequence[str] | None, options: FillOptio
         )
     notes = tuple(f"{parts[0].source}: {one.message}" for one in irregular)
     return _Rows(read, np.concatenate(part), np.concatenate(row), notes)
+
+
+def _of_one_kind(
+    frames: Sequence[pl.DataFrame], parts: Sequence[Part], columns: Columns
+) -> Sequence[pl.DataFrame]:
+    """Return the frames if ids and stamps have one type each; numbers may be of several."""
+    keys = [*([columns.id] if columns.has_id else []), columns.timestamp]
+    for part, frame in zip(parts, frames, strict=True):
+        for name in keys:
+            types = frames[0].schema.get(name), frame.schema.get(name)
+            if types[0] != types[1]:
+                raise DataError(
+                    f"{part.source}, column {name!r}: files that share items must have columns of "
+                    f"the same types, got {types[1]} against {types[0]} in {parts[0].source}; "
+                    "cast it"
+                )
+    return frames
 
 
 def _anchors(rows: _Rows, has_row: Bool[ndarray, " step"]) -> Int[ndarray, " step"]:
