@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from tsfm.tasks.calibrate import CalibratedForecaster, calibrate
     from tsfm.tasks.calibration import Calibration
     from tsfm.tasks.classify import SeriesClassifier, SeriesRegressor
+    from tsfm.tasks.covariates import CovariateForecaster
     from tsfm.tasks.cross_validation import cross_validation
     from tsfm.tasks.detect import Detector, detect
     from tsfm.tasks.embed import Embedder, embed
     from tsfm.tasks.forecast import Forecaster
     from tsfm.tasks.forecast_frame import forecast
     from tsfm.tasks.impute import Imputer, impute
+    from tsfm.tasks.sample_features import SampleFeatures
     from tsfm.tasks.similar import similar
 
 _HOMES = {
@@ -40,6 +42,7 @@ _HOMES = {
     "Calibration": "tsfm.tasks.calibration",
     "CheckpointError": "tsfm.errors",
     "ConfigError": "tsfm.errors",
+    "CovariateForecaster": "tsfm.tasks.covariates",
     "DataError": "tsfm.errors",
     "Detector": "tsfm.tasks.detect",
     "Embedder": "tsfm.tasks.embed",
@@ -47,6 +50,7 @@ _HOMES = {
     "Imputer": "tsfm.tasks.impute",
     "NonFiniteLossError": "tsfm.errors",
     "NotCalibratedError": "tsfm.errors",
+    "SampleFeatures": "tsfm.tasks.sample_features",
     "SeriesClassifier": "tsfm.tasks.classify",
     "SeriesFrame": "tsfm.series.frame",
     "SeriesRegressor": "tsfm.tasks.classify",
@@ -71,6 +75,7 @@ __all__ = [
     "Calibration",
     "CheckpointError",
     "ConfigError",
+    "CovariateForecaster",
     "DataError",
     "Detector",
     "Embedder",
@@ -78,6 +83,7 @@ __all__ = [
     "Imputer",
     "NonFiniteLossError",
     "NotCalibratedError",
+    "SampleFeatures",
     "SeriesClassifier",
     "SeriesFrame",
     "SeriesRegressor",

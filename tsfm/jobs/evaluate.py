@@ -15,16 +15,19 @@ from pydantic.dataclasses import dataclass
 from tsfm.config import Recipe, build_sections, dump
 from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import ConfigError
-from tsfm.jobs import detection, imputation, ltsf, zero_shot
+from tsfm.jobs import classification, coverage, detection, gift_eval, imputation, ltsf, zero_shot
 from tsfm.jobs.protocols import Evaluation, Protocol
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.tracking import Tracker
 
 PROTOCOLS: Mapping[str, Protocol] = {
     "zero_shot": zero_shot.PROTOCOL,
+    "gift_eval": gift_eval.PROTOCOL,
     "ltsf": ltsf.PROTOCOL,
     "imputation": imputation.PROTOCOL,
     "detection": detection.PROTOCOL,
+    "coverage": coverage.PROTOCOL,
+    "classification": classification.PROTOCOL,
 }
 
 

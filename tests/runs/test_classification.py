@@ -1,0 +1,137 @@
+"""Classification from recipe to report: test samples decide nothing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from tsfm.config import load_recipe
+from tsfm.errors import DataError
+from tsfm.jobs import classification, evaluate
+from tsfm.jobs.classification import logistic_head, published_rows
+from tsfm.models.model import Provenance, TimeSeriesModel
+from tsfm.models.pretrained import save_pretrained
+from tsfm.models.timer import Timer, TimerConfig
+from tsfm.series.samples import SampleSet
+from tsfm.tracking import ListTracker
+
+CARD = "ucr_classification"
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Bumps early or late, under the names of two sets of the archive; the first class is rarer."""
+    monkeypatch.setenv("TSFM_DATA", str(tmp_path))
+    write(tmp_path)
+    return tmp_path
+
+
+def write(folder: Path, *, test_seed: int = 0) -> None:
+    parts = []
+    for subset in ("GunPoint", "Coffee"):
+        for split, count, seed in (("TRAIN", 30, 1), ("TEST", 20, 50 + test_seed)):
+            generator = np.random.default_rng(seed)
+            for number in range(count):
+                values = 0.2 * generator.normal(size=24)
+                is_early = number % 3 == 0
+                place = 3 if is_early else 15
+                values[place : place + 5] += 2
+                columns = {
+                    "series_id": f"{subset}|{split}|{number:03}",
+                    "timestamp": np.arange(24),
+                    "target": values.astype(np.float32),
+                    "dataset": subset,
+                    "split": split,
+                    "label": "early" if is_early else "late",
+                }
+                parts.append(pl.DataFrame(columns))
+    pl.concat(parts).write_parquet(folder / f"{CARD}.parquet")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    backbone = Timer(TimerConfig(patch_length=4, d_model=8, n_heads=2, n_layers=1, d_ff=16))
+    backbone.reset_parameters(torch.Generator().manual_seed(0))
+    whole = TimeSeriesModel("timer", backbone, 64, Provenance())
+    return save_pretrained(whole, tmp_path / "toy-model")
+
+
+def run(model: Path, output: Path, *overrides: str):
+    own = [
+        f"evaluate.models={json.dumps([str(model)])}",
+        f'evaluate.datasets=["{CARD}/GunPoint", "{CARD}/Coffee"]',
+        "evaluate.lengths=[16]",
+        "run.device=cpu",
+        *overrides,
+    ]
+    recipe = load_recipe("classification", own)
+    return evaluate.run(recipe, output=output, tracker=ListTracker())
+
+
+def test_classification_from_recipe_to_report(data: Path, model: Path, tmp_path: Path):
+    report = run(model, tmp_path / "out")
+    rows = pl.read_parquet(tmp_path / "out" / "results.parquet")
+    ours = rows.filter(model="toy-model")
+    assert ours["accuracy"].min() > 0.8
+    assert (ours["seconds"] > 0).all()
+    assert rows.filter(model="majority")["accuracy"].to_list() == pytest.approx([13 / 20] * 2)
+    published = rows.filter(model="1-NN DTW, learned window")
+    assert published["accuracy"].to_list() == [0.9133, 1.0]
+    assert "the bar is" in report["message"]
+    assert "| mean" in report["message"]
+
+
+def test_a_published_file_beside_the_data_is_read_too(data: Path):
+    (data / "published").mkdir()
+    lines = [
+        "dataset,classifier,metric,default_split,mean_over_resamples,resamples",
+        "GunPoint,InceptionTime,accuracy,0.99,0.98,30",
+    ]
+    (data / "published" / "ucr_uea_accuracy.csv").write_text("\n".join(lines) + "\n")
+    found = published_rows(f"{CARD}/GunPoint", ("InceptionTime", "1-NN DTW", "nobody"))
+    assert [(row["model"], row["accuracy"]) for row in found] == [
+        ("InceptionTime", 0.99),
+        ("1-NN DTW", 0.9067),
+    ]
+
+
+def test_choices_on_training_samples_never_meet_a_test_sample(
+    data: Path, model: Path, tmp_path: Path
+):
+    run(model, tmp_path / "a", 'evaluate.part="train"')
+    write(data, test_seed=9)
+    run(model, tmp_path / "b", 'evaluate.part="train"')
+    first, second = (
+        pl.read_parquet(tmp_path / name / "results.parquet").drop("seconds") for name in "ab"
+    )
+    assert first.equals(second)
+    assert first["n_scored"].to_list() == [30] * len(first)
+    assert "published" not in set(first["label"])
+
+
+def test_a_tst_is_trained_on_the_sets_that_are_named(data: Path, model: Path, tmp_path: Path):
+    run(model, tmp_path / "out", f'evaluate.fine_tuned=["{CARD}/Coffee"]', "evaluate.steps=6")
+    rows = pl.read_parquet(tmp_path / "out" / "results.parquet")
+    assert rows.filter(model="tst, fine-tuned")["dataset"].to_list() == [f"{CARD}/Coffee"]
+
+
+def test_the_head_chooses_its_penalty_where_every_class_has_two_samples(generator):
+    features = generator.normal(size=(30, 50))
+    labels = np.where(features[:, 0] > 0, "a", "b")
+    head = logistic_head(labels, 0).fit(features, labels)
+    assert head[-1].best_params_["C"] in classification.PENALTIES
+    rare = labels.copy()
+    rare[0] = "only one"
+    assert set(logistic_head(rare, 0).fit(features, rare).predict(features)) <= set(rare)
+
+
+def test_a_class_of_one_sample_cannot_be_cross_validated(generator):
+    samples = SampleSet.from_arrays(generator.normal(size=(5, 8)), ["a", "a", "b", "b", "c"])
+    arm = classification.Arm("baseline", lambda part: np.zeros((len(part), 1)), lambda _: None)
+    with pytest.raises(
+        DataError, match=r"every class must have 2 training samples .* got 1; score"
+    ):
+        classification.held(arm, samples, 0)

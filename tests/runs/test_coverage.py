@@ -1,0 +1,105 @@
+"""Coverage from recipe to report, and that no margin knows what came after its cutoff."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tsfm.config import load_recipe
+from tsfm.errors import ConfigError, DataError
+from tsfm.jobs import coverage, evaluate
+from tsfm.jobs.coverage import CoverageConfig, Forecasts, past_cutoffs, read_filled, score
+from tsfm.tracking import ListTracker
+
+
+def config(**changes) -> CoverageConfig:
+    return CoverageConfig(**{"protocol": "coverage", "models": (), "datasets": (), **changes})
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Toy values under the name of a card: monthly, horizon and season of 12."""
+    months = pl.datetime_range(
+        pl.datetime(1990, 1, 1), pl.datetime(1997, 12, 1), "1mo", time_unit="ms", eager=True
+    )
+    generator = np.random.default_rng(0)
+    parts = [
+        pl.DataFrame(
+            {"series_id": f"{n}", "timestamp": months, "target": generator.normal(20, 3, 96)}
+        )
+        for n in range(12)
+    ]
+    pl.concat(parts).write_parquet(tmp_path / "hospital.parquet")
+    monkeypatch.setenv("TSFM_DATA", str(tmp_path))
+    return tmp_path
+
+
+def test_cutoffs_lie_one_horizon_apart_and_short_series_have_fewer():
+    series = [np.arange(30.0), np.arange(100.0, 118.0)]
+    found = past_cutoffs(series, 5, config(fewest_steps=10))
+    assert [len(one.truth) for one in found] == [2, 1, 1, 1]
+    np.testing.assert_array_equal(found[0].truth[:, 0], [25, 113])
+    np.testing.assert_array_equal(found[3].truth[0], np.arange(10.0, 15))
+    for one in found:
+        # What is forecast follows on the last step that is known.
+        np.testing.assert_array_equal(one.truth[:, 0], one.contexts[one.offsets[1:] - 1, 0] + 1)
+    assert len(past_cutoffs(series, 5, config(fewest_steps=10, max_cutoffs=2))) == 2
+
+
+def forecasts(generator: np.random.Generator) -> list[Forecasts]:
+    """Intervals that are too narrow, twelve cutoffs of four series, the newest first."""
+    quantiles = np.broadcast_to(np.array([-1.0, 0.0, 1.0])[:, None], (4, 3, 2))
+    return [Forecasts(quantiles.copy(), generator.normal(size=(4, 2)) * 3) for _ in range(24)]
+
+
+@pytest.mark.parametrize("method", ["split", "block"])
+def test_what_came_after_a_cutoff_moves_no_margin_of_it(generator, method):
+    found = forecasts(generator)
+    before = coverage._calibrated(found[3], found[4:], method, config())
+    for later in found[:4]:
+        later.truth[:] = 1e6
+    after = coverage._calibrated(found[3], found[4:], method, config())
+    np.testing.assert_array_equal(before, after)
+    moved = coverage._calibrated(found[2], found[3:], method, config())
+    assert (moved[:, -1] > before[:, -1]).all()
+
+
+def test_the_newest_half_is_scored_with_and_without_calibration(generator):
+    rows = {row["method"]: row for row in score(forecasts(generator), config())}
+    assert list(rows) == ["none", "split", "block"]
+    assert rows["none"]["coverage"] < 0.4
+    assert rows["none"]["width_ratio"] == 1
+    assert rows["split"]["n_truths"] == 12 * 8
+    assert 0.8 < rows["split"]["coverage"] <= rows["block"]["coverage"]
+    assert rows["split"]["width_ratio"] > 3
+
+
+def test_too_few_cutoffs_leave_a_note_and_no_number(generator):
+    rows = {row["method"]: row for row in score(forecasts(generator)[:4], config())}
+    assert "coverage" in rows["split"] or "note" in rows["split"]
+    assert "at least 9 windows or blocks, got 3" in rows["block"]["note"]
+    alone = list(score(forecasts(generator)[:1], config(methods=("split",))))
+    assert "margins must be fitted on earlier cutoffs, got none" in alone[1]["note"]
+
+
+def test_a_set_is_thinned_out_or_refused(data):
+    assert len(read_filled("hospital", 12, config())) == 12
+    assert len(read_filled("hospital", 12, config(most_forecasts=30))) == 4
+    with pytest.raises(DataError, match="hospital must have series of 112 steps, got none"):
+        read_filled("hospital", 12, config(fewest_steps=100))
+    with pytest.raises(ConfigError, match=r"must have a \[zero_shot\] section .* got 'uk_grid'"):
+        coverage.evaluate(config(datasets=("uk_grid",)), [])
+
+
+def test_coverage_from_recipe_to_report(data, tmp_path):
+    recipe = load_recipe("coverage", ['evaluate.datasets=["hospital"]', "evaluate.models=[]"])
+    report = evaluate.run(recipe, output=tmp_path / "out", tracker=ListTracker())
+    rows = pl.read_parquet(tmp_path / "out" / "results.parquet")
+    assert rows["model"].unique().to_list() == ["seasonal naive, normal bands"]
+    (split,) = rows.filter(method="split").to_dicts()
+    # 7 cutoffs leave a context of a season or more; 3 of them are tested, with 144 truths each.
+    assert (split["n_cutoffs"], split["n_truths"]) == (7, 3 * 144)
+    assert 0.85 < split["coverage"] < 0.95
+    assert "| hospital | block" in report["message"]
+    assert "kept on" in report["message"]

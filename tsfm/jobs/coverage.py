@@ -1,0 +1,296 @@
+"""Coverage: how often intervals hold the truth, before and after conformal calibration.
+
+Every set is walked through from cutoff to cutoff, one horizon apart. At each tested cutoff margins
+are fitted to all forecasts whose truth was known by then, and to nothing else.
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import polars as pl
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from tsfm.errors import ConfigError, DataError
+from tsfm.jobs.benchmark_sets import Missing, filled_series
+from tsfm.jobs.markdown import markdown_table
+from tsfm.jobs.protocols import Evaluation, Protocol
+from tsfm.jobs.rivals import Rival
+from tsfm.series.card_series import read_series
+from tsfm.series.cards import load_card
+from tsfm.shapes import Float64, Int, ndarray
+from tsfm.tasks.baselines import SeasonalNaive
+from tsfm.tasks.calibration import Method
+from tsfm.tasks.conformal import (
+    central_intervals,
+    conformal_margins,
+    conformity_scores,
+    mean_width,
+    with_margins,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class CoverageConfig:
+    """The ``[evaluate]`` section of a recipe whose protocol is ``coverage``.
+
+    Parameters
+    ----------
+    datasets
+        Card names; their card says horizon and seasonality.
+    missing
+        As in `ZeroShotConfig`.
+    nominal
+        Share of truths that intervals claim to hold.
+    bar
+        Lowest and highest share that counts as kept.
+    max_cutoffs
+        Cutoffs per series, at most; the newest half of those that a set has is tested.
+    most_forecasts
+        Per set and model, at most: beyond, every n-th series is taken.
+    fewest_steps
+        Of a context; shorter ones are left out.
+    """
+
+    protocol: Literal["coverage"]
+    models: tuple[str, ...]
+    datasets: tuple[str, ...]
+    missing: Mapping[str, Missing] = field(default_factory=dict)
+    nominal: float = Field(default=0.9, gt=0, lt=1)
+    bar: tuple[float, float] = (0.88, 0.92)
+    methods: tuple[Method, ...] = ("split", "block")
+    max_cutoffs: int = Field(default=40, ge=2)
+    most_forecasts: int = Field(default=3000, ge=1)
+    fewest_steps: int = Field(default=8, ge=1)
+
+    @property
+    def levels(self) -> tuple[float, float, float]:
+        """Levels of the interval and the median."""
+        tail = round((1 - self.nominal) / 2, 6)
+        return tail, 0.5, round(1 - tail, 6)
+
+
+class Cutoff(NamedTuple):
+    """What is known at a cutoff, and what then happened; all series end to end."""
+
+    contexts: Float64[ndarray, "total_time one"]
+    offsets: Int[ndarray, " item_and_end"]
+    truth: Float64[ndarray, "item horizon"]
+
+
+class Forecasts(NamedTuple):
+    """The forecasts of one cutoff beside the truth."""
+
+    quantiles: Float64[ndarray, "item level horizon"]
+    truth: Float64[ndarray, "item horizon"]
+
+
+def evaluate(config: CoverageConfig, models: list[Rival]) -> pl.DataFrame:
+    """Return one row per set, model and method of calibration (``"none"`` first)."""
+    rows: list[dict[str, Any]] = []
+    for name in config.datasets:
+        started = time.perf_counter()
+        card = load_card(name).zero_shot
+        if card is None:
+            raise ConfigError(
+                f"datasets must have a [zero_shot] section in their card, got {name!r}; add "
+                "prediction_length and seasonality there"
+            )
+        horizon = card.prediction_length
+        cutoffs = past_cutoffs(read_filled(name, horizon, config), horizon, config)
+        bands = SeasonalNaive(card.seasonality, with_bands=True)
+        rivals = [*models, Rival("seasonal naive, normal bands", "baseline", bands)]
+        for rival in rivals:
+            found = [_forecast(rival, cutoff, config) for cutoff in cutoffs]
+            facts = {"dataset": name, "model": rival.name, "label": rival.label(name)}
+            rows += [{**facts, **row} for row in score(found, config)]
+        log.info("%s scored in %.1f s", name, time.perf_counter() - started)
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def read_filled(name: str, horizon: int, config: CoverageConfig) -> list[ndarray]:
+    """Return the series of a set, or every n-th where there are too many to forecast all."""
+    missing = config.missing.get(name, "keep")
+    series = [
+        filled_series(one, horizon, missing)
+        for _, one in read_series(load_card(name))
+        if len(one) >= config.fewest_steps + horizon
+    ]
+    if not series:
+        raise DataError(
+            f"{name} must have series of {config.fewest_steps + horizon} steps, got none; leave it "
+            "out"
+        )
+    room = [_n_cutoffs(one, horizon, config) for one in series]
+    return series[:: max(1, -(-sum(room) // config.most_forecasts))]
+
+
+def past_cutoffs(series: list[ndarray], horizon: int, config: CoverageConfig) -> list[Cutoff]:
+    """Return the cutoffs, the newest first, one horizon apart.
+
+    A series takes part in as many as leave it a context with a value.
+    """
+    cutoffs = []
+    for number in range(max(_n_cutoffs(one, horizon, config) for one in series)):
+        ends = [
+            (one, len(one) - (number + 1) * horizon)
+            for one in series
+            if _n_cutoffs(one, horizon, config) > number
+        ]
+        ends = [(one, end) for one, end in ends if np.isfinite(one[:end][-512:]).any()]
+        if not ends:
+            break
+        contexts = [one[:end] for one, end in ends]
+        cutoffs.append(
+            Cutoff(
+                np.concatenate(contexts)[:, None],
+                np.concatenate([[0], np.cumsum([len(one) for one in contexts])]),
+                np.stack([one[end : end + horizon] for one, end in ends]),
+            )
+        )
+    return cutoffs
+
+
+def score(found: list[Forecasts], config: CoverageConfig) -> Iterator[dict[str, Any]]:
+    """Yield coverage and width of the tested cutoffs without, and with every, calibration."""
+    tested = found[: max(1, len(found) // 2)]
+    facts = {
+        "n_tested": len(tested),
+        "n_cutoffs": len(found),
+        "n_truths": int(sum(np.isfinite(one.truth).sum() for one in tested)),
+    }
+    plain = [one.quantiles for one in tested]
+    yield {**facts, "method": "none", **_numbers(plain, plain, tested, config.nominal)}
+    for method in config.methods:
+        try:
+            moved = [
+                _calibrated(one, found[number + 1 :], method, config)
+                for number, one in enumerate(tested)
+            ]
+        except DataError as error:
+            yield {**facts, "method": method, "note": str(error)}
+            continue
+        yield {**facts, "method": method, **_numbers(moved, plain, tested, config.nominal)}
+
+
+def render(rows: pl.DataFrame, config: CoverageConfig) -> str:
+    """Return the results as Markdown."""
+    low, high = config.bar
+    caption = (
+        f"Share of truths within intervals of {config.nominal:.0%}, ± standard error over tested "
+        f"forecasts; kept: between {low:.0%} and {high:.0%}. The newest half of the cutoffs is "
+        "tested, each with margins from all earlier ones. Worst step: of the horizon, the one "
+        "farthest from what was claimed. Width: of the interval, over that before calibration."
+    )
+    parts = ["# Coverage", caption]
+    for (model,), part in rows.group_by("model", maintain_order=True):
+        body = [_cells(row, config) for row in part.iter_rows(named=True)]
+        header = ["set", "calibration", "coverage", "kept", "worst step", "width", "cutoffs", "is"]
+        parts += [f"## {model}", markdown_table(header, body), _verdict(part, config)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _n_cutoffs(series: Float64[ndarray, " time"], horizon: int, config: CoverageConfig) -> int:
+    """Return the cutoffs of a series that leave a context long enough."""
+    return min(config.max_cutoffs, (len(series) - config.fewest_steps) // horizon)
+
+
+def _forecast(rival: Rival, cutoff: Cutoff, config: CoverageConfig) -> Forecasts:
+    quantiles = rival.forecaster.forecast_arrays(
+        cutoff.contexts, cutoff.offsets, cutoff.truth.shape[1], config.levels
+    )
+    return Forecasts(quantiles[..., 0], cutoff.truth)
+
+
+def _calibrated(
+    one: Forecasts, past: list[Forecasts], method: Method, config: CoverageConfig
+) -> Float64[ndarray, "item level horizon"]:
+    """Return the quantiles of one cutoff with margins from the cutoffs before it."""
+    if not past:
+        raise DataError("margins must be fitted on earlier cutoffs, got none; shorten the horizon")
+    intervals = central_intervals(config.levels)
+    quantiles = np.concatenate([each.quantiles for each in past])
+    truth = np.concatenate([each.truth for each in past])
+    block = np.repeat(np.arange(len(past)), [len(each.truth) for each in past])
+    margins = conformal_margins(
+        conformity_scores(quantiles, truth, mean_width(quantiles, intervals), intervals),
+        [config.nominal],
+        block if method == "block" else None,
+    )
+    unit = mean_width(one.quantiles, intervals)
+    return with_margins(one.quantiles, unit, intervals, margins)
+
+
+def _numbers(
+    moved: list[Float64[ndarray, "item level horizon"]],
+    plain: list[Float64[ndarray, "item level horizon"]],
+    tested: list[Forecasts],
+    nominal: float,
+) -> dict[str, float]:
+    """Return coverage, its spread over forecasts, that of the worst step, and relative width."""
+    now, before = np.concatenate(moved), np.concatenate(plain)
+    truth = np.concatenate([one.truth for one in tested])
+    known = np.isfinite(truth)
+    covered = known & (now[:, 0] <= truth) & (truth <= now[:, -1])
+    per_forecast = covered.sum(1)[known.any(1)] / known.sum(1)[known.any(1)]
+    by_step = covered.sum(0) / np.maximum(known.sum(0), 1)
+    by_step = by_step[known.any(0)]
+    width = (now[:, -1] - now[:, 0]).mean(1), (before[:, -1] - before[:, 0]).mean(1)
+    wide = width[1] > 0
+    return {
+        "coverage": float(covered.sum() / known.sum()),
+        "standard_error": float(per_forecast.std() / np.sqrt(max(1, len(per_forecast) - 1))),
+        "worst_step": float(by_step[np.argmax(np.abs(by_step - nominal))]),
+        "width_ratio": float(np.median(width[0][wide] / width[1][wide])) if wide.any() else 1.0,
+        "share_without_width": float(1 - wide.mean()),
+    }
+
+
+def _cells(row: Mapping[str, Any], config: CoverageConfig) -> list[str]:
+    start = [row["dataset"], row["method"]]
+    counts = [f"{row['n_cutoffs']}", row["label"]]
+    if row["coverage"] is None:
+        return [*start, "too few cutoffs", "", "", "", *counts]
+    return [
+        *start,
+        f"{row['coverage']:.1%} ± {row['standard_error']:.1%}",
+        "yes" if config.bar[0] <= row["coverage"] <= config.bar[1] else "no",
+        f"{row['worst_step']:.0%}",
+        f"{row['width_ratio']:.2f}",
+        *counts,
+    ]
+
+
+def _verdict(rows: pl.DataFrame, config: CoverageConfig) -> str:
+    """Count the sets within the bar, and name those that are not."""
+    lines = []
+    for (method,), part in rows.group_by("method", maintain_order=True):
+        scored = part.drop_nulls("coverage")
+        is_kept = scored["coverage"].is_between(*config.bar)
+        missed = [
+            f"{row['dataset']} {row['coverage']:.1%}"
+            for row in scored.filter(~is_kept).iter_rows(named=True)
+        ]
+        tail = f"; not {', '.join(missed)}" if missed else ""
+        lines.append(f"- {method}: kept on {is_kept.sum()} of {len(part)} sets{tail}.")
+    return "\n".join(lines)
+
+
+def _evaluate(config: CoverageConfig, models: list[Rival], _: np.random.Generator) -> Evaluation:
+    rows = evaluate(config, models)
+    return Evaluation(rows, {"table": render(rows, config)})
+
+
+def _metrics(found: Evaluation) -> Iterator[tuple[str, Mapping[str, float | None]]]:
+    for row in found.rows.iter_rows(named=True):
+        place = f"{row['dataset']}/{row['model']}/{row['method']}"
+        yield place, {name: row[name] for name in ("coverage", "width_ratio")}
+
+
+PROTOCOL = Protocol(config=CoverageConfig, evaluate=_evaluate, metrics=_metrics)
