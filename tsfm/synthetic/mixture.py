@@ -16,10 +16,16 @@ from tsfm.synthetic.calendar_effects import calendar_effects
 from tsfm.synthetic.chaos import chaos
 from tsfm.synthetic.counts import counts
 from tsfm.synthetic.draws import Column, Rows, chance, log_uniform, standardized
+from tsfm.synthetic.fractal import fractal
 from tsfm.synthetic.gaussian_process import gaussian_process
+from tsfm.synthetic.growth import growth
+from tsfm.synthetic.ornstein_uhlenbeck import ornstein_uhlenbeck
 from tsfm.synthetic.random_walk import random_walk
+from tsfm.synthetic.regimes import regimes
+from tsfm.synthetic.rhythm import rhythm
 from tsfm.synthetic.seasonal import seasonal
 from tsfm.synthetic.steps import steps
+from tsfm.synthetic.stochastic_volatility import stochastic_volatility
 from tsfm.synthetic.trend import trend
 
 Family = Callable[[np.random.Generator, int, int], Float64[ndarray, "series time"]]
@@ -34,7 +40,14 @@ FAMILIES: Mapping[str, Family] = {
     "counts": counts,
     "steps": steps,
     "chaos": chaos,
+    "stochastic_volatility": stochastic_volatility,
+    "ornstein_uhlenbeck": ornstein_uhlenbeck,
+    "growth": growth,
+    "regimes": regimes,
+    "fractal": fractal,
+    "rhythm": rhythm,
 }
+# Families with share 0 came later; they are drawn when `shares` names them.
 SHARES: Mapping[str, float] = {
     "seasonal": 0.24,
     "calendar_effects": 0.18,
@@ -45,6 +58,12 @@ SHARES: Mapping[str, float] = {
     "counts": 0.07,
     "steps": 0.05,
     "chaos": 0.02,
+    "stochastic_volatility": 0.0,
+    "ornstein_uhlenbeck": 0.0,
+    "growth": 0.0,
+    "regimes": 0.0,
+    "fractal": 0.0,
+    "rhythm": 0.0,
 }
 # Shares of the series that get a second and a third part, and what it is.
 MORE_PARTS = (0.3, 0.08)
@@ -143,7 +162,8 @@ class SyntheticMixture:
         self, n_series: int, generator: np.random.Generator
     ) -> tuple[list[str], Float32[ndarray, "series time"]]:
         """Return the main family of every series, and the series that `sample` returns."""
-        names = generator.choice(list(self.shares), n_series, p=_normalised(self.shares))
+        drawn = {name: share for name, share in self.shares.items() if share > 0}
+        names = generator.choice(list(drawn), n_series, p=_normalised(drawn))
         rows = self._composed(names, generator)
         unfinished = np.flatnonzero(names != FINISHED)
         if len(unfinished):

@@ -14,6 +14,51 @@ def test_every_family_has_a_share() -> None:
     assert sum(SHARES.values()) == pytest.approx(1)
 
 
+def test_families_that_came_later_leave_alone_what_a_seed_draws() -> None:
+    first_nine = {name: share for name, share in SHARES.items() if share > 0}
+    assert len(first_nine) == 9
+    rows = [
+        mixture.sample(40, np.random.default_rng(3))
+        for mixture in (
+            SyntheticMixture(length=90),
+            SyntheticMixture(length=90, shares=first_nine),
+            SyntheticMixture(length=90, shares=dict.fromkeys(FAMILIES, 0.0) | first_nine),
+        )
+    ]
+    np.testing.assert_array_equal(rows[0], rows[1])
+    np.testing.assert_array_equal(rows[0], rows[2])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_no_row_of_a_family_is_constant_but_counts(
+    name: str, generator: np.random.Generator
+) -> None:
+    rows = FAMILIES[name](generator, 300, 256)
+    moving = (rows.std(1) > 1e-6).mean()
+    assert moving > 0.97 if name == "counts" else moving == 1
+
+
+def test_returns_come_in_storms_and_prices_do_not_revert(generator: np.random.Generator) -> None:
+    rows = FAMILIES["stochastic_volatility"](generator, 200, 2000)
+    persistence = np.array([_correlation(row[1:], row[:-1]) for row in rows])
+    returns = rows[np.abs(persistence) < 0.15]
+    assert 40 < len(returns) < 100
+    assert (persistence > 0.95).sum() > 40
+    stormy = [_correlation(np.abs(row[1:]), np.abs(row[:-1])) for row in returns]
+    assert np.mean(stormy) > 0.1
+
+
+def test_growth_saturates(generator: np.random.Generator) -> None:
+    rows = FAMILIES["growth"](generator, 300, 400)
+    change = np.abs(np.diff(rows.reshape(300, 20, 20).mean(2), axis=1))
+    # Most of the way lies within a part of the row, which a line or a wave has not.
+    assert np.median(np.sort(change, 1)[:, -5:].sum(1) / change.sum(1)) > 0.7
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.corrcoef(one, other)[0, 1])
+
+
 def test_another_seed_draws_other_rows() -> None:
     mixture = SyntheticMixture(length=100)
     first, second = (mixture.sample(4, np.random.default_rng(seed)) for seed in (0, 1))
