@@ -12,7 +12,7 @@ import torch
 
 from tsfm.config import load_recipe
 from tsfm.errors import ConfigError, DataError
-from tsfm.jobs import evaluate, zero_shot
+from tsfm.jobs import beside_published, evaluate
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.pretrained import save_pretrained
 from tsfm.models.timer import Timer, TimerConfig
@@ -78,7 +78,7 @@ def our_seasonal_naive() -> float:
     from tsfm.tasks.baselines import SeasonalNaive
 
     rival = Rival("seasonal naive", "baseline", SeasonalNaive(12))
-    return float(zero_shot.score(read_benchmark_set("hospital"), rival, None)["mase"])
+    return float(beside_published.score(read_benchmark_set("hospital"), rival, None)["mase"])
 
 
 def run_zero_shot(model: Path, output: Path, *overrides: str):

@@ -32,6 +32,8 @@ class BenchmarkSet:
         All contexts, one after the other; NaN where missing. Channels are items of their own.
     targets
         NaN where missing.
+    card
+        Name of the card that the values are of, where it is not `name`.
     """
 
     name: str
@@ -40,6 +42,7 @@ class BenchmarkSet:
     contexts: Float64[ndarray, "total_time one"]
     offsets: Int[ndarray, " item_and_end"]
     targets: Float64[ndarray, "item horizon one"]
+    card: str = ""
 
     @property
     def prediction_length(self) -> int:

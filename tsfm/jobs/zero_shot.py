@@ -9,8 +9,6 @@ References
 Ansari et al. (2024), "Chronos: Learning the Language of Time Series".
 """
 
-import logging
-import time
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
@@ -20,37 +18,22 @@ import polars as pl
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from tsfm.errors import DataError
-from tsfm.jobs.benchmark_sets import BenchmarkSet, Missing, read_benchmark_set
+from tsfm.jobs.benchmark_sets import Missing, read_benchmark_set
+from tsfm.jobs.beside_published import BesidePublished, scored, summarised
 from tsfm.jobs.protocols import Evaluation, Protocol
-from tsfm.jobs.published import SEASONAL_NAIVE, published_results
+from tsfm.jobs.published import published_results
 from tsfm.jobs.rivals import Rival
-from tsfm.jobs.zero_shot_tables import metrics, render, summarise
-from tsfm.metrics.forecasting import (
-    coverage,
-    mase,
-    mean_interval_width,
-    scaled_errors,
-    seasonal_error,
-    weighted_quantile_loss,
-)
-from tsfm.shapes import Float, Float64, Int, ndarray
-from tsfm.tasks.baselines import SeasonalNaive
+from tsfm.jobs.zero_shot_tables import metrics
 
-LEVELS = tuple(round(level / 10, 1) for level in range(1, 10))
 OTHER = "other sets"
-OUR_SEASONAL_NAIVE = "seasonal naive"
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
-class ZeroShotConfig:
+class ZeroShotConfig(BesidePublished):
     """The ``[evaluate]`` section of a recipe whose protocol is ``zero_shot``.
 
     Parameters
     ----------
-    models
-        Bundled names, folders or MLflow addresses.
     groups
         Card names by the heading under which they are shown.
     datasets
@@ -58,28 +41,12 @@ class ZeroShotConfig:
         ``other sets``.
     missing
         What stands for missing values, by card name; what is not named keeps them missing.
-    published
-        Which published models to show.
-    must_match
-        Sets on which our Seasonal Naive's MASE must be the published one.
-    tolerance
-        Largest difference that counts as the same; 0.0005 is three decimals.
-    context_length
-        Steps of context that a model sees; None leaves it to the model.
-    resamples
-        Bootstrap samples of the sets, for the interval of a geometric mean.
     """
 
     protocol: Literal["zero_shot"]
-    models: tuple[str, ...]
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     datasets: tuple[str, ...] = ()
     missing: Mapping[str, Missing] = field(default_factory=dict)
-    published: tuple[str, ...] = ()
-    must_match: tuple[str, ...] = ()
-    tolerance: float = 0.0005
-    context_length: int | None = None
-    resamples: int = 2000
 
     def selected(self) -> list[tuple[str, str]]:
         """Return group and card name of every set that is scored, in the order of the groups."""
@@ -108,176 +75,18 @@ def evaluate(
     DataError
         When our Seasonal Naive is not the published one on a set of `must_match`.
     """
-    published = published_results()
     sets = [
         (group, read_benchmark_set(name, missing=config.missing.get(name, "keep")))
         for group, name in config.selected()
     ]
-    harness = check_harness([one for _, one in sets], published, config)
-    rows: list[dict[str, Any]] = []
-    for group, benchmark in sets:
-        started = time.perf_counter()
-        found = [
-            score(benchmark, rival, config.context_length)
-            for rival in [*models, *_baselines(benchmark.seasonality)]
-        ]
-        found += _published_rows(benchmark, published, config.published)
-        _add_ratios(found, benchmark, published)
-        rows += [{"group": group, **row} for row in found]
-        log.info("%s scored in %.1f s", benchmark.name, time.perf_counter() - started)
-    return pl.DataFrame(rows, infer_schema_length=None), harness
-
-
-def check_harness(
-    sets: list[BenchmarkSet], published: pl.DataFrame, config: ZeroShotConfig
-) -> list[dict[str, Any]]:
-    """Compare our Seasonal Naive's MASE with the published one.
-
-    Without a published row nothing can be compared, and the set is left out of the answer.
-    """
-    checks: list[dict[str, Any]] = []
-    for benchmark in sets:
-        theirs = _published(published, benchmark, SEASONAL_NAIVE)
-        if theirs is None:
-            continue
-        ours = score(benchmark, _baselines(benchmark.seasonality)[0], None)
-        difference = ours["mase"] - theirs["mase"]
-        checks.append(
-            {
-                "dataset": benchmark.name,
-                "ours_mase": ours["mase"],
-                "published_mase": theirs["mase"],
-                "difference": difference,
-                "ours_wql": ours["wql"],
-                "published_wql": theirs["wql"],
-                "required": benchmark.name in config.must_match,
-                "same": bool(abs(difference) < config.tolerance),
-            }
-        )
-    for check in checks:
-        if check["required"] and not check["same"]:
-            raise DataError(
-                f"Seasonal Naive's MASE on {check['dataset']} must be the published "
-                f"{check['published_mase']:.4f}, got {check['ours_mase']:.4f}; the data, the "
-                "horizon, the seasonality or the metric is not the published one, so nothing "
-                "was scored"
-            )
-    return checks
-
-
-def score(benchmark: BenchmarkSet, rival: Rival, context_length: int | None) -> dict[str, Any]:
-    """Forecast one set with one rival and return its row.
-
-    A model that was trained on the set is labelled ``"seen"``, never ``"zero-shot"``.
-    """
-    contexts, offsets = benchmark.contexts, benchmark.offsets
-    scale = seasonal_error(contexts, offsets, benchmark.seasonality)
-    if context_length is not None and rival.kind == "model":
-        contexts, offsets = last_steps(contexts, offsets, context_length)
-    started = time.perf_counter()
-    quantiles = rival.forecaster.forecast_arrays(
-        contexts, offsets, benchmark.prediction_length, LEVELS
-    )
-    seconds = time.perf_counter() - started
-    target, median = benchmark.targets, quantiles[:, LEVELS.index(0.5)]
-    lower, upper = quantiles[:, 0], quantiles[:, -1]
-    return {
-        "dataset": benchmark.name,
-        "model": rival.name,
-        "kind": rival.kind,
-        "label": rival.label(benchmark.name),
-        "n_items": len(benchmark),
-        "mase": mase(target, median, scale),
-        "mase_standard_error": _standard_error(scaled_errors(target, median, scale)),
-        "wql": weighted_quantile_loss(target, quantiles, LEVELS),
-        "coverage_80": coverage(target, lower, upper),
-        "interval_width_80": mean_interval_width(target, lower, upper),
-        "seconds": seconds,
-    }
-
-
-def last_steps(
-    values: Float64[ndarray, "total_time channel"],
-    offsets: Int[ndarray, " item_and_end"],
-    n_steps: int,
-) -> tuple[Float64[ndarray, "kept_time channel"], Int[ndarray, " item_and_end"]]:
-    """Keep at most the last `n_steps` of every item."""
-    lengths = np.diff(offsets)
-    kept = np.minimum(lengths, n_steps)
-    step = np.arange(len(values)) - np.repeat(offsets[:-1], lengths)
-    inside = step >= np.repeat(lengths - kept, lengths)
-    return values[inside], np.concatenate([[0], np.cumsum(kept)])
-
-
-def _baselines(seasonality: int) -> list[Rival]:
-    return [
-        Rival(OUR_SEASONAL_NAIVE, "baseline", SeasonalNaive(seasonality)),
-        Rival("naive", "baseline", SeasonalNaive(1)),
-        Rival("seasonal naive, normal bands", "baseline", SeasonalNaive(seasonality, True)),
-    ]
-
-
-def _published(
-    published: pl.DataFrame, benchmark: BenchmarkSet, model: str
-) -> dict[str, Any] | None:
-    if benchmark.published_name is None:
-        return None
-    is_asked = (pl.col("dataset") == benchmark.published_name) & (pl.col("model") == model)
-    found = published.filter(is_asked)
-    return found.row(0, named=True) if len(found) else None
-
-
-def _published_rows(
-    benchmark: BenchmarkSet, published: pl.DataFrame, models: tuple[str, ...]
-) -> list[dict[str, Any]]:
-    rows = []
-    for model in models:
-        found = _published(published, benchmark, model)
-        if found is not None:
-            rows.append(
-                {
-                    "dataset": benchmark.name,
-                    "model": model,
-                    "kind": "published",
-                    "label": f"published, {found['evaluation']}",
-                    "n_items": len(benchmark),
-                    "mase": found["mase"],
-                    "wql": found["wql"],
-                }
-            )
-    return rows
-
-
-def _add_ratios(
-    rows: list[dict[str, Any]], benchmark: BenchmarkSet, published: pl.DataFrame
-) -> None:
-    """Add the ratios to the published Seasonal Naive, or to ours where none is published."""
-    reference = _published(published, benchmark, SEASONAL_NAIVE)
-    source = "published" if reference is not None else "ours"
-    if reference is None:
-        reference = next(row for row in rows if row["model"] == OUR_SEASONAL_NAIVE)
-    for row in rows:
-        row["mase_ratio"] = row["mase"] / reference["mase"]
-        row["wql_ratio"] = row["wql"] / reference["wql"]
-        row["reference"] = source
-
-
-def _standard_error(errors: Float[ndarray, "item horizon channel"]) -> float:
-    """Return the standard error over items of the mean; NaN with fewer than two items."""
-    count = np.sum(~np.isnan(errors), axis=(1, 2))
-    per_item = (np.nansum(errors, axis=(1, 2)) / np.maximum(count, 1))[count > 0]
-    if len(per_item) < 2:
-        return float("nan")
-    return float(np.std(per_item, ddof=1) / np.sqrt(len(per_item)))
+    return scored(sets, models, published_results(), config)
 
 
 def _evaluate(
     config: ZeroShotConfig, models: list[Rival], generator: np.random.Generator
 ) -> Evaluation:
     rows, harness = evaluate(config, models)
-    summary = summarise(rows, resamples=config.resamples, generator=generator)
-    table = render(rows, summary, harness, config.must_match)
-    return Evaluation(rows, {"harness": harness, "summary": summary.to_dicts(), "table": table})
+    return summarised("Zero-shot forecasts", rows, harness, config, generator)
 
 
 PROTOCOL = Protocol(config=ZeroShotConfig, evaluate=_evaluate, metrics=metrics)

@@ -54,7 +54,7 @@ def render(
     must_match: tuple[str, ...],
 ) -> str:
     """Return everything as Markdown: the check of the harness, the summary, then the sets."""
-    parts = ["# Zero-shot forecasts", _harness_text(rows, harness, must_match)]
+    parts = [_harness_text(rows, harness, must_match)]
     for (group,), part in summary.group_by("group", maintain_order=True):
         of_group = rows.filter(pl.col("group") == group)
         references = sorted(of_group["reference"].unique())

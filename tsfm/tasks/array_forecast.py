@@ -1,6 +1,7 @@
 """Arrays in, quantiles out: one model over all series, batch by batch."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from tsfm.shapes import Float64, Int, ndarray
 from tsfm.tasks.contexts import Contexts, context_batches
 from tsfm.tasks.progress import Advance
 from tsfm.tasks.quantiles import at_levels
-from tsfm.tasks.season import find_season
+from tsfm.tasks.views import COARSE_STEPS, Read, apart_from_season, with_coarse_level
 
 LARGEST = float(np.finfo(np.float64).max)
 # Products with fewer rows take another path through the matrix library and end in other last bits.
@@ -27,57 +28,48 @@ def array_forecast(
     *,
     context_length: int,
     batch_size: int,
-    seasonal: bool = False,
+    views: bool = False,
     advance: Advance | None = None,
 ) -> Float64[ndarray, "item quantile horizon channel"]:
     """Forecast every channel of every item by itself; NaN without a value in the context.
 
     Parameters
     ----------
-    seasonal
-        Whether a season that hardly changes is taken out before and put back after; see
-        `find_season`.
+    views
+        Whether the network also reads other views of a series; see `tsfm.tasks.views`.
     """
-    read = _read_apart_from_season if seasonal else _read
+    read: Read = partial(_read, model)
+    longest = context_length
+    if views:
+        reach = model.backbone.horizon
+        read = with_coarse_level(
+            apart_from_season(read),
+            reach=reach,
+            patch_length=model.patch_length,
+            context_length=context_length,
+        )
+        # A context that the caller has shortened stays as short in every view.
+        if prediction_length > reach and context_length == model.context_length:
+            longest = COARSE_STEPS * context_length
     shape = (len(offsets) - 1, len(quantile_levels), prediction_length, values.shape[1])
     result = np.empty(shape)
     for channel in range(values.shape[1]):
         batches = context_batches(
             np.ascontiguousarray(values[:, channel]),
             offsets,
-            context_length=context_length,
+            context_length=longest,
             patch_length=model.patch_length,
             extra_tokens=prediction_length // model.patch_length,
             batch_size=batch_size,
         )
         for batch in batches:
-            scaled = read(model, batch, prediction_length)
+            scaled = read(batch, prediction_length)
             chosen = at_levels(scaled, model.quantile_levels, quantile_levels)
+            chosen[~batch.observed[:, -context_length:].any(1)] = np.nan
             result[batch.rows, :, :, channel] = _in_input_units(chosen, batch)
             if advance is not None:
                 advance(len(batch.rows))
     return result
-
-
-def _read_apart_from_season(
-    model: TimeSeriesModel, batch: Contexts, prediction_length: int
-) -> Float64[ndarray, "batch trained horizon"]:
-    """Forecast as it is, without the season, or both, as the weight of the season says."""
-    season = find_season(batch.values, batch.observed, batch.inside, prediction_length)
-    weight = season.weight[:, None, None]
-    if not weight.any():
-        return _read(model, batch, prediction_length)
-    rest = np.where(batch.observed, batch.values - season.context, 0.0)
-    forecast = np.zeros((len(batch.rows), len(model.quantile_levels), prediction_length))
-    for rows, values, share in (
-        (np.flatnonzero(season.weight < 1), batch.values, 1 - weight),
-        (np.flatnonzero(season.weight > 0), rest, weight),
-    ):
-        if len(rows):
-            part = Contexts(*(field[rows] for field in batch._replace(values=values)))
-            forecast[rows] += share[rows] * _read(model, part, prediction_length)
-    forecast += weight * season.future[:, None]
-    return forecast
 
 
 @torch.inference_mode()

@@ -30,9 +30,9 @@ class Forecaster:
     ----------
     device
         A device that torch knows; ``"auto"`` takes a GPU when there is one.
-    seasonal
-        Whether a season that hardly changes is taken out before the model reads, and put back
-        after (`tsfm.tasks.season`); by default for models with quantiles.
+    views
+        Whether a season that hardly changes is taken out before the network reads, and a lower
+        rate is read for far horizons (`tsfm.tasks.views`); by default for models with quantiles.
 
     Examples
     --------
@@ -43,11 +43,11 @@ class Forecaster:
     """
 
     def __init__(
-        self, model: TimeSeriesModel, *, device: str = "auto", seasonal: bool | None = None
+        self, model: TimeSeriesModel, *, device: str = "auto", views: bool | None = None
     ) -> None:
         self.device = find_device(device)
         self.model = model.eval().to(self.device)
-        self.seasonal = bool(model.quantile_levels) if seasonal is None else seasonal
+        self.views = bool(model.quantile_levels) if views is None else views
 
     @staticmethod
     def from_pretrained(name: str | Path, *, device: str = "auto") -> "Forecaster":
@@ -257,7 +257,7 @@ class Forecaster:
             quantile_levels,
             context_length=longest,
             batch_size=batch_size,
-            seasonal=self.seasonal,
+            views=self.views,
             advance=advance,
         )
         return within_support(found, values, offsets, longest)

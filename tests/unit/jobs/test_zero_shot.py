@@ -8,15 +8,10 @@ import pytest
 
 from tsfm.errors import DataError
 from tsfm.jobs.benchmark_sets import BenchmarkSet, filled_series
+from tsfm.jobs.beside_published import _add_ratios, check_harness, last_steps, score
 from tsfm.jobs.published import published_results
 from tsfm.jobs.rivals import Rival
-from tsfm.jobs.zero_shot import (
-    ZeroShotConfig,
-    _add_ratios,
-    check_harness,
-    last_steps,
-    score,
-)
+from tsfm.jobs.zero_shot import ZeroShotConfig
 from tsfm.jobs.zero_shot_tables import render, summarise
 from tsfm.tasks.baselines import SeasonalNaive
 

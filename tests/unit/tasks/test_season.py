@@ -71,7 +71,7 @@ def test_gaps_and_padding_do_not_hide_a_season(generator) -> None:
 def test_forecasts_of_a_season_on_a_trend_are_nearer_to_the_truth(model, generator) -> None:
     values = 5 * shaped(52, 600, generator) + 0.2 * np.arange(600) + generator.normal(size=600) / 2
     arguments = (values[:570, None], np.array([0, 570]), 30, (0.1, 0.5, 0.9))
-    plain = Forecaster(model.model, seasonal=False).forecast_arrays(*arguments)
+    plain = Forecaster(model.model, views=False).forecast_arrays(*arguments)
     found = model.forecast_arrays(*arguments)
     errors = [np.abs(one[0, 1, :, 0] - values[570:]).mean() for one in (found, plain)]
     assert errors[0] < 0.5 * errors[1]
@@ -81,7 +81,7 @@ def test_forecasts_of_a_season_on_a_trend_are_nearer_to_the_truth(model, generat
 def test_other_series_are_forecast_as_without_it(model, generator) -> None:
     walks = generator.normal(size=400).cumsum()
     arguments = (walks[:, None], np.array([0, 150, 400]), 20, (0.1, 0.5, 0.9))
-    plain = Forecaster(model.model, seasonal=False).forecast_arrays(*arguments)
+    plain = Forecaster(model.model, views=False).forecast_arrays(*arguments)
     np.testing.assert_array_equal(model.forecast_arrays(*arguments), plain)
 
 

@@ -1,0 +1,111 @@
+"""The tasks of GIFT-Eval: rates, windows, and what the public board says."""
+
+import datetime as dt
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tsfm.config import load_recipe
+from tsfm.errors import ConfigError
+from tsfm.jobs.gift_eval import (
+    TERMS,
+    GiftEvalConfig,
+    GiftEvalSet,
+    cut_windows,
+    published_results,
+    read_at_rate,
+    read_tasks,
+)
+from tsfm.series import cards
+
+CARD = """name = "made"
+title = "Made"
+role = "benchmark"
+source = "made"
+licence = "CC0"
+sha256 = "0"
+file = "made.parquet"
+format = "parquet"
+item_id = "item_id"
+timestamp = "timestamp"
+channels = ["x", "y"]
+freq = "h"
+"""
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch) -> None:
+    """Two channels of 60 hours from a Friday noon, in the wrong order."""
+    (tmp_path / "made").mkdir()
+    hours = [dt.datetime(2016, 7, 1, 12) + dt.timedelta(hours=hour) for hour in range(60)]
+    x = np.arange(60.0)
+    frame = pl.DataFrame({"item_id": "a", "timestamp": hours, "x": x, "y": -x})
+    frame.reverse().write_parquet(tmp_path / "made" / "made.parquet")
+    (tmp_path / "made" / "card.toml").write_text(CARD)
+    monkeypatch.setattr(cards, "CARD_FOLDERS", (tmp_path,))
+    monkeypatch.delenv("TSFM_DATA", raising=False)
+
+
+def of(**changes) -> GiftEvalSet:
+    return GiftEvalSet(**{"dataset": "made", "horizon": 2, "seasonality": 1, **changes})
+
+
+@pytest.mark.usefixtures("made")
+def test_days_are_of_the_calendar_and_weeks_count_from_the_first_day() -> None:
+    days = read_at_rate(of(every="1d"))
+    assert [one.tolist() for one in days] == [[5.5, 23.5, 47.5], [-5.5, -23.5, -47.5]]
+    assert read_at_rate(of(every="1d", incomplete=1, whole="sum"))[0].tolist() == [66.0, 564.0]
+    assert [len(one) for one in read_at_rate(of(every="1w"))] == [1, 1]
+    assert read_at_rate(of())[0].tolist() == list(range(60))
+
+
+@pytest.mark.parametrize(
+    ("length", "times", "n_windows"), [(60, 1, 3), (60, 10, 1), (10_000, 1, 20), (10_000, 15, 20)]
+)
+def test_windows_are_of_the_last_tenth_and_at_most_twenty(length, times, n_windows) -> None:
+    series = [np.arange(float(length)), np.arange(length + 5.0)]
+    task = cut_windows("made/h/short", of(), series, times)
+    assert task.targets.shape == (2 * n_windows, 2 * times, 1)
+    assert task.targets[n_windows - 1, -1, 0] == length - 1
+    for item, start in enumerate(task.offsets[:-1]):
+        context = task.contexts[start : task.offsets[item + 1], 0]
+        assert task.targets[item, 0, 0] == context[-1] + 1
+    assert len(cut_windows("made/h/short", of(n_windows=1), series, times)) == 2
+
+
+@pytest.mark.usefixtures("made")
+def test_only_the_tasks_that_were_asked_for_are_read() -> None:
+    config = {"protocol": "gift_eval", "models": ()}
+    sets = {"made/H": of(terms=("short", "medium")), "made/D": of(every="1d")}
+    tasks = list(read_tasks(GiftEvalConfig(**config, sets=sets, tasks=("made/H/medium",))))
+    assert [(one.name, one.card) for one in tasks] == [("made/H/medium", "made")]
+    assert [one.name for one in read_tasks(GiftEvalConfig(**config, sets=sets))] == [
+        "made/H/short",
+        "made/H/medium",
+        "made/D/short",
+    ]
+    with pytest.raises(ConfigError, match=r"tasks must be some of .*made/D/short.*, got"):
+        list(read_tasks(GiftEvalConfig(**config, sets=sets, tasks=("made/D/long",))))
+
+
+def test_results_of_the_board_say_who_has_seen_the_data(tmp_path) -> None:
+    (tmp_path / "published").mkdir()
+    (tmp_path / "published" / "gift_eval_results.csv").write_text(
+        "model,dataset,freq,term,MASE,CRPS,model_type,testdata_leakage\n"
+        "one,ett1,H,short,0.8,0.2,zero-shot,No\ntwo,ett1,H,short,0.7,0.1,pretrained,Yes\n"
+    )
+    found = published_results(tmp_path)
+    assert found["dataset"].to_list() == ["ett1/H/short"] * 2
+    assert found["evaluation"].to_list() == ["zero-shot", "pretrained, has seen test data"]
+    assert found["wql"].to_list() == [0.2, 0.1]
+    assert published_results(tmp_path / "nowhere").is_empty()
+
+
+def test_every_task_of_the_recipe_that_must_match_exists() -> None:
+    sections = load_recipe("gift_eval").sections["evaluate"]
+    sets = {name: GiftEvalSet(**one) for name, one in sections["sets"].items()}
+    every = {f"{name}/{term}" for name, one in sets.items() for term in one.terms}
+    assert set(sections["must_match"]) <= every
+    assert len(every) == 21
+    assert {term for one in sets.values() for term in one.terms} == set(TERMS)

@@ -1,0 +1,93 @@
+"""Far ahead, a lower rate moves the level; near, and for short contexts, nothing changes."""
+
+import numpy as np
+import pytest
+
+from tsfm.tasks.contexts import Contexts
+from tsfm.tasks.forecast import Forecaster
+from tsfm.tasks.views import COARSE_SHARE, COARSE_STEPS, at_lower_rate, with_coarse_level
+
+PATCH, REACH = 8, 16
+
+
+def contexts(values: np.ndarray, n_padding: int = 0) -> Contexts:
+    observed = np.isfinite(values)
+    inside = np.ones_like(observed)
+    inside[:, :n_padding] = observed[:, :n_padding] = False
+    ones = np.ones(len(values))
+    clean = np.where(observed, values, 0)
+    return Contexts(np.arange(len(values)), clean, observed, inside, 0 * ones, ones)
+
+
+def mean_of_context(batch: Contexts, horizon: int) -> np.ndarray:
+    """Three quantiles around the mean of what is observed; a coarse series is told by its size."""
+    level = (batch.values * batch.observed).sum(1) / batch.observed.sum(1)
+    middle = np.repeat((level + 10 * (batch.values.shape[1] < 100))[:, None], horizon, 1)
+    return middle[:, None] + np.array([-1.0, 0.0, 1.0])[:, None]
+
+
+def test_blocks_are_means_of_what_is_observed_counted_from_the_end() -> None:
+    values = np.arange(38.0)[None].copy()
+    values[0, [33, 34]] = np.nan
+    coarse = at_lower_rate(contexts(values, n_padding=3), COARSE_STEPS, PATCH)
+    assert coarse.values.shape == (1, 16)
+    np.testing.assert_allclose(coarse.values[0, -2:], [(30 + 31 + 32) / 3, 36])
+    assert coarse.inside[0].tolist() == [False] * 7 + [True] * 9
+    assert (coarse.observed == coarse.inside).all()
+
+
+def test_beyond_the_reach_the_level_moves_part_of_the_way() -> None:
+    read = with_coarse_level(mean_of_context, reach=REACH, patch_length=PATCH, context_length=120)
+    batch = contexts(np.ones((2, 120)))
+    near, far = read(batch, REACH), read(batch, REACH + 3)
+    np.testing.assert_allclose(near[:, 1], 1)
+    np.testing.assert_allclose(far[:, 1], 1 + 10 * COARSE_SHARE)
+    np.testing.assert_allclose(far[:, 2] - far[:, 0], 2)
+    assert far.shape == (2, 3, REACH + 3)
+    short = with_coarse_level(mean_of_context, reach=REACH, patch_length=PATCH, context_length=32)
+    np.testing.assert_allclose(short(contexts(np.ones((1, 32))), 40)[:, 1], 11)
+
+
+def test_only_the_coarse_view_reads_farther_back() -> None:
+    read = with_coarse_level(mean_of_context, reach=REACH, patch_length=PATCH, context_length=120)
+    values = np.concatenate([np.full((1, 40), 7.0), np.ones((1, 120))], 1)
+    coarse_mean = (40 * 7 + 120) / 160 + 10
+    moved = 1 + COARSE_SHARE * (coarse_mean - 1)
+    np.testing.assert_allclose(read(contexts(values), 20)[:, 1], moved)
+    np.testing.assert_allclose(read(contexts(values), REACH)[:, 1], 1)
+
+
+@pytest.fixture(scope="module")
+def model() -> Forecaster:
+    return Forecaster.from_pretrained("tsfm-small")
+
+
+def test_a_far_forecast_of_a_slow_wave_is_nearer_to_the_truth(model) -> None:
+    step = np.arange(6000)
+    wave = np.sin(step * 2 * np.pi / 1200) + 0.02 * np.random.default_rng(0).normal(size=6000)
+    arguments = (wave[:5400, None], np.array([0, 5400]), 600, (0.5,))
+    plain = Forecaster(model.model, views=False)
+    errors = [
+        np.abs(one.forecast_arrays(*arguments)[0, 0, :, 0] - wave[5400:]).mean()
+        for one in (model, plain)
+    ]
+    assert errors[0] < errors[1]
+
+
+def test_a_shortened_context_hides_all_that_lies_before_it(model) -> None:
+    late = np.random.default_rng(0).normal(size=300).cumsum()
+    joined = [np.concatenate([early, late]) for early in (np.zeros(3000), np.full(3000, 1e6))]
+    found = [
+        model.forecast_arrays(
+            one[:, None], np.array([0, 3300]), 100, (0.1, 0.5, 0.9), context_length=300
+        )
+        for one in joined
+    ]
+    np.testing.assert_array_equal(*found)
+
+
+def test_a_series_that_ended_long_ago_has_no_forecast(model) -> None:
+    values = np.full(4000, np.nan)
+    values[:500] = np.arange(500)
+    found = model.forecast_arrays(values[:, None], np.array([0, 4000]), 100, (0.5,))
+    assert np.isnan(found).all()

@@ -1,0 +1,98 @@
+"""Views of a context: what a network reads beside a series as it is.
+
+A season that hardly changes is taken out first (`tsfm.tasks.season`). Beyond the reach of the
+network's head, steps are forecast across steps that are not known; there a series read at a lower
+rate, of which they are few, knows the level better.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from einops import reduce, repeat
+
+from tsfm.shapes import Float64, ndarray
+from tsfm.tasks.contexts import Contexts
+from tsfm.tasks.season import find_season
+
+Read = Callable[[Contexts, int], Float64[ndarray, "batch quantile horizon"]]
+"""Contexts and horizon -> quantiles that do not cross, in the scale of the contexts."""
+
+# Chosen on the sets that the recipe of tsfm-small leaves out, as is that of `with_coarse_level`.
+COARSE_STEPS, COARSE_SHARE = 4, 0.5
+FEWEST_COARSE_PATCHES = 2
+
+
+def apart_from_season(read: Read) -> Read:
+    """Read as it is, without the season, or both, as the weight of the season says."""
+
+    def apart(batch: Contexts, horizon: int) -> Float64[ndarray, "batch quantile horizon"]:
+        season = find_season(batch.values, batch.observed, batch.inside, horizon)
+        weight = season.weight[:, None, None]
+        if not weight.any():
+            return read(batch, horizon)
+        rest = np.where(batch.observed, batch.values - season.context, 0.0)
+        views = (
+            (np.flatnonzero(season.weight < 1), batch.values, 1 - weight),
+            (np.flatnonzero(season.weight > 0), rest, weight),
+        )
+        parts = [view for view in views if len(view[0])]
+        found = []
+        for rows, values, share in parts:
+            part = Contexts(*(field[rows] for field in batch._replace(values=values)))
+            found.append((rows, share[rows] * read(part, horizon)))
+        forecast = weight * season.future[:, None] + np.zeros((1, found[0][1].shape[1], 1))
+        for rows, quantiles in found:
+            forecast[rows] += quantiles
+        return forecast
+
+    return apart
+
+
+def with_coarse_level(read: Read, *, reach: int, patch_length: int, context_length: int) -> Read:
+    """Beyond `reach`, move the level of each few steps half way to what the coarse series says.
+
+    Parameters
+    ----------
+    context_length
+        Steps of a context that are read as they are; the coarse view reads all that there are.
+    """
+
+    def levelled(batch: Contexts, horizon: int) -> Float64[ndarray, "batch quantile horizon"]:
+        coarse = at_lower_rate(batch, COARSE_STEPS, patch_length)
+        batch = _last_steps(batch, -(-context_length // patch_length) * patch_length)
+        if horizon <= reach or coarse.values.shape[1] < FEWEST_COARSE_PATCHES * patch_length:
+            return read(batch, horizon)
+        n_coarse = -(-horizon // COARSE_STEPS)
+        fine = read(batch, n_coarse * COARSE_STEPS)
+        middle = fine.shape[1] // 2
+        level = reduce(fine[:, middle], "row (block step) -> row block", "mean", step=COARSE_STEPS)
+        move = COARSE_SHARE * (read(coarse, n_coarse)[:, middle] - level)
+        moved = fine + repeat(move, "row block -> row 1 (block step)", step=COARSE_STEPS)
+        return moved[:, :, :horizon]
+
+    return levelled
+
+
+def _last_steps(batch: Contexts, n_steps: int) -> Contexts:
+    start = max(0, batch.values.shape[1] - n_steps)
+    parts = (batch.values, batch.observed, batch.inside)
+    values, observed, inside = (part[:, start:] for part in parts)
+    return batch._replace(values=values, observed=observed, inside=inside)
+
+
+def at_lower_rate(batch: Contexts, steps: int, patch_length: int) -> Contexts:
+    """Return the means of so many observed steps, counted from the end, in whole patches."""
+    time = batch.values.shape[1]
+    unit = steps * patch_length
+    wide = ((0, 0), (-time % unit, 0))
+    inside = np.pad(batch.inside, wide)
+    observed = np.pad(batch.observed, wide)
+    values = np.pad(batch.values, wide)
+    blocks = "row (block step) -> row block"
+    count = reduce(observed.astype(np.float64), blocks, "sum", step=steps)
+    total = reduce(np.where(observed, values, 0.0), blocks, "sum", step=steps)
+    return batch._replace(
+        values=total / np.maximum(count, 1),
+        observed=count > 0,
+        inside=reduce(inside, blocks, "max", step=steps),
+    )
