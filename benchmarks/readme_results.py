@@ -37,7 +37,7 @@ def zero_shot_table(report: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-TABLES = {"zero_shot": zero_shot_table}
+TABLES = {"zero_shot": zero_shot_table, "gift_eval": zero_shot_table}
 
 
 def main(folders: list[str]) -> None:

@@ -114,6 +114,8 @@ def windows(name: str, series: Sequence[np.ndarray], seasonality: int) -> Benchm
     for values in series[:: max(1, len(series) // MOST_ITEMS)]:
         for window in range(N_WINDOWS):
             end = len(values) - window * horizon
+            if end <= horizon:
+                break
             context, target = values[: end - horizon], values[end - horizon : end]
             if np.isfinite(context).sum() > seasonality and np.isfinite(target).any():
                 contexts.append(context)

@@ -1,0 +1,43 @@
+"""The comparison with other packages runs, whichever of them are installed."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from tsfm.jobs.rivals import Rival
+from tsfm.tasks.baselines import SeasonalNaive
+
+
+@pytest.fixture
+def side_by_side(checkout, monkeypatch):
+    monkeypatch.syspath_prepend(str(checkout / "benchmarks" / "peers"))
+    import side_by_side
+
+    yield side_by_side
+    for name in ("side_by_side", "peers"):
+        sys.modules.pop(name, None)
+
+
+def test_windows_are_the_last_ones_and_know_nothing_of_their_targets(side_by_side) -> None:
+    found = side_by_side.windows("made", [np.arange(100.0), np.arange(25.0)], 7)
+    horizon, _ = side_by_side.horizon_and_freq(7)
+    assert found.targets.shape == (5 + 1, horizon, 1)
+    for item, start in enumerate(found.offsets[:-1]):
+        context = found.contexts[start : found.offsets[item + 1], 0]
+        assert found.targets[item, 0, 0] == context[-1] + 1
+
+
+def test_the_small_series_are_scored_and_shown(side_by_side, tmp_path, monkeypatch, capsys) -> None:
+    pytest.importorskip("statsmodels", reason="the small series come with statsmodels")
+    naive = Rival("last value", "model", SeasonalNaive(1), n_parameters=0)
+    monkeypatch.setattr(side_by_side, "load_rival", lambda _: naive)
+    monkeypatch.setattr(sys, "argv", ["side_by_side.py", "--peers", "--output", str(tmp_path)])
+    monkeypatch.delenv("TSFM_DATA", raising=False)
+    side_by_side.main()
+    page = (tmp_path / "side_by_side.md").read_text()
+    assert page.strip() == capsys.readouterr().out.strip()
+    assert "| MASE ratio " in page
+    assert "| seasonal naive |" in page
+    assert "co2" in page
+    assert "nile" in page
