@@ -61,7 +61,7 @@ class ClassificationConfig:
     datasets: tuple[str, ...]
     part: Literal["test", "train"] = "test"
     lengths: tuple[int, ...] = (128, 512)
-    n_segments: int = Field(default=4, ge=1)
+    n_segments: int = Field(default=1, ge=1)
     with_changes: bool = True
     with_size: bool = True
     fine_tuned: tuple[str, ...] = ()

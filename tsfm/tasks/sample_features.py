@@ -61,7 +61,7 @@ class SampleFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] # u
         *,
         model: str | Path | TimeSeriesModel = "tsfm-small",
         lengths: Sequence[int] = (128, 512),
-        n_segments: int = 4,
+        n_segments: int = 1,
         with_changes: bool = True,
         with_size: bool = True,
         batch_size: int = 64,
