@@ -4,6 +4,7 @@ The function is a value that can be sent, and its result does not depend on wher
 process computes on one thread.
 """
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -198,22 +199,31 @@ def _on_ray(
     """
     import ray
 
-    _join_cluster(ray, address)
-    shared = ray.put(function)
-    task = ray.remote(num_cpus=1, max_retries=MOST_ATTEMPTS)(_ray_task)
-    most = 2 * (workers or int(ray.cluster_resources().get("CPU", 1)))
-    waiting, running = deque(range(len(units))), {}
-    while waiting or running:
-        while waiting and len(running) < most:
-            number = waiting.popleft()
-            running[task.remote(shared, units[number])] = number
-        (ready, *_), _ = ray.wait(list(running), num_returns=1)
-        number = running.pop(ready)
-        try:
-            yield ray.get(ready)
-        except ray.exceptions.RayError as error:
-            text = (str(error) or type(error).__name__).splitlines()[0]
-            yield Outcome(units[number], error=f"Ray gave it up: {text}")
+    is_ours = _join_cluster(ray, address)
+    try:
+        shared = ray.put(function)
+        task = ray.remote(num_cpus=1, max_retries=MOST_ATTEMPTS)(_ray_task)
+        most = 2 * (workers or _cluster_cores(ray))
+        waiting = deque(range(len(units)))
+        running: dict[Any, int] = {}
+        while waiting or running:
+            while waiting and len(running) < most:
+                number = waiting.popleft()
+                running[task.remote(shared, units[number])] = number
+            (ready, *_), _ = ray.wait(list(running), num_returns=1)
+            number = running.pop(ready)
+            try:
+                yield ray.get(ready)
+            except ray.exceptions.RayError as error:
+                text = (str(error) or type(error).__name__).splitlines()[0]
+                yield Outcome(units[number], error=f"Ray gave it up: {text}")
+    finally:
+        if is_ours:
+            ray.shutdown()
+
+
+def _cluster_cores(ray: Any) -> int:
+    return int(ray.cluster_resources().get("CPU", 1))
 
 
 def _ray_task(function: Function, unit: Any) -> Outcome[Any]:
@@ -221,14 +231,19 @@ def _ray_task(function: Function, unit: Any) -> Outcome[Any]:
         return attempt(function, unit)
 
 
-def _join_cluster(ray: Any, address: str | None) -> None:
+def _join_cluster(ray: Any, address: str | None) -> bool:
+    """Connect to a cluster, or start one; return whether that was not done before."""
     if ray.is_initialized():
-        return
+        return False
+    # Nothing reports to anybody unless the user wants it to.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    options = {} if address else {"include_dashboard": False}
     try:
-        ray.init(address=address, logging_level="error", log_to_driver=False)
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
         text = (str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError(
             f"address must be that of a running Ray cluster, got {address!r}: {text}; start one "
             "with `ray start --head`, or leave --address out"
         ) from None
+    return True

@@ -22,7 +22,7 @@ from tsfm.lake.plan import Plan, make_plan
 from tsfm.lake.store import is_address, remove_leftovers
 from tsfm.lake.verify import Checking
 from tsfm.lake.work import Filling
-from tsfm.mlflow_tracker import TrackingConfig, make_tracker
+from tsfm.mlflow_tracker import DEFAULT_URI, TrackingConfig, import_mlflow, make_tracker
 from tsfm.tasks.impute_arrays import bundled_for
 from tsfm.tracking import Tracker, recorded
 
@@ -83,7 +83,8 @@ def run(
     mode
         ``"two_sided"`` or ``"causal"``; a hyphen will do as well.
     fill_rows
-        Whether rows are added for stamps that have none.
+        Whether rows are added for stamps that have none: each after the row before it, in the same
+        file, with nothing in columns other than id, stamp and targets.
     engine
         ``"local"`` or ``"ray"``; values do not depend on it, nor on `workers`.
     address
@@ -187,7 +188,7 @@ def _scanned(
     """Look every file over; return the parts, their items, and what is wrong with the others."""
     parts, items, failed = [], [], []
     for source, name in places.items():
-        outcome = attempt(lambda one: scan(*one, options), (source, name))
+        outcome = attempt(lambda one: scan(one[0], one[1], options), (source, name))
         if outcome.error is None:
             part, own = outcome.value
             parts.append(part)
@@ -242,10 +243,10 @@ def _model_version(name: str) -> str | None:
     """Return the version that an alias of a registered model stands for now."""
     if not name.startswith("models:/") or "@" not in name:
         return None
-    from tsfm.mlflow_tracker import import_mlflow
-
+    mlflow = import_mlflow()
+    address = None if mlflow.is_tracking_uri_set() else DEFAULT_URI
+    client = mlflow.MlflowClient(tracking_uri=address, registry_uri=address)
     model, _, alias = name.removeprefix("models:/").partition("@")
-    client = import_mlflow().MlflowClient()
     return str(client.get_model_version_by_alias(model, alias).version)
 
 

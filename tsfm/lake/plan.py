@@ -73,7 +73,8 @@ class Plan:
 
     def partitions(self) -> dict[str, str]:
         """Return, by name of part, the digest of all input that its output depends on."""
-        return {one.part.name: one.partition for one in (*self.wholes, *self.merges)}
+        of_wholes = {one.part.name: one.partition for one in self.wholes}
+        return of_wholes | {one.part.name: one.partition for one in self.merges}
 
 
 def make_plan(

@@ -49,7 +49,8 @@ class Filling:
         """
         started = time.perf_counter()
         if isinstance(unit, Chunk):
-            return self._keep(unit)
+            self._keep(unit)
+            return None
         part = unit.part
         if part.columns is None:
             return self._commit_text(part, unit.partition, started)

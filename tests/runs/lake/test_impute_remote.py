@@ -8,9 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow.fs import S3FileSystem
 
+import tsfm.mlflow as flavor
 from tsfm.errors import ConfigError, DataError
 from tsfm.jobs import impute
 from tsfm.lake import store
+from tsfm.mlflow_tracker import import_mlflow
+from tsfm.tasks.impute import Imputer
 from tsfm.tracking import ListTracker
 
 
@@ -77,10 +80,35 @@ def test_a_filesystem_that_only_fsspec_knows(make_series):
     assert content("again") == content("out")
 
 
+def test_a_registered_model_is_named_by_its_alias_and_recorded_by_its_version(
+    make_series, tmp_path, tracking_uri
+):
+    pq.write_table(make_series(2, 40), tmp_path / "in.parquet")
+    flavor.log_model(
+        Imputer.from_pretrained("tsfm-fill"), name="model", registered_model_name="filling"
+    )
+    client = import_mlflow().MlflowClient(tracking_uri)
+    client.set_registered_model_alias("filling", "champion", "1")
+    options = {"model": "models:/filling@champion", "tracker": None}
+    report = run(tmp_path / "in.parquet", output=tmp_path / "named", **options)
+    run(tmp_path / "in.parquet", output=tmp_path / "bundled")
+    assert content(tmp_path / "named") == content(tmp_path / "bundled")
+    assert report["model_version"] == "1"
+    recorded = client.get_run(report["run_id"])
+    assert recorded.data.params["model_version"] == "1"
+    assert recorded.data.metrics["rows"] == 80
+    assert {one.dataset.name for one in recorded.inputs.dataset_inputs} == {
+        "impute_input",
+        "impute_output",
+    }
+    assert [one.path for one in client.list_artifacts(report["run_id"])] == ["report.json"]
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_ray_cluster_that_loses_a_node_writes_the_same_bytes(make_series, tmp_path):
+def test_a_ray_cluster_that_loses_a_node_writes_the_same_bytes(make_series, tmp_path, monkeypatch):
     pytest.importorskip("ray", reason="ray is not installed")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     import ray
     from ray.cluster_utils import Cluster
 
