@@ -66,9 +66,14 @@ layers: $(VENV)/stamp-dev ## imports point downwards only
 slow: $(VENV)/stamp-dev ## also the slow tests
 	$(BIN)/python -m pytest -q -m 'not gpu and not network'
 
-notebooks: $(VENV)/stamp-dev ## run every notebook
+notebooks: $(VENV)/stamp-dev ## run every notebook; pages in out/notebooks
 	$(PIP) install -c constraints.txt -e '.[notebooks]'
-	$(BIN)/python -m pytest -q --nbmake notebooks
+	rm -rf out/notebooks && mkdir -p out/notebooks
+	for source in notebooks/*.py; do $(BIN)/jupytext --quiet --to ipynb \
+	    --output out/notebooks/$$(basename $$source .py).ipynb $$source || exit 1; done
+	PLOTLY_RENDERER=notebook $(BIN)/python -m pytest -q --nbmake --overwrite out/notebooks
+	$(BIN)/jupyter nbconvert --log-level ERROR --to html out/notebooks/*.ipynb
+	@ls out/notebooks/*.html
 
 golden: $(VENV)/stamp-dev ## regenerate the golden files and show what changed
 	$(BIN)/python tests/golden/regenerate.py
