@@ -73,14 +73,14 @@ def same(one: Any, other: Any) -> bool:
     """Compare two columns to the bit; nothing is equal to NaN but the same NaN."""
     if one.type != other.type or len(one) != len(other):
         return False
-    if one.equals(other):
-        return True
     width = {"halffloat": "int16", "float": "int32", "double": "int64"}.get(str(one.type))
-    if width is None:
-        # NaN within lists and structs: polars takes all of them as equal.
-        return bool(pl.Series(pl.from_arrow(one)).equals(pl.Series(pl.from_arrow(other))))
-    bits = (side.combine_chunks().view(width) for side in (one, other))
-    return bool(next(bits).equals(next(bits)))
+    if width is not None:  # where 0.0 would equal -0.0, and no NaN another
+        bits = [side.combine_chunks().view(width) for side in (one, other)]
+        return bool(bits[0].equals(bits[1]))
+    # NaN within lists and structs: polars takes all of them as equal.
+    return bool(one.equals(other)) or bool(
+        pl.Series(pl.from_arrow(one)).equals(pl.Series(pl.from_arrow(other)))
+    )
 
 
 def _rows_of(table: Any, like: Any, columns: Columns) -> Any:
