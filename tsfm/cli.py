@@ -105,6 +105,22 @@ def backtest(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
     return _on_recipe("backtest", recipe, overrides)
 
 
+@app.command
+def export(model: str, /, *, output: Path) -> dict[str, Any]:
+    """Write a forecaster as a file for ONNX Runtime, checked against torch.
+
+    Parameters
+    ----------
+    model
+        Bundled name, folder, or models:/name@alias.
+    output
+        Folder for model.onnx, export.json, and a guide to both.
+    """
+    from tsfm.jobs import export as job
+
+    return job.run(model, output)
+
+
 @audit.default
 def audit_recipe(
     recipe: str, /, *, strict: Flag = False, overrides: Overrides = None

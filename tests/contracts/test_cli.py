@@ -58,6 +58,7 @@ FROZEN = {
     "finetune": {"recipe", "--set"},
     "evaluate": {"recipe", "--like", "--set"},
     "backtest": {"recipe", "--set"},
+    "export": {"model", "--output"},
     "audit": {"recipe", "--strict", "--set"},
     "audit overlap": {"pool"},
     "data list": set(),
