@@ -5,6 +5,7 @@ the same tokens as those of another. A causal encoder reads every sample twice, 
 tokens of the second time are taken: they have seen all of it. Nothing is learned here.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -84,17 +85,20 @@ class SampleFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] # u
         self.freq = freq
 
     def fit(self, X: Any, y: Any = None) -> "SampleFeatures":  # noqa: N803 (scikit-learn's name)
-        """Check the options; nothing is learned.
+        """Check the options and the samples; nothing is learned.
 
         Raises
         ------
         ConfigError
             When a length is no multiple of the patch, or too long for the encoder.
+        DataError
+            When samples cannot be used.
         UnsupportedError
             When the encoder mixes channels.
         """
-        del X, y
+        del y
         self._embedder()
+        read_samples(X, {name: getattr(self, name) for name in COLUMNS})
         return self
 
     def transform(self, X: Any) -> Float64[ndarray, "sample feature"]:  # noqa: N803
@@ -128,7 +132,8 @@ class SampleFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] # u
     def _embedder(self) -> Embedder:
         """Load the encoder, and check the options against it."""
         if isinstance(self.model, TimeSeriesModel):
-            embedder = Embedder(self.model, device=self.device)
+            # A caller's model stays as it is, in training or not.
+            embedder = Embedder(copy.deepcopy(self.model), device=self.device)
         else:
             embedder = Embedder.from_pretrained(self.model, device=self.device)
         patch, longest = embedder.model.patch_length, embedder.model.context_length // 2

@@ -1,5 +1,8 @@
 """Features of a frozen encoder go into anybody's head: they must stay put and leak nothing."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -9,6 +12,7 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from tsfm.errors import ConfigError, UnsupportedError
 from tsfm.models.model import Provenance, TimeSeriesModel
@@ -142,3 +146,32 @@ def test_an_encoder_that_mixes_channels_is_refused():
     tst = new_tst(0, n_channels=1, context_length=32, d_model=16, n_heads=2)
     with pytest.raises(UnsupportedError, match="reads channels by themselves to embed, got 'tst'"):
         SampleFeatures(model=tst).fit([[1.0, 2.0]])
+
+
+# Checks of scikit-learn that ask for what is meant otherwise here.
+OTHERWISE = {
+    "check_n_features_in_after_fitting": "samples may be longer or shorter than in fit",
+    "check_n_features_in": "samples may be longer or shorter than in fit",
+    "check_estimators_empty_data_messages": "the message speaks of steps, not of features",
+    "check_dtype_object": "the error is a DataError, which is a ValueError, not a TypeError",
+    "check_estimators_overwrite_params": "copies of a torch module have hashes of their own",
+    "check_array_api_input": "torch has the arrays",
+    "check_do_not_raise_errors_in_init_or_set_params": "in these tests types are checked",
+    "check_transformer_data_not_an_array": "a frame is long, one row per step",
+}
+
+
+def checks() -> list[Any]:
+    backbone = Timer(TimerConfig(patch_length=4, d_model=8, n_heads=2, n_layers=1, d_ff=8))
+    small = TimeSeriesModel("timer", backbone.eval(), 32, Provenance())
+    found = estimator_checks_generator(SampleFeatures(model=small, lengths=(8,)), mark=None)
+    return [
+        pytest.param(estimator, check, id=f"{check.func.__name__}-{number}")
+        for number, (estimator, check) in enumerate(found)
+        if check.func.__name__ not in OTHERWISE
+    ]
+
+
+@pytest.mark.parametrize(("estimator", "check"), checks())
+def test_it_keeps_the_rules_of_scikit_learn(estimator: Any, check: Callable[[Any], None]) -> None:
+    check(estimator)
