@@ -121,6 +121,24 @@ def export(model: str, /, *, output: Path) -> dict[str, Any]:
     return job.run(model, output)
 
 
+@app.command
+def serve(model: str, /, *, host: str = "127.0.0.1", port: int = 5000) -> dict[str, Any]:
+    """Serve a model over HTTP until it is stopped, with threads set well.
+
+    Parameters
+    ----------
+    model
+        Bundled name, folder, or models:/name@alias.
+    host
+        Interface to listen on.
+    port
+        Port to listen on.
+    """
+    from tsfm.jobs import serve as job
+
+    return job.run(model, host=host, port=port)
+
+
 @audit.default
 def audit_recipe(
     recipe: str, /, *, strict: Flag = False, overrides: Overrides = None

@@ -59,6 +59,7 @@ FROZEN = {
     "evaluate": {"recipe", "--like", "--set"},
     "backtest": {"recipe", "--set"},
     "export": {"model", "--output"},
+    "serve": {"model", "--host", "--port"},
     "audit": {"recipe", "--strict", "--set"},
     "audit overlap": {"pool"},
     "data list": set(),

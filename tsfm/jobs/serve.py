@@ -1,0 +1,124 @@
+"""Serve a model over HTTP: MLflow's scoring server, with threads set well.
+
+One worker has all cores: a forecast is one stream of matrix products, and several workers would
+fight for the cores that one can use.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tsfm.errors import ConfigError, UnsupportedError
+from tsfm.mlflow import save_model
+from tsfm.models.backbone import GapFiller, NextPatchModel
+from tsfm.models.pretrained import load_pretrained
+from tsfm.tasks.forecast import Forecaster
+from tsfm.tasks.impute import Imputer
+
+# Libraries that would otherwise each decide for themselves how many threads they start.
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
+SECONDS_TO_STOP = 10
+
+
+def run(model: str, *, host: str = "127.0.0.1", port: int = 5000) -> dict[str, Any]:
+    """Serve until the process is stopped; the environment is this one, and nothing is fetched.
+
+    Parameters
+    ----------
+    model
+        Bundled name, folder of a checkpoint or of a model that MLflow wrote, ``models:/name@alias``
+        or ``runs:/id/model``.
+    host, port
+        Where to listen.
+
+    Raises
+    ------
+    ConfigError
+        When the port is none, or the server ends with an error.
+    UnsupportedError
+        When a checkpoint neither forecasts nor fills gaps.
+    CheckpointError
+        When there is no such model.
+    """
+    if not 1 <= port <= 65535:
+        raise ConfigError(f"port must be between 1 and 65535, got {port}")
+    with TemporaryDirectory(prefix="tsfm-") as scratch:
+        uri = _servable(model, Path(scratch) / "model")
+        command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", uri]
+        command += ["--env-manager", "local", "--host", host, "--port", str(port), "--workers", "1"]
+        with _started(command) as server:
+            code = server.wait()
+    if code:
+        raise ConfigError(
+            f"the server must start and stay up, got exit code {code} on {host}:{port}; see its "
+            "messages above, or pass another --port"
+        )
+    return {"message": f"{model} is no longer served on {host}:{port}"}
+
+
+def _servable(model: str, folder: Path) -> str:
+    """Return what MLflow can serve: the address or folder itself, or a copy in its format."""
+    if model.startswith(("models:/", "runs:/")) or (Path(model) / "MLmodel").is_file():
+        return model
+    backbone = load_pretrained(model).backbone
+    if isinstance(backbone, GapFiller):
+        save_model(Imputer.from_pretrained(model), folder)
+    elif isinstance(backbone, NextPatchModel):
+        save_model(Forecaster.from_pretrained(model), folder)
+    else:
+        raise UnsupportedError(
+            f"a checkpoint must forecast or fill gaps to be served, got {model}; save an estimator "
+            "with tsfm.mlflow.save_model and serve that folder"
+        )
+    return str(folder)
+
+
+def serving_environment() -> dict[str, str]:
+    """Return the environment of the server; what the user set stays as it is.
+
+    Examples
+    --------
+    >>> serving_environment()["OMP_WAIT_POLICY"]
+    'PASSIVE'
+    """
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    wanted = dict.fromkeys(THREADS, str(cores))
+    wanted |= {"OMP_WAIT_POLICY": "PASSIVE", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    # MLflow calls its web server by name, which an environment that is not active does not show.
+    place = str(Path(sys.executable).parent)
+    path = os.pathsep.join([place, *filter(None, [os.environ.get("PATH")])])
+    return wanted | os.environ | {"PATH": path}
+
+
+@contextmanager
+def _started(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a server, and end it with all processes it started, however this one is stopped."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    server = subprocess.Popen(command, env=serving_environment(), start_new_session=True)
+    try:
+        yield server
+    finally:
+        _signal(server, signal.SIGTERM)
+        try:
+            server.wait(SECONDS_TO_STOP)
+        except subprocess.TimeoutExpired:
+            _signal(server, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def _signal(server: "subprocess.Popen[bytes]", number: int) -> None:
+    try:
+        if hasattr(os, "killpg"):
+            os.killpg(server.pid, number)
+        else:
+            server.terminate()
+    except ProcessLookupError:
+        pass
