@@ -139,6 +139,20 @@ def serve(model: str, /, *, host: str = "127.0.0.1", port: int = 5000) -> dict[s
     return job.run(model, host=host, port=port)
 
 
+@app.command
+def replay(run_id: str, /) -> dict[str, Any]:
+    """Run again what a recorded run was, and compare the numbers; exit with 3 when some differ.
+
+    Parameters
+    ----------
+    run_id
+        Of a run of pretrain, finetune, evaluate, backtest or forecast in the tracking store.
+    """
+    from tsfm.jobs import replay as job
+
+    return job.run(run_id)
+
+
 @audit.default
 def audit_recipe(
     recipe: str, /, *, strict: Flag = False, overrides: Overrides = None

@@ -60,6 +60,7 @@ FROZEN = {
     "backtest": {"recipe", "--set"},
     "export": {"model", "--output"},
     "serve": {"model", "--host", "--port"},
+    "replay": {"run_id"},
     "audit": {"recipe", "--strict", "--set"},
     "audit overlap": {"pool"},
     "data list": set(),
