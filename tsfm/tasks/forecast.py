@@ -15,6 +15,7 @@ from tsfm.shapes import Float64, Int, ndarray
 from tsfm.tasks.arguments import at_least_one, find_device, refuse_taken
 from tsfm.tasks.array_forecast import array_forecast
 from tsfm.tasks.contexts import has_value
+from tsfm.tasks.intermittent import toward_past
 from tsfm.tasks.progress import Advance, progress_bar
 from tsfm.tasks.quantiles import MEDIAN, check_calibrated, check_levels
 from tsfm.tasks.support import within_support
@@ -31,8 +32,9 @@ class Forecaster:
     device
         A device that torch knows; ``"auto"`` takes a GPU when there is one.
     views
-        Whether a season that hardly changes is taken out before the network reads, and a lower
-        rate is read for far horizons (`tsfm.tasks.views`); by default for models with quantiles.
+        Whether a season that hardly changes is taken out before the network reads, a lower rate
+        is read for far horizons (`tsfm.tasks.views`), and short counts that are mostly zero are
+        drawn toward their past; by default for models with quantiles.
 
     Examples
     --------
@@ -260,6 +262,8 @@ class Forecaster:
             views=self.views,
             advance=advance,
         )
+        if self.views:
+            found = toward_past(found, quantile_levels, values, offsets, longest)
         return within_support(found, values, offsets, longest)
 
     def _longest(self, context_length: int | None) -> int:
