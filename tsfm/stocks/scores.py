@@ -130,7 +130,7 @@ def backtest_scores(
         volatility=None if volatility is None else volatility[days],
     )
     report = backtest(weights, panel, max_turnover=portfolio.max_turnover, **execution)
-    costs = {"borrow_bps": borrow_bps, "cash_rate": cash_rate}
+    costs: dict[str, Any] = {"borrow_bps": borrow_bps, "cash_rate": cash_rate}
     market = _market(table, panel, days, execution).net(cost_bps, cash_rate=cash_rate)[:, 0]
     net = report.net(cost_bps, **costs)[:, 0]
     returns = panel.forward_returns(execution_lag=execution_lag, fill=fill)
