@@ -128,12 +128,11 @@ def run(
         from tsfm.tasks.plot import check_plot
 
         check_plot(plot)
-    checkpoint = Checkpoint.load(model or bundled_for(options.mode))
-    check_options(options, checkpoint.imputer())
-    places = lake_places(inputs, output, absolute=engine == "ray")
-    root = str(output) if is_address(output) or engine != "ray" else str(Path(output).absolute())
-    filling = Filling(root, options, checkpoint, digest_of(options, checkpoint))
-    job = _Job(filling, engine, workers or n_cores(), address)
+    # Ray's workers start in another folder.
+    is_elsewhere = engine == "ray"
+    root = str(Path(output).absolute() if is_elsewhere and not is_address(output) else output)
+    job = _Job(_filling(root, options, model), engine, workers or n_cores(), address)
+    places = lake_places(inputs, output, absolute=is_elsewhere)
     with _terminated_is_interrupted():
         report = _run(job, places, resume, tracker or make_tracker(TrackingConfig()))
         if verify:
@@ -144,6 +143,13 @@ def run(
         report["plot"] = str(plot_report(report, options, plot))
         report["message"] += f"\nexamples of filled gaps in {plot}"
     return report
+
+
+def _filling(output: str, options: FillOptions, model: str | None) -> Filling:
+    """Load the model, and say what is wrong with the options, before anything is read."""
+    checkpoint = Checkpoint.load(model or bundled_for(options.mode))
+    check_options(options, checkpoint.imputer())
+    return Filling(output, options, checkpoint, digest_of(options, checkpoint))
 
 
 def _run(job: _Job, places: dict[str, str], resume: bool, tracker: Tracker) -> dict[str, Any]:

@@ -101,34 +101,43 @@ def solve(
         wanted=wanted,
     )
     anchor = _anchors(rows, has_row)
-    part_of_step = rows.part[anchor]
     table = _table(rows, found, levels, options, anchor, has_row)
-    counts = [
-        {
-            target: count_gaps(
-                series.values[:, channel],
-                found[0, :, channel],
-                series.offsets,
-                wanted,
-                max_gap=options.max_gap,
-                mode=options.mode,
-                own=part_of_step == number,
-            )
-            for channel, target in enumerate(series.targets)
-        }
-        for number in range(len(parts))
-    ]
     left = _left(rows, found[0], len(parts))
-    return [
-        Fills(
-            table.filter(pl.col("part") == number).drop("part").sort(ROW, *_order(options)),
-            counts[number],
-            tuple(_plain(one) for one in left[number][:MOST_LISTED]),
-            rows.notes,
-            describe_left(left[number]) if left[number] else None,
+    of_part = []
+    for number in range(len(parts)):
+        own = rows.part[anchor] == number
+        of_part.append(
+            Fills(
+                table.filter(pl.col("part") == number).drop("part").sort(ROW, *_order(options)),
+                _counts(rows, found[0], wanted, own, options),
+                tuple(_plain(one) for one in left[number][:MOST_LISTED]),
+                rows.notes,
+                describe_left(left[number]) if left[number] else None,
+            )
         )
-        for number in range(len(parts))
-    ]
+    return of_part
+
+
+def _counts(
+    rows: _Rows,
+    filled: Float64[ndarray, "step channel"],
+    wanted: Bool[ndarray, " step"],
+    own: Bool[ndarray, " step"],
+    options: FillOptions,
+) -> dict[str, GapCounts]:
+    series = rows.frame.series
+    return {
+        target: count_gaps(
+            series.values[:, channel],
+            filled[:, channel],
+            series.offsets,
+            wanted,
+            max_gap=options.max_gap,
+            mode=options.mode,
+            own=own,
+        )
+        for channel, target in enumerate(series.targets)
+    }
 
 
 def _read(parts: Sequence[Part], items: Sequence[str] | None, options: FillOptions) -> _Rows:
