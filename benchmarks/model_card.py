@@ -212,11 +212,14 @@ def _limits(model: TimeSeriesModel) -> str:
 
 def _frequency(dataset: str) -> tuple[int, str]:
     """Return the unit of a set's steps, with its place in the table."""
-    freq = load_card(dataset).freq or ""
+    card = load_card(dataset)
+    freq = card.freq or ""
+    if freq == "step":
+        return (len(FREQUENCIES), f"steps without dates, season {card.seasonality}")
     alias = freq.partition("-")[0].lstrip("0123456789")
     unit = FREQUENCIES.get(alias) or FREQUENCIES.get(alias.removesuffix("S").removesuffix("E"))
     names = list(dict.fromkeys(FREQUENCIES.values()))
-    return (names.index(unit), unit) if unit else (len(names), "other or mixed")
+    return (names.index(unit), unit) if unit else (len(FREQUENCIES) + 1, "mixed")
 
 
 def _length(dataset: str) -> tuple[int, str]:

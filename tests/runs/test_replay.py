@@ -1,6 +1,7 @@
 """A recorded result that cannot be had again is worth little: a replay says so, number by number.
 
-Two runs each of a training and an evaluation are slow; a forecast shows the same in a moment.
+Two runs each of a training, an evaluation and a backtest are slow; a forecast shows the
+same in a moment.
 """
 
 import json
@@ -84,6 +85,39 @@ def test_an_evaluation_gives_the_same_scores_again(
     code, found = _replay(run.info.run_id)
     assert (code, found["verb"], found["differences"]) == (0, "evaluate", [])
     assert found["compared"] > 10
+
+
+BACKTEST = (
+    "panel.dataset=simulated",
+    "panel.start=2013-01-01",
+    "panel.end=2013-07-01",
+    "panel.simulation={n_stocks=7,n_days=130,reversal=0.6}",
+    "split.train_start=2013-03-25",
+    "split.validation_start=2013-05-06",
+    "split.test_start=2013-06-03",
+    "ranker.windows.context_length=6",
+    "ranker.model={d_model=8,d_ff=8,n_heads=2}",
+    "ranker.pretext={}",
+    "ranker.finetune.epochs=0.5",
+    "ranker.validation_days=4",
+    "backtest.top_k=[2]",
+    "backtest.n_random=20",
+    "backtest.audit_cutoffs=3",
+    "run.seeds=[0]",
+)
+
+
+@pytest.mark.slow
+def test_a_backtest_earns_the_same_again(store: str, tmp_path: Path) -> None:
+    settings = [*BACKTEST, f"run.output={tmp_path / 'traded'}", "tracking.experiment=replayed"]
+    assert cli.main(["backtest", "sspt_nasdaq_corrected", "--set", *settings]) == 0
+    client = import_mlflow().MlflowClient(store)
+    (experiment,) = [one for one in client.search_experiments() if one.name == "replayed"]
+    runs = client.search_runs([experiment.experiment_id])
+    (run,) = [one for one in runs if "mlflow.parentRunId" not in one.data.tags]
+    code, found = _replay(run.info.run_id)
+    assert (code, found["verb"], found["differences"]) == (0, "backtest", [])
+    assert found["compared"] > 50
 
 
 def test_a_forecast_of_other_values_is_told_apart(

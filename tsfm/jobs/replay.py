@@ -16,10 +16,11 @@ from tsfm.errors import ConfigError, UnsupportedError
 from tsfm.mlflow_tracker import DEFAULT_URI, TrackingConfig, answers, import_mlflow, make_tracker
 
 REPORT_FILE = "report.json"
-# What may differ between two runs that did the same: where, when, how fast, and on what.
+# What may differ between two runs that did the same: where, when, how fast, on what, and how many
+# runs the store had before (which is what luck counts).
 VOLATILE = {
     "config", "commit", "versions", "output", "plot", "run_id", "message", "table", "failed",
-    "models", "processes",
+    "models", "processes", "luck",
 }  # fmt: skip
 VOLATILE_PARTS = ("second", "memory", "share_of_matrix")
 SHOWN = 12
