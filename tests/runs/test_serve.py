@@ -83,6 +83,13 @@ def test_threads_follow_the_cores_unless_the_user_decided(monkeypatch) -> None:
     assert environment["POLARS_MAX_THREADS"] == "7"
 
 
+def test_models_are_looked_up_where_this_package_records_them(monkeypatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert serving_environment()["MLFLOW_TRACKING_URI"] == "sqlite:///mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")
+    assert serving_environment()["MLFLOW_TRACKING_URI"] == "sqlite:///other.db"
+
+
 def test_what_cannot_be_served_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["serve", "tsfm-small", "--port", "0"]) == 1
     assert "port must be between 1 and 65535, got 0" in capsys.readouterr().err

@@ -17,6 +17,7 @@ from typing import Any
 
 from tsfm.errors import ConfigError, UnsupportedError
 from tsfm.mlflow import save_model
+from tsfm.mlflow_tracker import DEFAULT_URI
 from tsfm.models.backbone import GapFiller, NextPatchModel
 from tsfm.models.pretrained import load_pretrained
 from tsfm.tasks.forecast import Forecaster
@@ -92,6 +93,7 @@ def serving_environment() -> dict[str, str]:
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     wanted = dict.fromkeys(THREADS, str(cores))
     wanted |= {"OMP_WAIT_POLICY": "PASSIVE", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    wanted |= {"MLFLOW_TRACKING_URI": DEFAULT_URI}  # MLflow's own default differs by version
     # MLflow calls its web server by name, which an environment that is not active does not show.
     place = str(Path(sys.executable).parent)
     path = os.pathsep.join([place, *filter(None, [os.environ.get("PATH")])])
