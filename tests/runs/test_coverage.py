@@ -53,7 +53,7 @@ def forecasts(generator: np.random.Generator) -> list[Forecasts]:
     return [Forecasts(quantiles.copy(), generator.normal(size=(4, 2)) * 3) for _ in range(24)]
 
 
-@pytest.mark.parametrize("method", ["split", "block"])
+@pytest.mark.parametrize("method", ["split", "block", "adaptive"])
 def test_what_came_after_a_cutoff_moves_no_margin_of_it(generator, method):
     found = forecasts(generator)
     before = coverage._calibrated(found[3], found[4:], method, config())
@@ -67,7 +67,7 @@ def test_what_came_after_a_cutoff_moves_no_margin_of_it(generator, method):
 
 def test_the_newest_half_is_scored_with_and_without_calibration(generator):
     rows = {row["method"]: row for row in score(forecasts(generator), config())}
-    assert list(rows) == ["none", "split", "block"]
+    assert list(rows) == ["none", "split", "block", "adaptive"]
     assert rows["none"]["coverage"] < 0.4
     assert rows["none"]["width_ratio"] == 1
     assert rows["split"]["n_truths"] == 12 * 8

@@ -27,8 +27,8 @@ from tsfm.tasks.baselines import SeasonalNaive
 from tsfm.tasks.calibration import Method
 from tsfm.tasks.conformal import (
     central_intervals,
-    conformal_margins,
     conformity_scores,
+    margins_of,
     mean_width,
     with_margins,
 )
@@ -64,7 +64,7 @@ class CoverageConfig:
     missing: Mapping[str, Missing] = field(default_factory=dict)
     nominal: float = Field(default=0.9, gt=0, lt=1)
     bar: tuple[float, float] = (0.88, 0.92)
-    methods: tuple[Method, ...] = ("split", "block")
+    methods: tuple[Method, ...] = ("split", "block", "adaptive")
     max_cutoffs: int = Field(default=40, ge=2)
     most_forecasts: int = Field(default=3000, ge=1)
     fewest_steps: int = Field(default=8, ge=1)
@@ -217,12 +217,10 @@ def _calibrated(
     intervals = central_intervals(config.levels)
     quantiles = np.concatenate([each.quantiles for each in past])
     truth = np.concatenate([each.truth for each in past])
-    block = np.repeat(np.arange(len(past)), [len(each.truth) for each in past])
-    margins = conformal_margins(
-        conformity_scores(quantiles, truth, mean_width(quantiles, intervals), intervals),
-        [config.nominal],
-        block if method == "block" else None,
-    )
+    # The newest comes first, and numbers rise with time.
+    block = np.repeat(-np.arange(len(past)), [len(each.truth) for each in past])
+    scores = conformity_scores(quantiles, truth, mean_width(quantiles, intervals), intervals)
+    margins = margins_of(scores, [config.nominal], block, method)
     unit = mean_width(one.quantiles, intervals)
     return with_margins(one.quantiles, unit, intervals, margins)
 

@@ -16,8 +16,8 @@ from tsfm.shapes import Bool, Float64, ndarray
 from tsfm.tasks.conformal import (
     Interval,
     central_intervals,
-    conformal_margins,
     conformity_scores,
+    margins_of,
     mean_width,
     with_margins,
 )
@@ -29,8 +29,8 @@ from tsfm.tasks.forecast_windows import (
 )
 
 CALIBRATION_FILE = "calibration.json"
-METHODS = ("split", "block")
-Method = Literal["split", "block"]
+METHODS = ("split", "block", "adaptive")
+Method = Literal["split", "block", "adaptive"]
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,12 @@ class Calibration:
         frame
             pandas, polars or pyarrow, with columns for item, stamp, `cutoff` and the truth, one
             per level, named ``"0.1"`` …, and `target_name` where there are several targets. All
-            windows have the same number of rows. Windows without width are left out.
+            windows have the same number of rows. Windows without width that miss are left out.
         method
             ``"split"``: every window counts by itself. ``"block"``: the windows of one cutoff
             count together as one observation, so that what hits all items at once counts once;
-            wider where cutoffs are few.
+            wider where cutoffs are few. ``"adaptive"``: as split, at levels that went up with every
+            cutoff whose truths were missed too often; for series that change.
         quantile_levels
             By default those of all columns that are named by a number.
         scale_column
@@ -121,11 +122,7 @@ class Calibration:
         scores = conformity_scores(windows.quantiles, windows.truth, windows.scale, intervals)
         return Calibration(
             levels,
-            conformal_margins(
-                scores,
-                [one.coverage for one in intervals],
-                windows.block if method == "block" else None,
-            ),
+            margins_of(scores, [one.coverage for one in intervals], windows.block, method),
             method,
             len(windows.row),
             int(windows.last.max()),

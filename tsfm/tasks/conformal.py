@@ -7,7 +7,8 @@ forecast's own width, which makes windows of all items comparable.
 References
 ----------
 Romano, Patterson and Candès (2019), "Conformalized Quantile Regression"; Dunn, Wasserman and Ramdas
-(2022), "Distribution-Free Prediction Sets for Two-Layer Hierarchical Models", for blocks.
+(2022), "Distribution-Free Prediction Sets for Two-Layer Hierarchical Models", for blocks; Gibbs and
+Candès (2021), "Adaptive Conformal Inference Under Distribution Shift", for adapted levels.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from tsfm.shapes import Float64, Int, ndarray
 from tsfm.tasks.quantiles import MEDIAN, check_levels
 
 DIGITS = 9
+# By how much a cutoff that was missed too often raises the level of the next.
+ADAPTATION_RATE = 0.1
 
 
 class Interval(NamedTuple):
@@ -77,7 +80,8 @@ def conformity_scores(
 ) -> Float64[ndarray, "window interval horizon"]:
     """Return how far the truth lies outside of every interval, negative inside, in units of scale.
 
-    NaN where the truth is missing or the unit is not positive.
+    NaN where the truth is missing. Without width, a forecast that is the truth scores 0, and one
+    that is not NaN, since no margin in units of nothing covers it.
     """
     outside = np.stack(
         [
@@ -86,8 +90,9 @@ def conformity_scores(
         ],
         axis=1,
     )
-    unit = np.where(scale > 0, scale, np.nan)
-    scores: ndarray = outside / unit[:, None, None]
+    unit = np.where(scale > 0, scale, np.nan)[:, None, None]
+    is_exact = (outside <= 0) & (scale == 0)[:, None, None]
+    scores: ndarray = np.where(is_exact, 0.0, outside / unit)
     return scores
 
 
@@ -125,6 +130,59 @@ def conformal_margins(
         for step in range(scores.shape[2]):
             margins[place, step] = _margin(scores[:, place, step], blocks, coverage, step)
     return margins
+
+
+def margins_of(
+    scores: Float64[ndarray, "window interval horizon"],
+    coverages: Sequence[float],
+    blocks: Int[ndarray, " window"],
+    method: str,
+) -> Float64[ndarray, "interval horizon"]:
+    """Return margins by one of the methods; `blocks` are numbers of cutoffs, rising with time."""
+    if method == "adaptive":
+        coverages = adapted_coverages(scores, coverages, blocks)
+    return conformal_margins(scores, coverages, blocks if method == "block" else None)
+
+
+def adapted_coverages(
+    scores: Float64[ndarray, "window interval horizon"],
+    coverages: Sequence[float],
+    blocks: Int[ndarray, " window"],
+    *,
+    rate: float = ADAPTATION_RATE,
+) -> list[float]:
+    """Return the levels to ask for, so that what is covered is what should be while series drift.
+
+    Cutoff by cutoff margins are fitted to what was before; where they miss too much the level goes
+    up, where too little it goes down. Levels stay within what the windows can show.
+
+    Parameters
+    ----------
+    blocks
+        Number of the cutoff of every window, rising with time.
+    rate
+        Change of a level per share of truths that was missed too often.
+    """
+    levels = list(coverages)
+    for cutoff in np.unique(blocks):
+        past, now = scores[blocks < cutoff], scores[blocks == cutoff]
+        for place, coverage in enumerate(coverages):
+            known = np.isfinite(past[:, place]).sum(0)
+            enough = known >= np.ceil(coverage / (1 - coverage) - 1e-9)
+            if len(past) and enough.all():
+                margin = conformal_margins(past[:, [place]], [_within(levels[place], known)])[0]
+                seen = np.isfinite(now[:, place])
+                missed = float((now[:, place] > margin)[seen].mean()) if seen.any() else None
+                if missed is not None:
+                    levels[place] += rate * (missed - (1 - coverage))
+    known = np.isfinite(scores).sum(0)
+    return [_within(level, known[place]) for place, level in enumerate(levels)]
+
+
+def _within(level: float, known: Int[ndarray, " horizon"]) -> float:
+    """Return the level, or the highest that so many windows can show at every step."""
+    most = int(known.min())
+    return float(np.clip(level, 0.0, most / (most + 1)))
 
 
 def _margin(

@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from tsfm.errors import ConfigError, DataError
 from tsfm.tasks.conformal import (
+    adapted_coverages,
     central_intervals,
     conformal_margins,
     conformity_scores,
+    margins_of,
     mean_width,
     with_margins,
 )
@@ -60,6 +62,47 @@ def test_too_few_windows_are_refused_with_the_number_that_is_needed():
         conformal_margins(scores, [0.95], blocks)
 
 
+def drifting(n_cutoffs: int, growth: float) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of 30 windows per cutoff that grow from cutoff to cutoff."""
+    generator = np.random.default_rng(0)
+    blocks = np.repeat(np.arange(n_cutoffs), 30)
+    scores = np.abs(generator.normal(size=(len(blocks), 1, 2))) * growth ** blocks[:, None, None]
+    return scores, blocks
+
+
+def test_levels_rise_while_errors_grow_and_stay_where_nothing_changes():
+    still, cutoffs = drifting(30, 1.0)
+    (calm,) = adapted_coverages(still, [0.9], cutoffs)
+    assert abs(calm - 0.9) < 0.02
+    scores, blocks = drifting(30, 1.05)
+    (level,) = adapted_coverages(scores, [0.9], blocks)
+    assert level > 0.93
+    next_scores = np.abs(np.random.default_rng(1).normal(size=(3000, 2))) * 1.05**30
+    covered = {
+        method: (next_scores <= margins_of(scores, [0.9], blocks, method)[0]).mean()
+        for method in ("split", "adaptive")
+    }
+    assert covered["split"] < covered["adaptive"] <= 0.93
+
+
+def test_a_level_never_asks_for_more_than_the_windows_can_show():
+    scores, blocks = drifting(3, 9.0)
+    (level,) = adapted_coverages(scores, [0.9], blocks, rate=9.0)
+    assert level == pytest.approx(90 / 91)
+    assert np.isfinite(margins_of(scores, [0.9], blocks, "adaptive")).all()
+    with pytest.raises(DataError, match="at least 9 windows"):
+        margins_of(scores[:6], [0.9], blocks[:6], "split")
+
+
+def test_later_cutoffs_do_not_move_the_level_of_earlier_ones():
+    scores, blocks = drifting(20, 1.1)
+    expected = adapted_coverages(scores[:300], [0.9], blocks[:300])
+    changed = scores.copy()
+    changed[300:] *= 1000
+    assert adapted_coverages(changed[:300], [0.9], blocks[:300]) == expected
+    assert adapted_coverages(changed, [0.9], blocks) != adapted_coverages(scores, [0.9], blocks)
+
+
 @pytest.mark.parametrize("levels", [[0.1, 0.5], [0.5], [0.1, 0.8]])
 def test_levels_without_a_partner_are_refused(levels):
     with pytest.raises(ConfigError, match=r"must lie in pairs around 0.5 to be calibrated, got"):
@@ -88,6 +131,13 @@ def test_a_model_that_is_too_sure_covers_what_it_claims_afterwards_at_every_step
     for low, high, nominal in INTERVALS:
         assert (covered(new, later, low, high) < 0.5).all()
         np.testing.assert_allclose(covered(moved, later, low, high), nominal, atol=0.02)
+
+
+def test_a_forecast_without_width_counts_where_it_is_the_truth():
+    quantiles = np.full((3, 5, 1), 2.0)
+    truth = np.array([[2.0], [3.0], [np.nan]])
+    found = conformity_scores(quantiles, truth, mean_width(quantiles, INTERVALS), INTERVALS)
+    np.testing.assert_array_equal(found[..., 0], [[0, 0], [np.nan] * 2, [np.nan] * 2])
 
 
 def test_the_unit_of_a_series_does_not_matter():
