@@ -67,7 +67,7 @@ slow: $(VENV)/stamp-dev ## also the slow tests
 	$(BIN)/python -m pytest -q -m 'not gpu and not network'
 
 notebooks: $(VENV)/stamp-dev ## run every notebook; pages in out/notebooks
-	$(PIP) install -c constraints.txt -e '.[notebooks]'
+	$(PIP) install -c constraints.txt -e '.[notebooks,finance]'
 	rm -rf out/notebooks && mkdir -p out/notebooks
 	for source in notebooks/*.py; do $(BIN)/jupytext --quiet --to ipynb \
 	    --output out/notebooks/$$(basename $$source .py).ipynb $$source || exit 1; done

@@ -26,6 +26,8 @@ def _small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_a_notebook_runs_and_draws(notebook: Path, tmp_path: Path) -> None:
     from plotly.graph_objects import Figure
 
+    if "skfolio" in notebook.read_text(encoding="utf-8"):
+        pytest.importorskip("skfolio", reason="needs the extra finance")
     figures = [value for value in _executed(notebook).values() if isinstance(value, Figure)]
     assert figures
     assert all(len(figure.data) > 0 for figure in figures)
