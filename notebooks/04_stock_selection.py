@@ -46,7 +46,7 @@ from tsfm.stocks.walk_forward import seen_days, walk_forward
 
 # Sizes; small ones when the notebook is only checked.
 SMALL = "TSFM_NOTEBOOK_SMALL" in os.environ
-SEEDS, EPOCHS, N_CUTOFFS = ((0,), 0.05, 2) if SMALL else ((0, 1), 0.5, 50)
+SEEDS, EPOCHS, N_CUTOFFS = ((0,), 0.05, 2) if SMALL else ((0, 1), 0.25, 50)
 
 # %% [markdown]
 # ## The panel
