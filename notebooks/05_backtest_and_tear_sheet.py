@@ -49,7 +49,7 @@ SMALL = "TSFM_NOTEBOOK_SMALL" in os.environ
 SPANS = (21, 63) if SMALL else (5, 10, 21, 63, 126, 252)
 HELD = (3,) if SMALL else (1, 3, 5, 8)
 N_RANDOM = 10 if SMALL else 200
-COSTS = (0, 5, 10, 20)
+COSTS = (0.0, 5.0, 10.0, 20.0)
 
 # %% [markdown]
 # ## Rules
@@ -82,7 +82,7 @@ tried = {
         momentum_of(span, early),
         early,
         portfolio=PortfolioConfig(top_k=held),
-        cost_bps=0,
+        cost_bps=0.0,
         n_random=0,
         **execution,
     )
@@ -241,8 +241,8 @@ others = {
         momentum_of(span, late),
         late,
         portfolio=rule,
-        cost_bps=10,
-        borrow_bps=50,
+        cost_bps=10.0,
+        borrow_bps=50.0,
         n_random=0,
         **execution,
     )
@@ -269,7 +269,7 @@ pl.DataFrame(
             "years": name,
             "Sharpe, 0 bp": sharpe_ratio(one.daily["gross"].to_numpy()),
             "Sharpe, 10 bp": sharpe_ratio(
-                net_returns(one.daily["gross"].to_numpy(), one.daily["turnover"].to_numpy(), 10)
+                net_returns(one.daily["gross"].to_numpy(), one.daily["turnover"].to_numpy(), 10.0)
             ),
             "market": one.summary["market_sharpe"],
             "IC": one.summary["ic"],
