@@ -284,7 +284,7 @@ def _evaluate(config: ImputationConfig, models: list[Filler], _: np.random.Gener
 def _metrics(found: Evaluation) -> Iterator[tuple[str, Mapping[str, float | None]]]:
     keys = ["dataset", "window_length", "gaps", "share", "model"]
     if "gap_length" in found.rows.columns:
-        keys = ["dataset", "gap_length", "model"]
+        keys = ["gap_length", "model"]  # the name of a file may be no name of a metric
     means: Callable[..., Any] = found.rows.group_by(keys, maintain_order=True).agg
     for row in means(pl.col("mse", "mae").mean()).iter_rows(named=True):
         place = "/".join(str(row[key]) for key in keys)

@@ -214,11 +214,11 @@ def bin_name(place: int) -> str:
     Examples
     --------
     >>> [bin_name(place) for place in (0, 1, 7)]
-    ['1', '2-3', '128+']
+    ['1', '2-3', 'from 128']
     """
     first = BINS[place]
     if place == len(BINS) - 1:
-        return f"{first}+"
+        return f"from {first}"
     last = BINS[place + 1] - 1
     return str(first) if first == last else f"{first}-{last}"
 

@@ -1,6 +1,7 @@
 """Masks that mimic a file must have its gaps, and hide what nobody is shown."""
 
 import json
+import re
 from datetime import datetime
 
 import numpy as np
@@ -9,9 +10,17 @@ import pytest
 
 from tsfm import cli
 from tsfm.errors import DataError
-from tsfm.jobs import imputation_like
+from tsfm.jobs import imputation, imputation_like
 from tsfm.jobs.imputation import Filler, ImputationConfig
-from tsfm.jobs.imputation_like import by_length, drawn_mask, gap_facts, gap_lengths, render
+from tsfm.jobs.imputation_like import (
+    bin_name,
+    by_length,
+    drawn_mask,
+    gap_facts,
+    gap_lengths,
+    render,
+)
+from tsfm.jobs.protocols import Evaluation
 from tsfm.tasks import interpolation
 
 
@@ -115,6 +124,14 @@ def test_errors_stand_by_length_of_gap(file):
     assert "Gaps of the file: 12" in text
     assert "Gaps of the masks of seed 0" in text
     assert "| last value" in text
+
+
+def test_what_is_recorded_has_names_that_a_tracker_takes(file):
+    rows = imputation_like.evaluate(config(like=str(file), mask_seeds=(0,)), [])
+    places = [place for place, _ in imputation._metrics(Evaluation(rows, {}))]
+    assert places
+    assert all(re.fullmatch(r"[\w\-. ,/]+", place) for place in places)
+    assert bin_name(len(imputation_like.BINS) - 1) == "from 128"
 
 
 def test_files_that_cannot_be_mimicked_are_refused(tmp_path, generator):
