@@ -281,7 +281,8 @@ for name, shown in PROTOCOLS_LIVE.items():
     ]
     row = {"protocol": name, "looks ahead": not found.ok, "scores moved": found.moved_share}
     worth.append(row | {"IC as scored": ics[0], "IC, future hidden": ics[1]})
-pl.DataFrame(worth)
+verdicts = pl.DataFrame(worth)
+verdicts
 
 # %% [markdown]
 # ## Costs eat what is left

@@ -44,3 +44,18 @@ def test_the_gallery_draws_every_family_and_augmentation() -> None:
         if getattr(value, "__module__", None) == names["augment"].__name__ and name[0] != "_"
     }
     assert set(names["changed"]) == made_here
+
+
+@pytest.mark.parametrize(
+    ("stem", "table", "leaking"),
+    [
+        ("04_stock_selection", "leaks", [True, False, True, False, True]),
+        ("06_how_a_published_number_melts", "verdicts", [True, False, False]),
+    ],
+)
+def test_the_audit_finds_the_leaks_of_a_notebook_and_no_others(
+    stem: str, table: str, leaking: list[bool]
+) -> None:
+    pytest.importorskip("skfolio", reason="needs the extra finance")
+    (notebook,) = (path for path in NOTEBOOKS if path.stem == stem)
+    assert _executed(notebook)[table]["looks ahead"].to_list() == leaking
