@@ -71,7 +71,8 @@ notebooks: $(VENV)/stamp-dev ## run every notebook; pages in out/notebooks
 	rm -rf out/notebooks && mkdir -p out/notebooks
 	for source in notebooks/*.py; do $(BIN)/jupytext --quiet --to ipynb \
 	    --output out/notebooks/$$(basename $$source .py).ipynb $$source || exit 1; done
-	PLOTLY_RENDERER=notebook $(BIN)/python -m pytest -q --nbmake --overwrite out/notebooks
+	PLOTLY_RENDERER=notebook $(BIN)/python -m pytest -q --nbmake --nbmake-timeout=900 \
+	    --overwrite out/notebooks
 	$(BIN)/jupyter nbconvert --log-level ERROR --to html out/notebooks/*.ipynb
 	@ls out/notebooks/*.html
 
