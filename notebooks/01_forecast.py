@@ -121,8 +121,9 @@ bars
 
 # %% [markdown]
 # Read the errors before the means. Windows of one series share its history, so their standard
-# error is a lower bound. A difference smaller than two of them is no difference: on the sea, the
-# lead over last season is about one of them, on carbon dioxide several.
+# error is a lower bound, and a difference smaller than two of them is no difference. On the sea a
+# lead over last season is of the size of these errors; on carbon dioxide last season lacks the
+# trend, which makes it an easy rival.
 #
 # ## Do the bands hold what they claim?
 #
