@@ -1,8 +1,8 @@
 """Counts that are mostly zero, of which little is known, are drawn toward their own past.
 
 Forty months of a spare part hold a handful of sales: too few to tell a network when the next one
-comes, yet enough to know how often. There the quantiles of the past are a forecast as good as the
-network's, and the mean of both is better than either.
+comes, yet enough to know how often. There the quantiles of the past are nearly as good a forecast
+as the network's, and a mean of both is better than either.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,9 @@ import numpy as np
 from tsfm.shapes import Float64, Int, ndarray
 from tsfm.tasks.support import find_support
 
-ZERO_SHARE = 0.5
-# Chosen on fresh series of the prior's counts: half and half up to 50 known values, the network
-# alone from 100 on.
-WEIGHT, FULL_UNTIL, NONE_FROM = 0.5, 50, 100
+ZERO_SHARE = 0.75
+# Chosen on fresh series of the prior's counts: a third up to 50 known values, none from 100 on.
+WEIGHT, FULL_UNTIL, NONE_FROM = 0.3, 50, 100
 
 
 def toward_past(
@@ -39,7 +38,7 @@ def toward_past(
     >>> past = np.array([0.0, 0.0, 0.0, 4.0])[:, None]
     >>> found = toward_past(np.ones((1, 2, 1, 1)), [0.5, 0.9], past, np.array([0, 4]), 512)
     >>> found.ravel()
-    array([0.5, 2.5])
+    array([0.7, 1.9])
     """
     _, is_count = find_support(values, offsets, context_length)
     result = quantiles.copy()

@@ -8,6 +8,7 @@ from tsfm.tasks.intermittent import FULL_UNTIL, NONE_FROM, WEIGHT, toward_past
 
 LEVELS = (0.1, 0.5, 0.9)
 FORECAST = np.array([1.0, 2.0, 3.0])
+SPARSE = (0.0, 0.0, 8.0)
 
 
 def drawn(past: list[float], context_length: int = 512) -> list[float]:
@@ -22,15 +23,22 @@ def sparse(length: int, sale: float = 8.0) -> list[float]:
     return [sale if step % 4 == 0 else 0.0 for step in range(length)]
 
 
-def test_quantiles_meet_those_of_the_past_half_way() -> None:
-    assert drawn(sparse(40)) == [0.5, 1.0, 5.5]
-    assert drawn([*sparse(40), np.nan, np.nan]) == [0.5, 1.0, 5.5]
+def mixed(weight: float) -> list[float]:
+    """The forecast, with the quantiles of `sparse` for their share."""
+    return [
+        (1 - weight) * ours + weight * past for ours, past in zip(FORECAST, SPARSE, strict=True)
+    ]
+
+
+def test_quantiles_meet_those_of_the_past_part_of_the_way() -> None:
+    assert drawn(sparse(40)) == pytest.approx(mixed(WEIGHT))
+    assert drawn([*sparse(40), np.nan, np.nan]) == pytest.approx(mixed(WEIGHT))
 
 
 @pytest.mark.parametrize(
     "past",
-    [sparse(NONE_FROM), sparse(40, 8.5), sparse(40, -8), [8.0, 0.0, 8.0] * 12, [5.0] * 40],
-    ids=["long", "no count", "negative", "mostly not zero", "never zero"],
+    [sparse(NONE_FROM), sparse(40, 8.5), sparse(40, -8), [8.0, 0.0, 0.0] * 12, [5.0] * 40],
+    ids=["long", "no count", "negative", "often not zero", "never zero"],
 )
 def test_other_series_are_left_alone(past: list[float]) -> None:
     assert drawn(past) == FORECAST.tolist()
@@ -38,13 +46,11 @@ def test_other_series_are_left_alone(past: list[float]) -> None:
 
 def test_the_weight_falls_with_what_is_known() -> None:
     middle = (FULL_UNTIL + NONE_FROM) // 2
-    weight = WEIGHT / 2
-    past = [*sparse(middle - 1), 0.0]
-    assert drawn(past)[1] == pytest.approx(2 * (1 - weight))
+    assert drawn([*sparse(middle - 3), 0.0, 0.0, 0.0]) == pytest.approx(mixed(WEIGHT / 2))
 
 
 def test_only_the_context_is_the_past() -> None:
-    assert drawn([*[1000.0] * 20, *sparse(40)], context_length=40) == [0.5, 1.0, 5.5]
+    assert drawn([*[1000.0] * 20, *sparse(40)], context_length=40) == pytest.approx(mixed(WEIGHT))
 
 
 def test_forecasts_of_many_items_are_those_of_each(generator: np.random.Generator) -> None:
