@@ -184,13 +184,12 @@ bars.update_layout(
 bars
 
 # %% [markdown]
-# A window without a price level still tells stocks and sectors apart, at best by how much they
-# move; on these twenty it is little. The released form of the third task is not worth training:
-# with the level left in, an average that is among the inputs answers it. Here whole days are
-# hidden, with every average that has them, so the mean of the days that can be seen is the rival
-# to beat. Where the skill over it is negative, so short a training has not learned the task; in
-# the five-seed table of `benchmarks/reproduce/sspt.py` it is beaten on NASDAQ, with an R² of 0.89
-# against 0.80.
+# A window without a price level still tells stocks apart, better than it tells sectors: how much a
+# stock moves is its own. The released form of the third task is not worth training: with the level
+# left in, an average that is among the inputs answers it. Here whole days are hidden, with every
+# average that has them, so the mean of the days that can be seen is the rival to beat. Where the
+# skill over it is negative, so short a training has not learned the task; in the five-seed table
+# of `benchmarks/reproduce/sspt.py` it is beaten on NASDAQ, with an R² of 0.89 against 0.80.
 #
 # ## Does it help to rank?
 #
