@@ -143,11 +143,14 @@ def _until_one_dies(
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(n_processes, context, _become_worker, (function,))
     running: dict[Future[Outcome[Unit]], int] = {}
+    # A suspect is alone; else one unit waits for each process.
+    most = 1 if n_processes == 1 else 2 * n_processes
     try:
         while queue or running:
-            while queue and len(running) < 2 * n_processes:
-                number = queue.popleft()
-                running[pool.submit(_work, units[number])] = number
+            while queue and len(running) < most:
+                # Taken off only when it was accepted: a pool may break between two of them.
+                running[pool.submit(_work, units[queue[0]])] = queue[0]
+                queue.popleft()
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 outcome = future.result()
                 del running[future]
