@@ -2,15 +2,18 @@
 
     TSFM_DATA=… python benchmarks/peers/side_by_side.py --peers fracast flaircast
 
-Three groups of sets. "small": series that come with statsmodels (and ETTh1), five windows each.
-"held out": the sets of our pool that `tsfm_small` leaves out of its training; what is chosen after
-training is chosen there. "shared": the seven comparable sets of the zero-shot protocol. Ratios of
-MASE and WQL are to Seasonal Naive on the same windows; means over sets are geometric.
+Groups of sets. "small": series that come with statsmodels (and ETTh1), five windows each. "held
+out": the sets of our pool that `tsfm_small` leaves out of its training; what is chosen after
+training is chosen there. "far": those with a day as season, 480 steps ahead. "counts": fresh
+intermittent counts of the prior, by length. "shared": the seven comparable sets of the zero-shot
+protocol. Ratios of MASE and WQL are to Seasonal Naive on the same windows; means over sets are
+geometric. "network alone" is the model without its views (`Forecaster(model, views=False)`).
 """
 
 import argparse
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +29,18 @@ from tsfm.jobs.rivals import Rival, load_rival
 from tsfm.metrics.forecasting import geometric_mean
 from tsfm.series.card_series import read_series
 from tsfm.series.cards import find_file, load_card
+from tsfm.synthetic.counts import counts as drawn_counts
 from tsfm.tasks.baselines import SeasonalNaive
+from tsfm.tasks.forecast import Forecaster
+from tsfm.tasks.intermittent import ZERO_SHARE
 
 N_WINDOWS = 5
 MOST_ITEMS = 40
 # Steps to forecast and pandas' alias by season; the usual horizons of the M competitions.
 BY_SEASON = {1: (6, "Y"), 11: (6, "Y"), 4: (8, "Q"), 12: (12, "M"), 52: (13, "W"), 7: (14, "D")}
 HOURLY = (48, "H")
+FAR_HORIZON, FAR_FROM = 480, 24
+COUNT_LENGTHS, N_COUNTS = (12, 24, 36, 48, 72, 100), 2500
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -44,7 +52,7 @@ def main() -> None:
     parser.add_argument("--groups", nargs="+", default=["small"], choices=list(GROUPS))
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
-    models = [load_rival(name) for name in options.models]
+    models = [one for name in options.models for one in with_and_without(load_rival(name))]
     rows: list[dict[str, Any]] = []
     for group in options.groups:
         for one in GROUPS[group]():
@@ -56,6 +64,14 @@ def main() -> None:
     page = render(frame)
     (options.output / "side_by_side.md").write_text(page, encoding="utf-8")
     print(page)
+
+
+def with_and_without(rival: Rival) -> list[Rival]:
+    """Return a model, and its network alone where it also reads other views."""
+    if not getattr(rival.forecaster, "views", False):
+        return [rival]
+    alone = Forecaster(rival.forecaster.model, views=False)
+    return [rival, replace(rival, name=f"{rival.name}, network alone", forecaster=alone)]
 
 
 def scores(
@@ -94,10 +110,37 @@ def small() -> Iterator[BenchmarkSet]:
 
 def held_out() -> Iterator[BenchmarkSet]:
     """Yield the sets of the pool that the recipe of `tsfm-small` leaves out."""
-    factors = load_recipe("tsfm_small").sections["data"]["config"]["factors"]
-    for name in (name for name, factor in factors.items() if not factor):
+    for name in held_out_names():
         card = load_card(name)
         yield windows(name, [series for _, series in read_series(card)], max(card.seasonality, 1))
+
+
+def held_out_names() -> list[str]:
+    """Return the cards that the recipe gives no weight."""
+    factors = load_recipe("tsfm_small").sections["data"]["config"]["factors"]
+    return [name for name, factor in factors.items() if not factor]
+
+
+def far() -> Iterator[BenchmarkSet]:
+    """Yield the held-out sets whose season is a day or less, far ahead."""
+    for name in held_out_names():
+        card = load_card(name)
+        if card.seasonality >= FAR_FROM:
+            series = [values for _, values in read_series(card)]
+            yield windows(name, series, card.seasonality, FAR_HORIZON)
+
+
+def counts() -> Iterator[BenchmarkSet]:
+    """Yield counts that are mostly zero, drawn anew, by the length of what is known."""
+    generator = np.random.default_rng(7)
+    for length in COUNT_LENGTHS:
+        rows = drawn_counts(generator, N_COUNTS, length + 12)
+        sparse = rows[(rows[:, :length] == 0).mean(1) >= ZERO_SHARE]
+        known = sparse[:, :length]
+        offsets = np.arange(len(sparse) + 1) * length
+        yield BenchmarkSet(
+            f"{length}", None, 1, known.reshape(-1, 1), offsets, sparse[:, length:, None]
+        )
 
 
 def shared() -> Iterator[BenchmarkSet]:
@@ -107,9 +150,11 @@ def shared() -> Iterator[BenchmarkSet]:
         yield read_benchmark_set(name, missing=evaluate["missing"].get(name, "keep"))
 
 
-def windows(name: str, series: Sequence[np.ndarray], seasonality: int) -> BenchmarkSet:
+def windows(
+    name: str, series: Sequence[np.ndarray], seasonality: int, horizon: int | None = None
+) -> BenchmarkSet:
     """Cut the last windows of every series; every window is an item of its own."""
-    horizon, _ = horizon_and_freq(seasonality)
+    horizon = horizon or horizon_and_freq(seasonality)[0]
     contexts, targets = [], []
     for values in series[:: max(1, len(series) // MOST_ITEMS)]:
         for window in range(N_WINDOWS):
@@ -133,7 +178,7 @@ def windows(name: str, series: Sequence[np.ndarray], seasonality: int) -> Benchm
 
 # Season of the data sets of statsmodels; the sun's is eleven years.
 SMALL = {"co2": 52, "sunspots": 11, "nile": 1, "elnino": 12, "macrodata": 4}
-GROUPS = {"small": small, "held out": held_out, "shared": shared}
+GROUPS = {"small": small, "held out": held_out, "far": far, "counts": counts, "shared": shared}
 
 
 def render(rows: pl.DataFrame) -> str:
