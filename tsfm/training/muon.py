@@ -30,15 +30,21 @@ def orthogonalised(
 ) -> Float[Tensor, "matrix row column"]:
     """Bring all singular values of every matrix near one, by Newton and Schulz.
 
-    In float32, since half precision is slower than that on a CPU.
+    In float32, since half precision is slower than that on a CPU. The polynomials of all iterations
+    are multiplied in the small space of the Gram matrix, so that the long side is read twice only.
     """
     is_tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.transpose(1, 2) if is_tall else matrices
     x = x / (torch.linalg.matrix_norm(x)[:, None, None] + 1e-7)
+    gram = x @ x.transpose(1, 2)
     a, b, c = QUINTIC
+    identity = torch.eye(gram.shape[-1], device=x.device, dtype=x.dtype)
+    product = identity
     for _ in range(iterations):
-        gram = x @ x.transpose(1, 2)
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        polynomial = a * identity + b * gram + c * gram @ gram
+        product = polynomial @ product
+        gram = polynomial @ gram @ polynomial
+    x = product @ x
     return x.transpose(1, 2) if is_tall else x
 
 
