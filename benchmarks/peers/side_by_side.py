@@ -22,7 +22,7 @@ import polars as pl
 from peers import peers
 
 from tsfm.config import load_recipe
-from tsfm.jobs.benchmark_sets import BenchmarkSet, read_benchmark_set
+from tsfm.jobs.benchmark_sets import BenchmarkSet, last_windows, read_benchmark_set
 from tsfm.jobs.beside_published import score
 from tsfm.jobs.markdown import markdown_table
 from tsfm.jobs.rivals import Rival, load_rival
@@ -155,25 +155,8 @@ def windows(
 ) -> BenchmarkSet:
     """Cut the last windows of every series; every window is an item of its own."""
     horizon = horizon or horizon_and_freq(seasonality)[0]
-    contexts, targets = [], []
-    for values in series[:: max(1, len(series) // MOST_ITEMS)]:
-        for window in range(N_WINDOWS):
-            end = len(values) - window * horizon
-            if end <= horizon:
-                break
-            context, target = values[: end - horizon], values[end - horizon : end]
-            if np.isfinite(context).sum() > seasonality and np.isfinite(target).any():
-                contexts.append(context)
-                targets.append(target)
-    offsets = np.concatenate([[0], np.cumsum([len(one) for one in contexts])])
-    return BenchmarkSet(
-        name,
-        None,
-        seasonality,
-        np.concatenate(contexts)[:, None],
-        offsets,
-        np.stack(targets)[:, :, None],
-    )
+    chosen = series[:: max(1, len(series) // MOST_ITEMS)]
+    return last_windows(name, chosen, seasonality, horizon, N_WINDOWS)
 
 
 # Season of the data sets of statsmodels; the sun's is eleven years.

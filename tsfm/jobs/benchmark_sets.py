@@ -1,5 +1,6 @@
 """Benchmark sets as arrays: every series up to its last horizon, and that horizon."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,6 +88,34 @@ def read_benchmark_set(name: str, *, missing: Missing = "keep") -> BenchmarkSet:
         contexts=np.concatenate(contexts)[:, None],
         offsets=np.concatenate([[0], np.cumsum([len(context) for context in contexts])]),
         targets=np.stack(targets)[:, :, None],
+    )
+
+
+def last_windows(
+    name: str, series: Sequence[ndarray], seasonality: int, horizon: int, n_windows: int
+) -> BenchmarkSet:
+    """Cut the last windows of every series that is long enough; every window is an item.
+
+    A window whose context has no more values than a season, or whose target has none, is left out.
+    """
+    contexts, targets = [], []
+    for values in series:
+        for window in range(n_windows):
+            end = len(values) - window * horizon
+            if end <= horizon:
+                break
+            context, target = values[: end - horizon], values[end - horizon : end]
+            if np.isfinite(context).sum() > seasonality and np.isfinite(target).any():
+                contexts.append(context)
+                targets.append(target)
+    offsets = np.concatenate([[0], np.cumsum([len(one) for one in contexts])])
+    return BenchmarkSet(
+        name,
+        None,
+        seasonality,
+        np.concatenate(contexts)[:, None],
+        offsets,
+        np.stack(targets)[:, :, None],
     )
 
 

@@ -1,0 +1,192 @@
+"""Which choices of the recipe of tsfm-small pay, at equal processor time.
+
+    TSFM_DATA=… python benchmarks/reproduce/ablations.py --pool POOL
+
+Every arm is the recipe ``tsfm_small`` with some settings changed, from random weights, for as many
+processor seconds (``--seconds``) as every other; the network alone is scored, on sets that the
+recipe leaves out. The recipe itself is run with every seed, which shows what difference counts.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from tables import Score, Table, arguments, standard_error
+
+from tsfm.config import load_recipe
+from tsfm.jobs import pretrain
+from tsfm.jobs.benchmark_sets import BenchmarkSet, last_windows
+from tsfm.jobs.beside_published import score
+from tsfm.jobs.rivals import Rival, load_rival
+from tsfm.metrics.forecasting import geometric_mean
+from tsfm.series.card_series import read_series
+from tsfm.series.cards import load_card
+from tsfm.tasks.baselines import SeasonalNaive
+from tsfm.tasks.forecast import Forecaster
+from tsfm.training.optimizer import make_optimizer
+from tsfm.training.stream import STREAMS
+
+RECIPE, AS_IT_IS, DATASET = "tsfm_small", "as it is", "held-out sets"
+HORIZON, N_WINDOWS, MOST_ITEMS = 48, 3, 12
+# Smaller steps than those of the recipe, so that there are enough of them.
+SHORT = ("data.config.points_per_batch=12288", "training.average_decay=0.99")
+SMOKE = (
+    "data.config.pool=",
+    "data.config.points_per_batch=512",
+    "data.config.bank_rows=128",
+    "data.config.window_lengths=[128]",
+    "data.config.length_shares=[1.0]",
+    "model.config.d_model=48",
+    "model.config.n_layers=1",
+)
+ARMS: dict[str, tuple[str, ...]] = {
+    AS_IT_IS: (),
+    "AdamW": ("optimizer.name=adamw",),
+    "patches of 8": ("model.config.patch_length=8", "model.config.n_output_patches=8"),
+    "patches of 32": ("model.config.patch_length=32", "model.config.n_output_patches=2"),
+    "twice as deep, narrower": (
+        "model.config.n_layers=8",
+        "model.config.d_model=144",
+        "model.config.d_ff=576",
+    ),
+    "half as deep, wider": (
+        "model.config.n_layers=2",
+        "model.config.d_model=252",
+        "model.config.d_ff=1008",
+    ),
+    "one patch ahead": ("model.config.n_output_patches=1",),
+    "nothing hidden": ("objective.config.hidden_share=0.0",),
+    "no arcsinh": ("model.config.arcsinh=false",),
+    "statistics of the window": ("model.config.normalization=window",),
+    "real series only": ("data.config.real_share=1.0",),
+    "mostly generated series": ("data.config.real_share=0.05",),
+    "no augmentation": (
+        "data.config.down_sampled_share=0.0",
+        "data.config.flipped_share=0.0",
+        "data.config.mixed_share=0.0",
+    ),
+    "short windows": (
+        "data.config.window_lengths=[128, 256, 512]",
+        "data.config.length_shares=[0.2, 0.3, 0.5]",
+    ),
+}
+
+
+def main() -> None:
+    """Train and score every arm that the table does not have yet."""
+    parser = arguments("ablations", __doc__.splitlines()[0])
+    parser.add_argument("--pool", default="pool", help="folder of a single-series pool")
+    parser.add_argument("--seconds", type=float, default=100.0, help="of the processor, per arm")
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    notes = (
+        f"""MASE and WQL as ratios to Seasonal Naive, {HORIZON} steps ahead, of sets that
+`{RECIPE}` leaves out; geometric means, lower is better. {options.seconds:.0f} processor seconds of
+training per row, about a fiftieth of what the bundled weights had, in steps of a quarter of the
+size: what pays here need not pay in the end.""",
+    )
+    title = "Choices of the recipe of tsfm-small"
+    with Table("ablations", title=title, notes=notes, options=options, average=False) as table:
+        sets = [] if options.smoke else list(held_out())
+        for arm in options.arms:
+            for seed in range(options.seeds if arm == AS_IT_IS else 1):
+                if not table.has(dataset=DATASET, model=arm, seed=seed):
+                    table.add(*scores(arm, seed, sets, table, options))
+        table.notes = [*notes, "## Verdict", *verdict(table)]
+
+
+def held_out() -> Iterator[BenchmarkSet]:
+    """Yield the last windows of the sets that the recipe gives no weight."""
+    factors = load_recipe(RECIPE).sections["data"]["config"]["factors"]
+    for name in (name for name, factor in factors.items() if not factor):
+        card = load_card(name)
+        series = [values for _, values in read_series(card)]
+        series = series[:: max(1, len(series) // MOST_ITEMS)]
+        yield last_windows(name, series, max(card.seasonality, 1), HORIZON, N_WINDOWS)
+
+
+def scores(
+    arm: str, seed: int, sets: list[BenchmarkSet], table: Table, options: argparse.Namespace
+) -> Iterator[Score]:
+    """Train one arm and yield its scores."""
+    folder: Path = options.work / f"{arm}_{seed}".replace(" ", "_").replace(",", "")
+    changes = [
+        f"data.config.pool={options.pool}",
+        *SHORT,
+        *ARMS[arm],
+        *(SMOKE if options.smoke else ()),
+        f"run.seed={seed}",
+        f"run.output={folder}",
+        *table.overrides,
+    ]
+    steps = 2 if options.smoke else round(options.seconds / seconds_per_step(changes))
+    warmup = f"schedule.warmup_steps={max(1, steps // 10)}"
+    report = pretrain.run(load_recipe(RECIPE, [*changes, f"training.steps={steps}", warmup]))
+    model = load_rival(str(folder / "checkpoint"))
+    alone = Rival(arm, "model", Forecaster(model.forecaster.model, views=False))
+    ratios = [ratio(one, alone) for one in sets]
+    cost = {"seconds": report["seconds"], "parameters": report["parameters"], "seed": seed}
+    shown = {"steps": float(steps), "training loss": report["loss"]}
+    if ratios:
+        shown |= {
+            "MASE ratio": geometric_mean([one[0] for one in ratios]),
+            "WQL ratio": geometric_mean([one[1] for one in ratios]),
+        }
+    for metric, value in shown.items():
+        yield Score(
+            dataset=DATASET,
+            setting=metric,
+            model=arm,
+            metric="score",
+            value=value,
+            label="zero-shot",
+            **cost,
+        )
+
+
+def ratio(one: BenchmarkSet, rival: Rival) -> tuple[float, float]:
+    """Return MASE and WQL in units of Seasonal Naive's."""
+    naive = score(one, Rival("seasonal naive", "baseline", SeasonalNaive(one.seasonality)), None)
+    row = score(one, rival, None)
+    return row["mase"] / naive["mase"], row["wql"] / naive["wql"]
+
+
+def seconds_per_step(changes: list[str], n_steps: int = 10) -> float:
+    """Return the processor seconds of a step: batch, loss, gradient, update."""
+    parts = pretrain.sections(load_recipe(RECIPE, changes))
+    stream = STREAMS[parts["data"].name](parts["data.config"], seed=0)
+    trained = pretrain.build_step(parts)
+    trained.backbone.reset_parameters(torch.Generator().manual_seed(0))
+    optimizer = make_optimizer(trained, parts["optimizer"])
+    stream(0)  # the first batch fills the bank
+    started = time.process_time()
+    for number in range(n_steps):
+        optimizer.zero_grad()
+        trained(stream(number), torch.Generator().manual_seed(number)).total.backward()
+        optimizer.step()
+    return (time.process_time() - started) / n_steps
+
+
+def verdict(table: Table) -> list[str]:
+    """Say which arms differ from the recipe by more than two spreads of its seeds."""
+    frame = table.frame.filter(setting="WQL ratio")
+    own = frame.filter(model=AS_IT_IS)["value"].to_numpy()
+    if len(own) < 2:
+        return ["The spread over seeds is not known, so nothing is said."]
+    spread = 2 * standard_error(own) * np.sqrt(len(own)) * np.sqrt(1 + 1 / len(own))
+    lines = []
+    for arm, value in frame.filter(frame["model"] != AS_IT_IS).select("model", "value").rows():
+        change = value / own.mean() - 1
+        word = "better" if change < 0 else "worse"
+        if abs(value - own.mean()) <= spread:
+            word = "no different beyond the spread"
+        lines.append(f"- {arm}: WQL {change:+.1%}, {word}.")
+    return ["\n".join(lines)] if lines else []
+
+
+if __name__ == "__main__":
+    main()
