@@ -20,8 +20,9 @@ from tsfm.config import load_recipe
 from tsfm.jobs import pretrain
 from tsfm.jobs.benchmark_sets import BenchmarkSet, last_windows
 from tsfm.jobs.beside_published import score
-from tsfm.jobs.rivals import Rival, load_rival
+from tsfm.jobs.rivals import Rival
 from tsfm.metrics.forecasting import geometric_mean
+from tsfm.models.pretrained import load_pretrained
 from tsfm.series.card_series import read_series
 from tsfm.series.cards import load_card
 from tsfm.tasks.baselines import SeasonalNaive
@@ -126,16 +127,14 @@ def scores(
     steps = 2 if options.smoke else round(options.seconds / seconds_per_step(changes))
     warmup = f"schedule.warmup_steps={max(1, steps // 10)}"
     report = pretrain.run(load_recipe(RECIPE, [*changes, f"training.steps={steps}", warmup]))
-    model = load_rival(str(folder / "checkpoint"))
-    alone = Rival(arm, "model", Forecaster(model.forecaster.model, views=False))
-    ratios = [ratio(one, alone) for one in sets]
+    network = Forecaster(load_pretrained(folder / "checkpoint"), views=False)
+    alone = Rival(arm, "model", network)
+    ratios = np.array([ratio(one, alone) for one in sets])
     cost = {"seconds": report["seconds"], "parameters": report["parameters"], "seed": seed}
     shown = {"steps": float(steps), "training loss": report["loss"]}
-    if ratios:
-        shown |= {
-            "MASE ratio": geometric_mean([one[0] for one in ratios]),
-            "WQL ratio": geometric_mean([one[1] for one in ratios]),
-        }
+    if sets:
+        mase, wql = ratios.T
+        shown |= {"MASE ratio": geometric_mean(mase), "WQL ratio": geometric_mean(wql)}
     for metric, value in shown.items():
         yield Score(
             dataset=DATASET,
