@@ -8,9 +8,10 @@ after a gap are there as well, and half of what is known. Departures from Timer,
 - A step is given by the straight line between its visible neighbours, by whether it is visible
   itself, by the logarithms of its distances to both neighbours, and by what the season of the
   window would make of it, since a period is seldom a whole number of patches.
-- The head, which starts at zero, corrects that line, so the model begins as linear interpolation
-  and a constant series stays constant. Its unit at a step is by how much the line may miss there:
-  long gaps miss by the deviation of the window, short ones by the size of a step or less.
+- The head, which starts at zero, says how far every step moves from that line toward the season,
+  and corrects the result, so the model begins as linear interpolation and a constant series stays
+  constant. The unit of a correction is by how much the line may miss there: long gaps miss by the
+  deviation of the window, short ones by the size of a step or less.
 """
 
 from typing import NamedTuple
@@ -46,7 +47,8 @@ class TimerFillConfig:
     quantile_levels
         Levels that are filled, 0.5 in the middle.
     season
-        Whether a step is also given by what the season of the window would make of it.
+        Whether a step is also given by what the season of the window would make of it, toward which
+        it can move.
     """
 
     patch_length: PositiveInt = 8
@@ -110,7 +112,7 @@ class TimerFill(nn.Module):
             for _ in range(config.n_layers)
         )
         self.norm = nn.LayerNorm(config.d_model, bias=False)
-        d_out = config.patch_length * len(config.quantile_levels)
+        d_out = config.patch_length * (len(config.quantile_levels) + config.season)
         self.head = ResidualMLP(config.d_model, 2 * config.d_model, d_out)
         self.dropout = nn.Dropout(config.dropout)
 
@@ -136,13 +138,17 @@ class TimerFill(nn.Module):
         """Return the line through the gaps of every channel by itself, and its correction."""
         visible = observed & inside[..., None]
         units = self._units(values, visible)
-        correction = rearrange(
+        outputs = rearrange(
             self.head(self._tokens(units, visible, inside)),
-            "batch channel token (level patch) -> batch level (token patch) channel",
+            "batch channel token (output patch) -> batch output (token patch) channel",
             patch=self.patch_length,
         )[:, :, -values.shape[1] :]
-        unit = units.of_line()
-        return Filled(units.bridged.values, unit, correction * unit[:, None])
+        unit, n_levels = units.of_line(), len(self.quantile_levels)
+        correction = outputs[:, :n_levels] * unit[:, None]
+        if units.season is not None:
+            toward = outputs[:, n_levels:]
+            correction = correction + toward * (units.season.values - units.bridged.values)[:, None]
+        return Filled(units.bridged.values, unit, correction)
 
     def _units(self, values: Values, visible: Observed) -> "_Units":
         everywhere = rearrange(values, "batch time channel -> batch channel 1 time")

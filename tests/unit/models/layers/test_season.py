@@ -37,17 +37,31 @@ def test_a_clean_season_is_found_and_fills_every_phase_that_was_seen(
     torch.testing.assert_close(found.values[0, there], values[0, there], atol=1e-4, rtol=1e-4)
 
 
-def test_the_correlation_is_that_of_the_visible_pairs() -> None:
-    values, visible = wave(10, seed=3)
+@pytest.mark.parametrize("period", [10, 11])
+def test_the_strength_is_what_the_other_values_of_a_phase_foretell(period: int) -> None:
+    values, visible = wave(period, seed=3)
     values = values + torch.randn(values.shape, generator=torch.Generator().manual_seed(0))
     found = find(values, visible)
     lag = found.period.item()
-    x, seen = values[0, :, 0].numpy(), visible[0, :, 0].numpy()
-    centred = x - x[seen].mean()
-    both = seen[lag:] & seen[:-lag]
-    first, second = centred[lag:][both], centred[:-lag][both]
-    expected = (first * second).sum() / np.sqrt((first**2).sum() * (second**2).sum())
-    assert found.strength.item() == pytest.approx(expected, abs=1e-4)
+    seen = visible[0, :, 0].numpy()
+    centred = values[0, :, 0].numpy() - values[0, :, 0].numpy()[seen].mean()
+    error = 0.0
+    for step in np.flatnonzero(seen):
+        others = [n for n in np.flatnonzero(seen) if n % lag == step % lag and n != step]
+        error += (centred[step] - (centred[others].mean() if others else 0.0)) ** 2
+    assert found.strength.item() == pytest.approx(1 - error / (centred[seen] ** 2).sum(), abs=1e-4)
+
+
+def test_noise_alone_has_hardly_a_season() -> None:
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(20, 400, 1, generator=generator)
+    found = find(values, torch.rand(20, 400, 1, generator=generator) < 0.8)
+    assert found.strength.max() < 0.1
+
+
+def test_a_period_that_is_not_common_is_found_where_it_repeats_well() -> None:
+    values, visible = wave(17, time=200)
+    assert find(values, visible).period.item() == 17
 
 
 @pytest.mark.parametrize("kind", ["constant", "line", "nothing", "short"])
