@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from tsfm.jobs.markdown import markdown_table
@@ -37,7 +38,30 @@ def zero_shot_table(report: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-TABLES = {"zero_shot": zero_shot_table, "gift_eval": zero_shot_table}
+def imputation_table(report: dict[str, Any]) -> str:
+    """Return the mean absolute error of hidden values: models by set, length and kind of gap."""
+    rows: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for result in report["results"]:
+        # "seasonal linear, 24" has the season of its set.
+        name = result["model"].split(",")[0]
+        where = f"{result['dataset']}, {result['window_length']}: {result['gaps']}"
+        rows.setdefault((name, result["label"]), {}).setdefault(where, []).append(result["mae"])
+    columns = list(dict.fromkeys(where for found in rows.values() for where in found))
+    best = {c: min(mean(found[c]) for found in rows.values()) for c in columns}
+    body = []
+    for column in columns:
+        cells = [mean(found[column]) for found in rows.values()]
+        shown = [f"**{one:.3f}**" if one == best[column] else f"{one:.3f}" for one in cells]
+        body.append([column, *shown])
+    header = ["set, window: gaps", *(f"{name}, {label}" for name, label in rows)]
+    return markdown_table(header, body)
+
+
+TABLES = {
+    "zero_shot": zero_shot_table,
+    "gift_eval": zero_shot_table,
+    "imputation": imputation_table,
+}
 
 
 def main(folders: list[str]) -> None:
