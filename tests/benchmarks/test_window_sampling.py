@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tsfm.series.pool import SingleSeriesPool
+from tsfm.series.pool_builder import save_pool
 from tsfm.series.windows import WindowArrays, WindowSampler
 
 N_WINDOWS, LENGTH = 256, 512
@@ -21,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lengths = [10_000] * 1000 + [100] * 1000
     series = [generator.standard_normal(length) for length in lengths]
     folder = tmp_path_factory.mktemp("pools") / "pool"
-    SingleSeriesPool.from_series(series).save(folder)
+    save_pool(SingleSeriesPool.from_series(series), folder)
     return folder
 
 

@@ -14,6 +14,7 @@ from tsfm.errors import DataError, UnsupportedError
 from tsfm.jobs import audit, audit_overlap
 from tsfm.series import cards
 from tsfm.series.pool import SingleSeriesPool
+from tsfm.series.pool_builder import save_pool
 
 STOCKS = (
     "panel.dataset=simulated",
@@ -162,7 +163,7 @@ def test_one_copied_series_of_many_is_flagged(card_folder: Path, tmp_path: Path)
 def test_a_pool_is_compared_set_by_set(card_folder: Path, tmp_path: Path) -> None:
     walks = np.random.default_rng(0).normal(size=(8, 500)).cumsum(axis=1)
     pool = SingleSeriesPool.from_series([walks[7], walks[3] * 50 + 9], name="mine")
-    pool.save(tmp_path / "pool")
+    save_pool(pool, tmp_path / "pool")
     report = audit_overlap.run(str(tmp_path / "pool"), output=tmp_path / "out")
     assert report["flagged"] == ["apart in mine"]
     assert report["pairs"][0]["example"] == "apart1 = 1"

@@ -13,6 +13,7 @@ import pytest
 from tsfm import cli
 from tsfm.jobs import data
 from tsfm.series.pool import SingleSeriesPool
+from tsfm.series.pool_builder import save_pool
 from tsfm.series.windows import WindowSampler
 
 PARQUET = pytest.mark.skipif(
@@ -81,7 +82,7 @@ def test_the_files_that_are_here_are_those_of_the_cards() -> None:
 def test_a_pool_larger_than_the_memory_allowed_is_sampled(tmp_path) -> None:
     megabytes = 100
     points = np.tile(np.arange(1000.0), megabytes * 2**20 // 5 // 1000)
-    SingleSeriesPool.from_series(np.array_split(points, 4)).save(tmp_path / "pool")
+    save_pool(SingleSeriesPool.from_series(np.array_split(points, 4)), tmp_path / "pool")
     script = """
 import resource, sys
 import numpy as np

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,9 +10,6 @@ import polars as pl
 from tsfm.jobs.markdown import markdown_table
 from tsfm.metrics.nab import PROFILES
 from tsfm.shapes import Float64, ndarray
-
-if TYPE_CHECKING:
-    from tsfm.jobs.detection import DetectionConfig
 
 INTERVAL = (0.05, 0.95)
 MEANS = ("auc_pr", "vus_pr", "auc_roc", "alpha")
@@ -74,10 +71,10 @@ def render(
     summary: pl.DataFrame,
     absent: dict[str, str],
     notes: dict[str, str],
-    config: "DetectionConfig",
+    caption: str,
 ) -> str:
     """Return everything as Markdown, a section per set."""
-    parts = ["# Anomaly detection", _caption(config)]
+    parts = ["# Anomaly detection", caption]
     parts += [
         f"No row for {name}: {package} is not installed (extra eval)."
         for name, package in absent.items()
@@ -88,19 +85,6 @@ def render(
         if dataset == "nab_shared":
             parts += _scoreboard(ordered)
     return "\n\n".join(parts) + "\n"
-
-
-def _caption(config: "DetectionConfig") -> str:
-    return (
-        "Means over series with an anomaly; in brackets the middle 90 % of a bootstrap over them. "
-        f"VUS-PR: buffers of 0 to {config.max_buffer} rows. alpha: share of segments of "
-        f"{config.segment_length} rows to look at until one overlaps an anomaly (lower is better), "
-        "and series found within 3 % and 10 %. NAB: the benchmark's score with its best threshold "
-        "in hindsight, as on the scoreboard; then with a threshold at "
-        f"{config.false_alarm_rate:.1%} of each series' own training rows, with which F1, "
-        "point-adjusted F1 (flattering: one hit counts for a whole anomaly) and the share of "
-        "normal rows flagged are got."
-    )
 
 
 def _areas(part: pl.DataFrame) -> str:

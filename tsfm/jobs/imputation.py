@@ -12,121 +12,23 @@ segment is always there.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass as plain_dataclass
-from dataclasses import field
 from hashlib import sha256
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
-from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass
 
 from tsfm.errors import DataError
+from tsfm.jobs import imputation_like
+from tsfm.jobs.imputation_config import ImputationConfig, Kind
+from tsfm.jobs.imputation_fillers import Filler, load_filler, rivals
 from tsfm.jobs.markdown import markdown_table
 from tsfm.jobs.protocols import Evaluation, Protocol
-from tsfm.models.backbone import NextPatchModel, count_parameters
-from tsfm.models.model import TimeSeriesModel
-from tsfm.models.pretrained import load_pretrained
-from tsfm.objectives.denoise_segments import denoise
 from tsfm.objectives.gap_masks import aligned_segments, random_points
 from tsfm.series.ltsf_set import LtsfSet, read_ltsf_set
 from tsfm.shapes import Bool, Float64, ndarray
-from tsfm.tasks import interpolation
-from tsfm.tasks.impute_arrays import fill_arrays
-from tsfm.tasks.interpolation import Interpolation, Windows
-
-Kind = Literal["points", "segments"]
-WINDOWS_AT_ONCE = 512
-
-
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
-class ImputationConfig:
-    """The ``[evaluate]`` section of a recipe whose protocol is ``imputation``.
-
-    Parameters
-    ----------
-    datasets
-        Card names.
-    splits
-        Train, validation and test rows by card name; other sets are cut 70, 10 and 20 %.
-    part
-        Rows that are scored; choices are made on ``"validation"``.
-    hidden_shares
-        Chance of a step (``"points"``) or a segment to be hidden.
-    window_lengths, stride
-        In steps; windows start at every `stride`-th row.
-    mask_seeds
-        Every seed draws masks of its own; the spread in the table is that over seeds.
-    like
-        A file whose own gaps are mimicked on its own values, in place of `datasets` and all
-        options of windows; see `tsfm.jobs.imputation_like`.
-    id_column, timestamp_column, target, freq, seasonality
-        Of that file; by default all its columns of numbers, and what the stamps say.
-    """
-
-    protocol: Literal["imputation"]
-    models: tuple[str, ...]
-    datasets: tuple[str, ...] = ()
-    splits: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
-    part: Literal["validation", "test"] = "test"
-    kinds: tuple[Kind, ...] = ("points", "segments")
-    hidden_shares: tuple[float, ...] = (0.125, 0.25, 0.375, 0.5)
-    segment_length: int = Field(default=24, ge=1)
-    window_lengths: tuple[int, ...] = (192,)
-    stride: int = Field(default=48, ge=1)
-    mask_seeds: tuple[int, ...] = (0, 1, 2)
-    like: str | None = None
-    id_column: str = "item_id"
-    timestamp_column: str = "timestamp"
-    target: tuple[str, ...] = ()
-    freq: str | None = None
-    seasonality: int | None = Field(default=None, ge=1)
-
-
-@plain_dataclass(frozen=True)
-class Filler:
-    """What fills windows, under the name it has in a table."""
-
-    name: str
-    label: str
-    fill: Interpolation
-    n_parameters: int | None = None
-    trained_on: tuple[str, ...] = ()
-
-    def facts(self) -> dict[str, Any]:
-        """Return what a report says about a model."""
-        return {"n_parameters": self.n_parameters, "trained_on": list(self.trained_on)}
-
-
-def load_filler(name: str, *, device: str = "auto") -> Filler:
-    """Load a model; one of Timer's, with whole-window statistics, fills segments as released."""
-    del device  # windows of 192 steps are filled faster than they are moved
-    model = load_pretrained(name)
-    shown = Path(name).name if Path(name).is_dir() else name
-    return filler_of(model, shown)
-
-
-def filler_of(model: TimeSeriesModel, name: str) -> Filler:
-    """Return a model as a filler."""
-    backbone = model.backbone
-    is_released = isinstance(backbone, NextPatchModel) and _is_windowed(backbone)
-    fill = _denoising(model) if is_released else _imputing(model)
-    return Filler(name, "zero-shot", fill, count_parameters(backbone), tuple(model.trained_on))
-
-
-def rivals(seasonality: int) -> list[Filler]:
-    """Return what every model must beat."""
-    made = {
-        "linear": interpolation.linear,
-        "cubic spline": interpolation.cubic_spline,
-        "pchip": interpolation.monotone_cubic,
-        f"seasonal linear, {seasonality}": interpolation.seasonal_linear(seasonality),
-        "last value": interpolation.last_value,
-    }
-    return [Filler(name, "baseline", fill) for name, fill in made.items()]
+from tsfm.tasks.interpolation import Windows
 
 
 def evaluate(config: ImputationConfig, models: list[Filler]) -> pl.DataFrame:
@@ -243,38 +145,8 @@ def _cell(scores: pl.DataFrame) -> str:
     return " / ".join(texts)
 
 
-def _is_windowed(backbone: Any) -> bool:
-    return getattr(backbone.config, "normalization", "causal") == "window"
-
-
-def _imputing(model: TimeSeriesModel) -> Interpolation:
-    def fill(windows: Windows) -> Windows:
-        offsets = np.arange(len(windows) + 1) * windows.shape[1]
-        return fill_arrays(model, windows.reshape(-1, 1), offsets)[0].reshape(windows.shape)
-
-    return fill
-
-
-def _denoising(model: TimeSeriesModel) -> Interpolation:
-    @torch.inference_mode()
-    def some(windows: Windows) -> Windows:
-        visible = torch.from_numpy(np.isfinite(windows))[..., None]
-        values = torch.from_numpy(np.nan_to_num(windows).astype(np.float32))[..., None]
-        inside = torch.ones(windows.shape, dtype=torch.bool)
-        denoised = denoise(model.backbone, values, visible, inside)[..., 0].double().numpy()
-        return np.where(np.isfinite(windows), windows, denoised)
-
-    def fill(windows: Windows) -> Windows:
-        cuts = np.arange(WINDOWS_AT_ONCE, len(windows), WINDOWS_AT_ONCE)
-        return np.concatenate([some(part) for part in np.split(windows, cuts)])
-
-    return fill
-
-
 def _evaluate(config: ImputationConfig, models: list[Filler], _: np.random.Generator) -> Evaluation:
     if config.like is not None:
-        from tsfm.jobs import imputation_like
-
         rows = imputation_like.evaluate(config, models)
         return Evaluation(rows, {"table": imputation_like.render(rows, config)})
     rows = evaluate(config, models)

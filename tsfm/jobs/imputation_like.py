@@ -16,7 +16,8 @@ import numpy as np
 import polars as pl
 
 from tsfm.errors import DataError
-from tsfm.jobs.imputation import Filler, ImputationConfig, rivals
+from tsfm.jobs.imputation_config import ImputationConfig
+from tsfm.jobs.imputation_fillers import Filler, rivals
 from tsfm.jobs.markdown import markdown_table
 from tsfm.series.files import read_input
 from tsfm.series.frame import SeriesFrame

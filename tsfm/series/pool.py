@@ -115,12 +115,6 @@ class SingleSeriesPool:
         datasets = tuple(index["datasets"])
         return SingleSeriesPool(scaler=scaler, datasets=datasets, item_ids=item_ids, **arrays)
 
-    def save(self, folder: str | Path) -> None:
-        """Write the pool to a folder that must not exist yet."""
-        from tsfm.series.pool_builder import save_pool
-
-        save_pool(self, folder)
-
     def release(self) -> None:
         """Give back the memory of values that were read from disk; they are read again on demand.
 

@@ -199,7 +199,7 @@ def _append_source(writer: PoolWriter, source: PoolSource, shared: Shared | None
 
 
 def save_pool(pool: SingleSeriesPool, folder: str | Path) -> None:
-    """Write a pool that is in memory, whole and as it is."""
+    """Write a pool that is in memory, whole and as it is, to a folder that must not exist yet."""
     with PoolWriter(folder) as writer:
         for name in pool.datasets:
             writer.start_dataset(name)

@@ -5,7 +5,9 @@ import pytest
 
 from tsfm.errors import DataError
 from tsfm.jobs import imputation
-from tsfm.jobs.imputation import Filler, ImputationConfig, hidden_values, scored_windows, scores
+from tsfm.jobs.imputation import hidden_values, scored_windows, scores
+from tsfm.jobs.imputation_config import ImputationConfig
+from tsfm.jobs.imputation_fillers import Filler, filler_of, load_filler
 from tsfm.series.ltsf_set import LtsfSet
 from tsfm.tasks import interpolation
 
@@ -99,8 +101,8 @@ def test_both_kinds_of_models_fill_windows(generator) -> None:
     windows = generator.normal(size=(5, 16))
     windows[:, 6:9] = np.nan
     for filler in (
-        imputation.load_filler("tsfm-fill"),
-        imputation.filler_of(TimeSeriesModel("timer", released, 16, Provenance()), "released"),
+        load_filler("tsfm-fill"),
+        filler_of(TimeSeriesModel("timer", released, 16, Provenance()), "released"),
     ):
         filled = filler.fill(windows)
         seen = np.isfinite(windows)

@@ -11,7 +11,8 @@ import pytest
 from tsfm import cli
 from tsfm.errors import DataError
 from tsfm.jobs import imputation, imputation_like
-from tsfm.jobs.imputation import Filler, ImputationConfig
+from tsfm.jobs.imputation_config import ImputationConfig
+from tsfm.jobs.imputation_fillers import Filler
 from tsfm.jobs.imputation_like import (
     bin_name,
     by_length,

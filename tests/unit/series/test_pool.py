@@ -11,7 +11,7 @@ import pytest
 from tsfm.errors import DataError
 from tsfm.series import pool_sources
 from tsfm.series.pool import SingleSeriesPool
-from tsfm.series.pool_builder import PoolWriter, build_pool
+from tsfm.series.pool_builder import PoolWriter, build_pool, save_pool
 from tsfm.series.pool_sources import find_sources
 
 NAN = np.nan
@@ -157,7 +157,7 @@ def test_a_role_stands_for_its_cards() -> None:
 def test_a_saved_pool_opens_as_it_was(tmp_path, generator) -> None:
     series = [generator.standard_normal(50), np.array([1.0, NAN, 3.0]), np.full(4, 2.0)]
     pool = SingleSeriesPool.from_series(series)
-    pool.save(tmp_path / "pool")
+    save_pool(pool, tmp_path / "pool")
     opened = SingleSeriesPool.open(tmp_path / "pool")
     opened.release()
     for name in ("values", "observed", "offsets", "dataset", "train_lengths"):
@@ -243,7 +243,7 @@ def test_two_files_of_one_name_are_refused(long, tmp_path) -> None:
     ],
 )
 def test_a_damaged_pool_is_not_opened(tmp_path, file, content, problem) -> None:
-    SingleSeriesPool.from_series([np.arange(5.0)]).save(tmp_path / "pool")
+    save_pool(SingleSeriesPool.from_series([np.arange(5.0)]), tmp_path / "pool")
     damaged = tmp_path / "pool" / file
     damaged.unlink()
     if content is not None:

@@ -8,6 +8,7 @@ import torch
 
 from tsfm.errors import ConfigError
 from tsfm.series.pool import SingleSeriesPool
+from tsfm.series.pool_builder import save_pool
 from tsfm.synthetic.mixture import SHARES
 from tsfm.training.pool_stream import PoolStream, PoolStreamConfig
 from tsfm.training.stream import BatchStream
@@ -16,7 +17,7 @@ from tsfm.training.stream import BatchStream
 @pytest.fixture
 def config(tmp_path: Path, generator: np.random.Generator) -> PoolStreamConfig:
     series = [generator.normal(size=length).cumsum() for length in (900, 40, 300)]
-    SingleSeriesPool.from_series(series, name="walks").save(tmp_path / "pool")
+    save_pool(SingleSeriesPool.from_series(series, name="walks"), tmp_path / "pool")
     return PoolStreamConfig(
         pool=str(tmp_path / "pool"),
         points_per_batch=2048,

@@ -1,0 +1,54 @@
+"""The options of `tsfm evaluate imputation`, on benchmark sets or on a file of one's own."""
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+Kind = Literal["points", "segments"]
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class ImputationConfig:
+    """The ``[evaluate]`` section of a recipe whose protocol is ``imputation``.
+
+    Parameters
+    ----------
+    datasets
+        Card names.
+    splits
+        Train, validation and test rows by card name; other sets are cut 70, 10 and 20 %.
+    part
+        Rows that are scored; choices are made on ``"validation"``.
+    hidden_shares
+        Chance of a step (``"points"``) or a segment to be hidden.
+    window_lengths, stride
+        In steps; windows start at every `stride`-th row.
+    mask_seeds
+        Every seed draws masks of its own; the spread in the table is that over seeds.
+    like
+        A file whose own gaps are mimicked on its own values, in place of `datasets` and all
+        options of windows; see `tsfm.jobs.imputation_like`.
+    id_column, timestamp_column, target, freq, seasonality
+        Of that file; by default all its columns of numbers, and what the stamps say.
+    """
+
+    protocol: Literal["imputation"]
+    models: tuple[str, ...]
+    datasets: tuple[str, ...] = ()
+    splits: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    part: Literal["validation", "test"] = "test"
+    kinds: tuple[Kind, ...] = ("points", "segments")
+    hidden_shares: tuple[float, ...] = (0.125, 0.25, 0.375, 0.5)
+    segment_length: int = Field(default=24, ge=1)
+    window_lengths: tuple[int, ...] = (192,)
+    stride: int = Field(default=48, ge=1)
+    mask_seeds: tuple[int, ...] = (0, 1, 2)
+    like: str | None = None
+    id_column: str = "item_id"
+    timestamp_column: str = "timestamp"
+    target: tuple[str, ...] = ()
+    freq: str | None = None
+    seasonality: int | None = Field(default=None, ge=1)
