@@ -87,9 +87,22 @@ def _facts(model: TimeSeriesModel) -> Iterator[str]:
     yield f"licence of the weights: {provenance.licence}"
     yield f"training cut-off: {provenance.training_cutoff or 'unknown'}"
     yield f"share of synthetic training windows: {provenance.synthetic_share:.0%}"
+    stages = _stages(details)
     for key in ("steps", "points", "seconds"):
         if key in details:
-            yield f"{key} of training: {details[key]:,.0f}"
+            parts = [f"{stage[key]:,.0f}" for stage in stages if key in stage]
+            yield f"{key} of training: {' + '.join(parts)}"
+    names = [f"`{stage['name']}`" for stage in stages if "name" in stage]
+    if names:
+        yield f"recipes: {', '.join(names)}"
+
+
+def _stages(details: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the runs that made the weights, the first one first."""
+    stages = [details]
+    while stages[0].get("started_from"):
+        stages.insert(0, stages[0]["started_from"])
+    return stages
 
 
 def _scores(name: str, report: dict[str, Any]) -> str:
