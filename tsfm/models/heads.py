@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from tsfm.errors import ConfigError
 from tsfm.registry import Registry
+from tsfm.series.sample_form import SampleForm
 from tsfm.shapes import Bool, Float, Inside, Tensor, Values
 
 HEADS: Registry[Any] = Registry("head")
@@ -98,7 +99,7 @@ class ReconstructionHead(nn.Module):
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class SeriesHeadConfig:
-    """Sizes of a head on a whole series, and the scale of the values it was trained on.
+    """Sizes of a head on a whole series, and the form and scale of what it was trained on.
 
     Parameters
     ----------
@@ -110,6 +111,8 @@ class SeriesHeadConfig:
         ``"concat"``: all tokens side by side, as published; ``"mean"``: their mean.
     loc, scale
         Of every input channel, subtracted and divided before the encoder.
+    form
+        What is done to a series before that; the channels it appends are input channels.
     """
 
     d_model: PositiveInt
@@ -119,6 +122,7 @@ class SeriesHeadConfig:
     pooling: Literal["concat", "mean"] = "concat"
     loc: tuple[float, ...]
     scale: tuple[float, ...]
+    form: SampleForm = SampleForm()
 
     @property
     def d_in(self) -> int:

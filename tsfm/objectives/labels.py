@@ -24,6 +24,7 @@ from tsfm.models.heads import (
     series_sizes,
 )
 from tsfm.objectives.objective import OBJECTIVES, Loss
+from tsfm.series.sample_form import SampleForm
 from tsfm.series.samples import SampleSet
 from tsfm.series.scaling import SeriesScaler
 from tsfm.series.windows import WindowBatch
@@ -36,7 +37,7 @@ class LabelledSamples(NamedTuple):
     Parameters
     ----------
     samples
-        With their labels; rows are what `WindowBatch.item` counts.
+        With their labels, in their `form`; rows are what `WindowBatch.item` counts.
     scaler
         By which the windows of the batches are scaled.
     longest
@@ -46,6 +47,7 @@ class LabelledSamples(NamedTuple):
     samples: SampleSet
     scaler: SeriesScaler
     longest: int
+    form: SampleForm = SampleForm()
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -125,6 +127,7 @@ class LabelObjective(nn.Module):
             "pooling": config.pooling,
             "loc": tuple(scaler.loc.tolist()),
             "scale": tuple(scaler.scale.tolist()),
+            "form": labelled.form,
         }
         self.head, targets = self._made(options, labelled.samples.labels)
         # They belong to the data, not to what is saved.

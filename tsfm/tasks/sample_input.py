@@ -7,8 +7,12 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
-from tsfm.errors import DataError
+from tsfm.errors import ConfigError, DataError
+from tsfm.models.heads import SeriesHeadConfig
+from tsfm.series.sample_form import SampleForm
 from tsfm.series.samples import SampleSet
+from tsfm.series.scaling import SeriesScaler
+from tsfm.tasks.arguments import at_least_one
 
 
 def read_samples(samples: Any, columns: Mapping[str, Any]) -> SampleSet:
@@ -23,6 +27,40 @@ def read_samples(samples: Any, columns: Mapping[str, Any]) -> SampleSet:
         return SampleSet.from_frame(samples, **columns)
     is_ready = isinstance(samples, list | tuple) or hasattr(samples, "toarray")
     return SampleSet.from_arrays(samples if is_ready else np.asarray(samples))
+
+
+def sample_form(scaling: Any, stretched_to: Any) -> SampleForm:
+    """Return the form that samples are to have.
+
+    Raises
+    ------
+    ConfigError
+        When an option is wrong.
+    """
+    if scaling not in ("set", "sample"):
+        raise ConfigError(f"scaling must be 'set' or 'sample', got {scaling!r}")
+    n_steps = None if stretched_to is None else at_least_one("stretched_to", stretched_to)
+    return SampleForm(scaling=scaling, stretched_to=n_steps)
+
+
+def read_for(config: SeriesHeadConfig, samples: Any, columns: Mapping[str, Any]) -> SampleSet:
+    """Return samples as a head of this config was trained on them: in its form and scale.
+
+    Raises
+    ------
+    DataError
+        When they have other channels.
+    """
+    found = read_samples(samples, columns)
+    n_channels = config.form.n_channels(found.n_channels)
+    if n_channels != len(config.loc):
+        appended = config.form.n_channels(0)
+        per_channel = config.form.n_channels(1) - appended
+        raise DataError(
+            f"samples must have {(len(config.loc) - appended) // per_channel} channels as in fit, "
+            f"got {found.n_channels}"
+        )
+    return config.form.of(found).scaled(SeriesScaler(np.array(config.loc), np.array(config.scale)))
 
 
 def read_labelled(samples: Any, labels: Any, columns: Mapping[str, Any], *, who: str) -> SampleSet:

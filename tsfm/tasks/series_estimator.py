@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from tsfm.errors import ConfigError, DataError
+from tsfm.errors import ConfigError
 from tsfm.models.heads import series_sizes
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained, save_pretrained
@@ -28,7 +28,7 @@ from tsfm.tasks.label_training import (
     outputs,
     train_on_labels,
 )
-from tsfm.tasks.sample_input import read_labelled, read_samples
+from tsfm.tasks.sample_input import read_for, read_labelled, sample_form
 from tsfm.tasks.series_model import new_tst, start_from, with_head
 
 # Attention costs the square of the tokens: longer samples are cut into patches.
@@ -56,14 +56,14 @@ class SeriesEstimator(LabelKind, BaseEstimator):  # type: ignore[misc] # scikit-
         Steps per token; None takes the fewest that make at most 128 tokens.
     kernel_length, d_model, n_heads, n_layers, d_ff, norm, dropout
         See `TstConfig`; the published model has ``kernel_length=1``.
-    pooling
-        See `SeriesHeadConfig`.
+    pooling, scaling, stretched_to
+        See `SeriesHeadConfig` and `SampleForm`: where scales of samples, or lengths, lie far apart.
     learning_rate, weight_decay
         Of AdamW.
     max_epochs, patience
         Most epochs, and after how many without a lower error on the held-out samples to stop.
-    samples_per_batch
-        Samples per step of training.
+    samples_per_batch, batch_size
+        Samples per step of training, and read at once in prediction.
     validation_share
         Share of the training samples that is held out to choose the epoch by; 0 takes the last,
         with a learning rate that falls to zero.
@@ -77,8 +77,6 @@ class SeriesEstimator(LabelKind, BaseEstimator):  # type: ignore[misc] # scikit-
         Seed of the weights, the held-out part, the order and dropout.
     id_column, timestamp_column, target, freq
         Columns of a long frame, see `SeriesFrame.from_any`.
-    batch_size
-        Samples read at once in prediction.
     """
 
     def __init__(
@@ -96,6 +94,8 @@ class SeriesEstimator(LabelKind, BaseEstimator):  # type: ignore[misc] # scikit-
         norm: Literal["batch", "layer"] = "batch",
         dropout: float = 0.1,
         pooling: Literal["concat", "mean"] = "concat",
+        scaling: Literal["set", "sample"] = "set",
+        stretched_to: int | None = None,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.01,
         max_epochs: int = 200,
@@ -125,6 +125,8 @@ class SeriesEstimator(LabelKind, BaseEstimator):  # type: ignore[misc] # scikit-
         self.norm = norm
         self.dropout = dropout
         self.pooling = pooling
+        self.scaling = scaling
+        self.stretched_to = stretched_to
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.max_epochs = max_epochs
@@ -192,6 +194,8 @@ class SeriesEstimator(LabelKind, BaseEstimator):  # type: ignore[misc] # scikit-
         options = self._options()
         samples = read_labelled(X, y, self._chosen(COLUMNS), who=type(self).__name__)
         targets, head_options = self._targets(samples.labels)
+        head_options["form"] = form = sample_form(self.scaling, self.stretched_to)
+        samples = form.of(samples)
         generator = np.random.default_rng([options.seed, 0])
         fitted, held = held_out(samples.labels, self.validation_share, generator)
         # What modules draw, and dropout, must not move the caller's generator.
@@ -287,14 +291,9 @@ class SeriesEstimator(LabelKind, BaseEstimator):  # type: ignore[misc] # scikit-
     def _outputs(self, X: Any) -> Float64[ndarray, "sample output"]:  # noqa: N803
         """Return the outputs of the head for samples as they came."""
         check_is_fitted(self)
-        samples = read_samples(X, self._chosen(COLUMNS))
         config: Any = self.model_.heads[self._head].config
-        if samples.n_channels != len(config.loc):
-            raise DataError(
-                f"samples must have {len(config.loc)} channels as in fit, got {samples.n_channels}"
-            )
-        scaler = SeriesScaler(np.array(config.loc), np.array(config.scale))
+        samples = read_for(config, X, self._chosen(COLUMNS))
         labelled = Labelled(self.model_.to(find_device(self.device)), self._head)
-        found = outputs(labelled, samples.scaled(scaler), self.batch_size)
+        found = outputs(labelled, samples, self.batch_size)
         self.model_.cpu()
         return found.double().numpy()

@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from tsfm.errors import ConfigError
 from tsfm.objectives.labels import LabelledSamples
 from tsfm.series.cards import load_card
+from tsfm.series.sample_form import SampleForm
 from tsfm.series.samples import SampleSet, held_out
 from tsfm.series.windows import WindowBatch
 from tsfm.synthetic.samples import synthetic_samples
@@ -56,6 +57,8 @@ class SampleStreamConfig:
         the longest training sample.
     stratified
         Labels of all kinds, or sizes, are among the held-out samples.
+    form
+        What is done to every sample by itself; a model needs the channels that this appends.
     """
 
     dataset: str = ""
@@ -63,6 +66,7 @@ class SampleStreamConfig:
     validation_share: float = Field(default=0.2, gt=0, le=0.5)
     window_length: int = Field(default=0, ge=0)
     stratified: bool = False
+    form: SampleForm = SampleForm()
     synthetic: SyntheticSamplesConfig = SyntheticSamplesConfig()
 
 
@@ -85,6 +89,7 @@ class SampleStream:
             samples = SampleSet.from_card(config.dataset).train
         else:
             samples = _synthetic(config.synthetic, generator)
+        samples = config.form.of(samples)
         known = _ordered(samples.labels) if config.stratified else np.zeros(len(samples), int)
         fitted, self._held = held_out(known, config.validation_share, generator)
         if not len(self._held):
@@ -117,7 +122,7 @@ class SampleStream:
         """The samples with their labels; None where there are no labels."""
         if self._samples.labels is None:
             return None
-        return LabelledSamples(self._samples, self._scaler, self.context_length)
+        return LabelledSamples(self._samples, self._scaler, self.context_length, self.config.form)
 
     @property
     def inputs(self) -> tuple[DataInput, ...]:

@@ -18,6 +18,7 @@ from tsfm.objectives.labels import (
     standardised_values,
 )
 from tsfm.objectives.objective import OBJECTIVES, Objective
+from tsfm.series.sample_form import SampleForm
 from tsfm.series.samples import SampleSet
 from tsfm.training.step import TrainingStep
 
@@ -61,6 +62,9 @@ def test_the_loss_of_classes_is_the_cross_entropy_of_the_rows_of_the_batch() -> 
     assert loss.count == 3
     assert objective.heads["class"].config.classes == ("down", "flat", "up")
     assert objective.heads["class"].config.loc == tuple(data.scaler.loc.tolist())
+    form = SampleForm(scaling="sample")
+    formed = ClassOfSeries(ClassConfig(), model, data._replace(form=form))
+    assert formed.heads["class"].config.form == form
 
 
 def test_the_loss_of_values_is_in_units_of_their_deviation() -> None:

@@ -403,9 +403,53 @@ def test_samples_and_labels_that_cannot_be_used_are_named(
         classifier().fit(*change(*problem(6)))
 
 
-def test_prediction_needs_the_channels_of_the_training(fitted: SeriesClassifier) -> None:
+@pytest.mark.parametrize("form", [{}, {"scaling": "sample", "stretched_to": 8}])
+def test_prediction_needs_the_channels_of_the_training(form: dict[str, Any]) -> None:
+    fitted = classifier(max_epochs=1, **form).fit(*problem(8))
     with pytest.raises(DataError, match="must have 2 channels as in fit, got 1"):
         fitted.predict(np.zeros((3, 20)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"scaling": "window"}, "scaling must be 'set' or 'sample', got 'window'"),
+        ({"stretched_to": 0}, "stretched_to must be a whole number of at least 1, got 0"),
+    ],
+)
+def test_a_form_that_does_not_exist_is_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        classifier().set_params(**wrong).fit(*problem(8))
+
+
+def shapes(n_samples: int = 40, seed: int = 0) -> Problem:
+    """Teeth or waves, at scales that are decades apart and of lengths that are not the same."""
+    generator = np.random.default_rng(seed)
+    samples, labels = [], []
+    for number in range(n_samples):
+        turns = 2 * np.pi * np.linspace(0, 2, int(generator.integers(24, 60)))
+        sample = np.sign(np.sin(turns)) if number % 2 else np.sin(turns)
+        samples.append(10 ** generator.uniform(-6, 2) * sample)
+        labels.append("teeth" if number % 2 else "wave")
+    return samples, np.array(labels)
+
+
+def test_shapes_of_any_scale_and_length_are_told_apart_in_a_form_of_their_own(
+    tmp_path: Path,
+) -> None:
+    options = {"scaling": "sample", "stretched_to": 24, "max_epochs": 10}
+    found = classifier(**options).fit(*shapes())
+    assert found.score(*shapes(seed=1)) > 0.9
+    assert classifier(max_epochs=10).fit(*shapes()).score(*shapes(seed=1)) < 0.8
+    found.save_pretrained(tmp_path)
+    samples, _ = shapes(seed=2)
+    loaded = SeriesClassifier.from_pretrained(tmp_path)
+    np.testing.assert_array_equal(loaded.predict_proba(samples), found.predict_proba(samples))
+
+
+def test_an_amplitude_is_not_lost_by_scaling_samples() -> None:
+    regressor = SeriesRegressor(**SMALL, scaling="sample").fit(*heights())
+    assert regressor.score(*heights(seed=1)) > 0.9
 
 
 def test_a_checkpoint_for_other_channels_is_refused(checkpoint: str) -> None:

@@ -10,6 +10,7 @@ import torch
 from pydantic import ValidationError
 
 from tsfm.errors import ConfigError
+from tsfm.series.sample_form import SampleForm
 from tsfm.series.windows import WindowBatch
 from tsfm.training.sample_stream import SampleStream, SampleStreamConfig, SyntheticSamplesConfig
 from tsfm.training.stream import STREAMS, BatchStream
@@ -82,6 +83,20 @@ def test_nothing_of_the_test_part_is_seen_not_even_its_scale(card: str) -> None:
         torch.testing.assert_close(batch.values[..., 1], -batch.values[..., 0])
         assert batch.item.max() < N_TRAIN
     assert found.context_length == LONGEST
+
+
+def test_a_form_is_given_to_every_sample_and_the_head_is_told(card: str) -> None:
+    form = SampleForm(scaling="sample", stretched_to=7)
+    found = stream(card, form=form)
+    batch = found(0)
+    assert batch.values.shape == (6, 7, form.n_channels(2))
+    assert found.context_length == 7
+    # The level of a sample, which is its number, is all that differs, but for the length.
+    assert not batch.values[..., :2].any()
+    order = batch.values[:, 0, 2].argsort()
+    assert torch.equal(order, batch.item.argsort())
+    assert found.labelled is not None
+    assert found.labelled.form == form
 
 
 def test_windows_have_one_length_and_end_together(card: str) -> None:
