@@ -8,29 +8,31 @@ Every choice is made on training samples; a test sample is scored once per seed.
 """
 
 import argparse
+import json
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from sample_rivals import arrays, features, rivals
 from sklearn.model_selection import StratifiedKFold
 from tables import Score, Table, arguments
+from tst_problem import Problem, formed_as, read, score
 from tst_verdicts import verdicts
 
 import tsfm
 from tsfm.config import load_recipe
 from tsfm.jobs import pretrain
 from tsfm.models.backbone import count_parameters
-from tsfm.series.samples import SampleSet
+from tsfm.series.sample_form import SampleForm
 
 # The six UCR sets at hand with the fewest training values among those of 50 training samples or
 # more, so chosen before any was scored; then the UEA and TSER sets at hand.
 UCR = ("ItalyPowerDemand", "GunPoint", "ECG200", "Plane", "SyntheticControl", "PowerCons")
 UEA = ("uea_basicmotions", "uea_pickupgesturewiimotez", "uea_cardanosentiment", "uea_plaid")
 SETS = (*UEA[:3], *(f"ucr_classification/{name}" for name in UCR), UEA[3])
-REGRESSION = ("uea_cardanosentiment",)
 ARMS = ("scratch", "as published", "target", "pool")
 NAMES = {
     "scratch": "tst, scratch",
@@ -38,14 +40,23 @@ NAMES = {
     "target": "tst, pre-trained on target",
     "pool": "tsfm-small, pre-trained on pool, head only",
 }
+# Arms that read samples in the form that is chosen; the others as they are given.
+FORMED = ("scratch", "target")
+IN_FORM = ", in that form"
 POOL_MODEL = "tsfm-small"
 # Of many channels or long samples the bundled model makes so many tokens that a fit takes minutes.
 WITHOUT_POOL = ("uea_basicmotions", "uea_pickupgesturewiimotez", "uea_plaid")
 SIZES = {"d_model": 64, "n_heads": 8, "n_layers": 3, "d_ff": 256, "kernel_length": 9}
 # What the published model does otherwise; its sizes are twice as wide.
 AS_PUBLISHED = {"kernel_length": 1, "augmentation": 0.0}
-MOST_TOKENS = 32
 STRENGTHS = (0.0, 0.5)
+# Where samples differ in length they are also read in forms of their own.
+STRETCHED_TO = 128
+FORMS = tuple(
+    SampleForm(scaling=scaling, stretched_to=steps)
+    for scaling in ("set", "sample")
+    for steps in (None, STRETCHED_TO)
+)
 NOTES = (
     (
         "Accuracy (higher is better) or RMSE (lower is better) on the usual test samples; mean "
@@ -60,7 +71,10 @@ NOTES = (
     ),
     (
         "Classes: a fixed number of steps with a falling rate, on all training samples; whether "
-        "samples are augmented is chosen by two-fold cross-validation on the training samples. "
+        "samples are augmented is chosen by two-fold cross-validation on the training samples; "
+        "before that, where samples differ in length, in the same way whether each is read at a "
+        "scale of its own and stretched to 128 steps, level, scale and length being channels of "
+        'their own ("in that form": rivals that read the same). '
         "Numbers: the epoch is chosen on a fifth of the training samples, then all are learned."
     ),
     (
@@ -69,29 +83,6 @@ NOTES = (
         "hand the best rival is."
     ),
 )
-
-
-class Problem(NamedTuple):
-    """One set, and how long it is trained on."""
-
-    name: str
-    train: SampleSet
-    test: SampleSet
-    is_regression: bool
-    patch_length: int
-    samples_per_batch: int
-    epochs: int
-
-    @property
-    def target(self) -> np.ndarray:
-        """What is learned."""
-        return self.train.labels.astype(float) if self.is_regression else self.train.labels
-
-    @property
-    def facts(self) -> dict[str, str]:
-        """What every score of the set has."""
-        metric = "rmse" if self.is_regression else "accuracy"
-        return {"dataset": self.name, "setting": "test", "metric": metric}
 
 
 def main() -> None:
@@ -107,10 +98,14 @@ def main() -> None:
     title = "TST on labelled samples"
     with Table("tst", title=title, notes=NOTES, options=options) as table:
         for name in options.sets:
-            problem = read(name, options)
+            given = read(name, options)
             if not table.has(dataset=name, model="1-NN"):
-                table.add(*baselines(problem))
+                table.add(*baselines(given))
+            formed = in_form(given, options)
+            if formed is not given and not table.has(dataset=name, model=f"1-NN{IN_FORM}"):
+                table.add(*baselines(formed))
             for arm in options.arms:
+                problem = formed if arm in FORMED else given
                 if arm == "pool" and name in WITHOUT_POOL:
                     continue
                 for seed in range(options.seeds):
@@ -123,35 +118,33 @@ def main() -> None:
         table.notes = (*NOTES, *verdicts(table.frame, NAMES))
 
 
-def read(name: str, options: argparse.Namespace) -> Problem:
-    """Read a set and decide on the length of its training."""
-    samples = SampleSet.from_card(name)
-    train, test = samples.train, samples.test
-    if options.smoke:
-        train, test = (
-            part.take(np.arange(0, len(part), len(part) // 24)) for part in (train, test)
-        )
-    size = 16 if len(train) < 200 else 32
-    per_epoch = -(-len(train) // size)
-    return Problem(
-        name,
-        train,
-        test,
-        is_regression=name in REGRESSION,
-        patch_length=-(-int(train.lengths.max()) // MOST_TOKENS),
-        samples_per_batch=size,
-        epochs=-(-options.steps // per_epoch),
-    )
+def in_form(problem: Problem, options: argparse.Namespace) -> Problem:
+    """Return the problem in the form that cross-validation on the training samples chooses."""
+    if problem.is_regression or len(set(problem.train.lengths.tolist())) == 1:
+        return problem
+    formed = [formed_as(problem, form) for form in FORMS]
+    file = options.work / problem.name.replace("/", "_") / "form.json"
+    if not file.is_file():
+        losses = {one.form: fold_loss(one, 0.0) for one in formed}
+        print({str(form): round(loss, 1) for form, loss in losses.items()}, flush=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(asdict(min(losses, key=losses.__getitem__))), encoding="utf-8")
+    chosen = SampleForm(**json.loads(file.read_text(encoding="utf-8")))
+    return problem if chosen == problem.form else formed_as(problem, chosen)
 
 
 def baselines(problem: Problem) -> Iterator[Score]:
-    """Yield the scores of what every model must beat."""
+    """Yield the scores of what every model must beat, in the form of the problem."""
+    train, test = (problem.form.of(part) for part in (problem.train, problem.test))
     for name, make in rivals(problem.is_regression).items():
+        if problem.form != SampleForm() and name == "majority":
+            continue
         started = time.perf_counter()
-        fitted = make().fit(features(problem.train), problem.target)
-        found = score(problem, fitted.predict(features(problem.test)))
+        fitted = make().fit(features(train), problem.target)
+        found = score(problem, fitted.predict(features(test)))
         seconds = time.perf_counter() - started
-        yield Score(**problem.facts, model=name, value=found, label="baseline", seconds=seconds)
+        row = name if problem.form == SampleForm() else f"{name}{IN_FORM}"
+        yield Score(**problem.facts, model=row, value=found, label="baseline", seconds=seconds)
 
 
 def scored(
@@ -216,6 +209,7 @@ def make(problem: Problem, *, seed: int, **changes: Any) -> Any:
         patience=max(3, problem.epochs // 4),
         validation_share=0.2 if problem.is_regression else 0.0,
         random_state=seed,
+        **asdict(problem.form),
         **changes,
     )
 
@@ -249,12 +243,14 @@ def pretrained(problem: Problem, seed: int, table: Table, options: argparse.Name
     """Return the checkpoint of the recipe, for the training samples of the set."""
     folder = options.work / problem.name.replace("/", "_") / "pretrained" / str(seed)
     if not (folder / "report.json").is_file():
+        train = problem.form.of(problem.train)
         sizes = {
             **SIZES,
-            "n_channels": problem.train.n_channels,
-            "context_length": int(problem.train.lengths.max()),
+            "n_channels": train.n_channels,
+            "context_length": int(train.lengths.max()),
             "patch_length": problem.patch_length,
         }
+        form = {key: value for key, value in asdict(problem.form).items() if value is not None}
         overrides = [
             f"data.config.dataset={problem.name}",
             f"data.config.samples_per_batch={problem.samples_per_batch}",
@@ -262,17 +258,11 @@ def pretrained(problem: Problem, seed: int, table: Table, options: argparse.Name
             f"run.output={folder}",
             f"training.steps={options.pretrain_steps}",
             *(f"model.config.{key}={value}" for key, value in sizes.items()),
+            *(f"data.config.form.{key}={value}" for key, value in form.items()),
             *table.overrides,
         ]
         pretrain.run(load_recipe("tst_pretrain", overrides))
     return str(folder / "checkpoint")
-
-
-def score(problem: Problem, found: np.ndarray) -> float:
-    """Return accuracy or RMSE on the test samples."""
-    if problem.is_regression:
-        return float(np.sqrt(np.mean((found - problem.test.labels.astype(float)) ** 2)))
-    return float((found == problem.test.labels).mean())
 
 
 if __name__ == "__main__":

@@ -15,7 +15,12 @@ FOLDER = Path(__file__).parents[2] / "benchmarks" / "reproduce"
 NAMES = {"scratch": "tst, scratch", "target": "tst, target", "pool": "pool"}
 GUN_POINT = "ucr_classification/GunPoint"
 SCRIPTS = {
-    "tst": ("--sets", "uea_cardanosentiment", "ucr_classification/ItalyPowerDemand"),
+    "tst": (
+        "--sets",
+        "uea_cardanosentiment",
+        "ucr_classification/ItalyPowerDemand",
+        "uea_pickupgesturewiimotez",
+    ),
     "tst_imputation": (),
     "tst_forecasting": (),
 }
