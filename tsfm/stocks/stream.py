@@ -6,10 +6,12 @@ import numpy as np
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from tsfm.series.cards import load_card
+from tsfm.series.cards import file_digest, load_card
+from tsfm.series.files import find_files
 from tsfm.shapes import Int, ndarray
 from tsfm.stocks.cross_sections import CrossSections, SectionConfig, cross_sections
 from tsfm.stocks.panel import Day, StockBatch, StockPanel
+from tsfm.stocks.panel_file import is_file, read_panel_file
 from tsfm.stocks.simulation import SimulationConfig, simulated_panel
 from tsfm.stocks.split import SplitConfig, SplitDays, split_days
 from tsfm.training.stream import STREAMS, DataInput
@@ -24,7 +26,8 @@ class PanelConfig:
     Parameters
     ----------
     dataset
-        A card of stocks, or ``"simulated"`` for the panel of `simulation`.
+        A card of stocks, a file, folder or pattern of your own as `read_panel_file` reads it, or
+        ``"simulated"`` for the panel of `simulation`.
     start, end
         First and last day, both included; days before the first window fill the averages.
     """
@@ -37,6 +40,8 @@ class PanelConfig:
 
 def read_panel(config: PanelConfig) -> StockPanel:
     """Return the panel of a config."""
+    if is_file(config.dataset):
+        return read_panel_file(config.dataset, start=config.start, end=config.end)
     if config.dataset != SIMULATED:
         return StockPanel.from_card(config.dataset, start=config.start, end=config.end)
     panel = simulated_panel(config.simulation)
@@ -46,9 +51,14 @@ def read_panel(config: PanelConfig) -> StockPanel:
 
 
 def panel_inputs(config: PanelConfig) -> tuple[DataInput, ...]:
-    """Return what is read of a panel, with the checksum on its card."""
+    """Return what is read of a panel, with the checksum on its card or of its files."""
     if config.dataset == SIMULATED:
         return ()
+    if is_file(config.dataset):
+        return tuple(
+            DataInput(file.name, file_digest(file), str(file))
+            for file in find_files(config.dataset)
+        )
     card = load_card(config.dataset)
     return (DataInput(card.name, card.sha256, card.source),)
 

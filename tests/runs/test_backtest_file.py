@@ -1,0 +1,84 @@
+"""A backtest and an audit of a file of one's own: no card, awkward but legal bars."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tsfm import cli
+from tsfm.config import load_recipe
+from tsfm.errors import TsfmError
+from tsfm.jobs import audit, backtest
+from tsfm.stocks.simulation import SimulationConfig, simulated_panel
+from tsfm.tracking import ListTracker
+
+N_DAYS, N_STOCKS = 130, 8
+# Windows short enough for so few days.
+SMALL = (
+    "panel.start=2013-01-01",
+    "panel.end=2013-07-01",
+    "split.train_start=2013-03-25",
+    "split.validation_start=2013-05-06",
+    "split.test_start=2013-06-03",
+    "ranker.model={d_model=8,d_ff=8,n_heads=2}",
+    "ranker.windows.context_length=6",
+    "ranker.pretrain.epochs=0.1",
+    "ranker.finetune.epochs=0.1",
+    "ranker.validation_days=2",
+    "backtest.top_k=[2]",
+    "backtest.n_random=10",
+    "backtest.audit_cutoffs=2",
+    "run.device=cpu",
+    "run.seeds=[0]",
+)
+
+
+@pytest.fixture
+def bars() -> pl.DataFrame:
+    """Text days, shuffled; S0002 ends before the test, S0003 in it, S0004 begins late; gaps."""
+    panel = simulated_panel(SimulationConfig(n_stocks=N_STOCKS, n_days=N_DAYS, missing=0.01))
+    day, stock = np.divmod(np.arange(N_DAYS * N_STOCKS), N_STOCKS)
+    frame = pl.DataFrame(
+        {
+            "Date": panel.days[day].astype("datetime64[D]").astype(str),
+            "Ticker": np.array(panel.stocks)[stock],
+            "Sector": np.array(panel.sectors)[panel.sector[stock]],
+            **{
+                name.title(): panel.bars[..., place].ravel()
+                for place, name in enumerate(panel.fields)
+            },
+        }
+    ).with_columns(pl.col("Close").fill_nan(None))
+    gone = ((stock == 2) & (day > 80)) | ((stock == 3) & (day > 118)) | ((stock == 4) & (day < 60))
+    return frame.filter(~gone).drop_nulls("Close").sample(fraction=1, shuffle=True, seed=0)
+
+
+def test_a_long_file_is_traded_and_audited(
+    bars: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars.write_csv(tmp_path / "mine.csv")
+    settings = [f"panel.dataset={tmp_path / 'mine.csv'}", f"run.output={tmp_path / 'run'}", *SMALL]
+    quiet = [*settings, "tracking.enabled=false"]
+    assert cli.main(["backtest", "sspt_nasdaq_corrected", "--set", *quiet]) == 0
+    assert "mine: 8 stocks" in capsys.readouterr().out
+    assert "no score up to them moved" in (tmp_path / "run" / "results.md").read_text()
+    recipe = load_recipe("sspt_nasdaq_corrected", settings)
+    found = audit.run(recipe, strict=True, n_cutoffs=3, output=tmp_path / "audit")
+    assert found["ok"]
+    assert {check["where"] for check in found["checks"]} == {"mine"}
+
+
+def test_a_wide_file_is_traded_at_its_closes(bars: pl.DataFrame, tmp_path: Path) -> None:
+    wide = bars.pivot("Ticker", index="Date", values="Close").sort("Date")
+    wide.write_parquet(tmp_path / "closes.parquet")
+    settings = [f"panel.dataset={tmp_path / 'closes.parquet'}", f"run.output={tmp_path / 'run'}"]
+    settings += [*SMALL, "ranker.pretext={}", "ranker.windows.features.columns=close"]
+    with pytest.raises(TsfmError, match="must have the field 'open'"):
+        backtest.run(load_recipe("sspt_nasdaq_corrected", settings), tracker=ListTracker())
+    recipe = load_recipe("sspt_nasdaq_corrected", [*settings, "ranker.windows.fill=close"])
+    report = backtest.run(recipe, tracker=ListTracker())
+    assert report["panel"]["name"] == "closes"
+    assert report["look_ahead"]["ok"]
+    ours = [row for row in report["results"] if row["model"] == "ranker"]
+    assert all(np.isfinite(row["sharpe"]) for row in ours)

@@ -1,0 +1,116 @@
+"""A user's own panel: files of bars or closes under the names that quants use, without a card."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from tsfm.errors import DataError
+from tsfm.series.cards import list_cards
+from tsfm.series.files import SUFFIXES, read_input
+from tsfm.stocks.panel import StockPanel
+from tsfm.stocks.reading import SECTOR_COLUMNS, read_frame, read_wide
+
+DAY_NAMES = ("timestamp", "date", "datetime", "day", "ds", "time", "__index_level_0__")
+STOCK_NAMES = (
+    *("item_id", "ticker", "tic", "symbol", "stock", "asset", "security", "instrument"),
+    *("permno", "isin", "code", "unique_id", "name"),
+)
+MEMBER_NAMES = ("member", "in_index", "in_universe")
+DAY_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d-%b-%Y", "%d %b %Y")
+DAY_LENGTHS = {"%Y%m%d": 8, "%d-%b-%Y": 11, "%d %b %Y": 11}
+
+
+def is_file(dataset: str) -> bool:
+    """Say whether a data set is named by files rather than by its card.
+
+    Examples
+    --------
+    >>> is_file("bars/2017.parquet"), is_file("stock_rsr_nyse")
+    (True, False)
+    """
+    if dataset in list_cards():
+        return False
+    is_path = any(one in dataset for one in ("/", "\\", "*"))
+    return is_path or dataset.endswith(SUFFIXES) or Path(dataset).exists()
+
+
+def read_panel_file(
+    path: str | Path, *, start: str | None = None, end: str | None = None
+) -> StockPanel:
+    """Return the panel of a file, a folder or a pattern of CSV or Parquet.
+
+    Long: a column of days (``date``, ``timestamp``, …), one of stocks (``ticker``, ``symbol``, …),
+    bars (``close`` or ``adj_close``, perhaps open, high, low and volume), and perhaps ``sector`` or
+    ``industry`` and ``member``, in any case. Wide: days in the first column or one of those names,
+    and a column of closes per stock. Days may be dates, stamps, whole numbers such as 20170103 or
+    text with the year first; text such as 03/01/2017 may be two days and is refused.
+
+    Parameters
+    ----------
+    start, end
+        First and last day, both included; None leaves a side open.
+
+    Raises
+    ------
+    DataError
+        When there is no such file, or it has no days, stocks or closes that can be told.
+    """
+    frame, _ = read_input([path])
+    spelling = {one.strip().lower().replace(" ", "_"): one for one in frame.columns}
+    day = _named(spelling, DAY_NAMES) or frame.columns[0]
+    stock = _named(spelling, STOCK_NAMES)
+    frame = frame.with_columns(_days(frame[day], path))
+    has_close = bool({"close", "adj_close"} & set(spelling))
+    if stock is not None and has_close:
+        panel = read_frame(
+            frame,
+            id_column=stock,
+            timestamp_column=day,
+            sector_column=_named(spelling, (*SECTOR_COLUMNS, "gics_sector")),
+            member_column=_named(spelling, MEMBER_NAMES),
+        )
+    else:
+        if stock is not None or has_close:
+            lacking = "a column of stocks, such as ticker" if has_close else "a column close"
+            raise DataError(f"{path} must have {lacking}, got {frame.columns}; rename yours")
+        panel = read_wide(_closes(frame, day, path))
+    return replace(panel, name=Path(path).name.split(".")[0]).between(start, end)
+
+
+def _named(spelling: dict[str, str], names: Sequence[str]) -> str | None:
+    return next((spelling[one] for one in names if one in spelling), None)
+
+
+def _closes(frame: pl.DataFrame, day: str, path: str | Path) -> pl.DataFrame:
+    """Return a wide frame as `read_wide` wants it: the days first, then numbers."""
+    stocks = [one for one in frame.columns if one != day]
+    text = [
+        one for one in stocks if not (frame[one].dtype.is_numeric() or frame[one].is_null().all())
+    ]
+    if text or not stocks:
+        raise DataError(
+            f"{path} must have a column of closes per stock besides {day!r}, or columns ticker and "
+            f"close, got {text[:5] or 'nothing'}; rename or drop what is neither"
+        )
+    return frame.select(
+        pl.col(day).alias("timestamp"), pl.col(stocks).cast(pl.Float64).fill_nan(None)
+    )
+
+
+def _days(column: pl.Series, path: str | Path) -> pl.Series:
+    """Return the column as dates; days that nothing tells are an error that shows the first."""
+    if column.dtype.is_temporal():
+        return column.cast(pl.Date)
+    text = column.cast(pl.String).str.strip_chars()
+    for form in DAY_FORMATS:
+        # A time of day may follow.
+        found = text.str.slice(0, DAY_LENGTHS.get(form, 10)).str.to_date(form, strict=False)
+        if found.null_count() == column.null_count() and not column.is_null().all():
+            return found.alias(column.name)
+    shown = text.drop_nulls()
+    raise DataError(
+        f"{path} must have days in {column.name!r} such as 2017-01-03 or 20170103, got "
+        f"{shown[0] if len(shown) else None!r}; write the year first"
+    )
