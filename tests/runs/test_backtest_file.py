@@ -69,6 +69,43 @@ def test_a_long_file_is_traded_and_audited(
     assert {check["where"] for check in found["checks"]} == {"mine"}
 
 
+def test_every_rule_of_the_api_stands_beside_market_and_luck(
+    bars: pl.DataFrame, tmp_path: Path
+) -> None:
+    bars.write_parquet(tmp_path / "mine.parquet")
+    rules = {
+        "long_short": '{rule="long_short",top_k=2}',
+        "quantile": '{rule="quantile",n_quantiles=4}',
+        "neutral": '{rule="long_short",top_k=1,sector_neutral=true}',
+        "calm": "{top_k=3,volatility_days=20}",
+        "slow": "{top_k=2,max_turnover=0.1}",
+    }
+    settings = [f"panel.dataset={tmp_path / 'mine.parquet'}", f"run.output={tmp_path / 'run'}"]
+    settings += [*SMALL, "backtest.borrow_bps=100", "ranker.pretext={}", "backtest.costs_bps=[0]"]
+    settings += [f"backtest.portfolios.{name}={rule}" for name, rule in rules.items()]
+    report = backtest.run(load_recipe("sspt_nasdaq_corrected", settings), tracker=ListTracker())
+    rows = pl.read_parquet(tmp_path / "run" / "results.parquet")
+    for name in rules:
+        # Others may say the same of all stocks on so few days, and are cash.
+        shown = ["ranker", "random picks", "reversal, one day"]
+        part = rows.filter(pl.col("model").is_in(shown), portfolio=name)
+        assert part["sharpe"].is_finite().sum() == len(shown)
+    assert rows.filter(portfolio="slow")["turnover"].max() <= 0.1 + 1e-9
+    text = (tmp_path / "run" / "results.md").read_text()
+    assert "## Portfolio neutral" in text
+    assert "what is short costs 100 bp a year" in text
+    assert {row["portfolio"] for row in report["luck"]} == {None, *rules}
+    settings[-1:] = ["backtest.borrow_bps=0", *settings[-1:]]
+    dear = rows.filter(portfolio="long_short", model="ranker")["irr"][0]
+    free = load_recipe("sspt_nasdaq_corrected", settings)
+    assert free.sections["backtest"]["borrow_bps"] == 0
+    again = backtest.run(free, tracker=ListTracker())["results"]
+    (cheap,) = [
+        row["irr"] for row in again if (row["portfolio"], row["model"]) == ("long_short", "ranker")
+    ]
+    assert cheap > dear
+
+
 def test_a_wide_file_is_traded_at_its_closes(bars: pl.DataFrame, tmp_path: Path) -> None:
     wide = bars.pivot("Ticker", index="Date", values="Close").sort("Date")
     wide.write_parquet(tmp_path / "closes.parquet")
@@ -76,9 +113,13 @@ def test_a_wide_file_is_traded_at_its_closes(bars: pl.DataFrame, tmp_path: Path)
     settings += [*SMALL, "ranker.pretext={}", "ranker.windows.features.columns=close"]
     with pytest.raises(TsfmError, match="must have the field 'open'"):
         backtest.run(load_recipe("sspt_nasdaq_corrected", settings), tracker=ListTracker())
-    recipe = load_recipe("sspt_nasdaq_corrected", [*settings, "ranker.windows.fill=close"])
+    recipe_settings = [*settings, "ranker.windows.fill=close"]
+    recipe = load_recipe("sspt_nasdaq_corrected", recipe_settings)
     report = backtest.run(recipe, tracker=ListTracker())
     assert report["panel"]["name"] == "closes"
     assert report["look_ahead"]["ok"]
+    neutral = [*recipe_settings, "backtest.portfolios.mine={sector_neutral=true}"]
+    with pytest.raises(TsfmError, match=r"portfolios\.mine\.sector_neutral needs a panel with"):
+        backtest.run(load_recipe("sspt_nasdaq_corrected", neutral), tracker=ListTracker())
     ours = [row for row in report["results"] if row["model"] == "ranker"]
     assert all(np.isfinite(row["sharpe"]) for row in ours)

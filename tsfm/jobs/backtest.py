@@ -7,7 +7,7 @@ are configured as they were.
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,13 @@ from pydantic_core import to_jsonable_python
 
 from tsfm.config import Recipe, build_sections, discover_all
 from tsfm.environment import commit, peak_memory_mb, versions
-from tsfm.jobs import backtest_luck, backtest_rankers, backtest_rows, backtest_tables
+from tsfm.jobs import (
+    backtest_luck,
+    backtest_portfolios,
+    backtest_rankers,
+    backtest_rows,
+    backtest_tables,
+)
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.shapes import Float, Int, ndarray
 from tsfm.stocks.boosting import Boosting
@@ -29,6 +35,7 @@ from tsfm.stocks.folds import WalkForwardConfig
 from tsfm.stocks.look_ahead import ScoreDays, audit, future_hidden
 from tsfm.stocks.metrics import information_coefficient, mean_of, rank_information_coefficient
 from tsfm.stocks.panel import StockPanel
+from tsfm.stocks.portfolio import PortfolioConfig
 from tsfm.stocks.split import SplitConfig, SplitDays
 from tsfm.stocks.stream import PanelConfig, panel_inputs, read_panel
 from tsfm.stocks.trials import RETURNS_FILE
@@ -63,8 +70,13 @@ class BacktestConfig:
     ----------
     top_k
         Stocks held, equally weighted, anew every day; one table each.
+    portfolios
+        Further rules by name, such as ``neutral = { rule = "quantile_long_short", sector_neutral =
+        true }``: see `PortfolioConfig`; one table each, with random scores under the same rule.
     costs_bps
         Basis points of all that is bought or sold.
+    borrow_bps
+        Basis points a year of what is sold short.
     rivals
         Whether ridge, boosted trees, reversal and momentum stand beside the rankers; the market and
         random picks always do.
@@ -80,7 +92,9 @@ class BacktestConfig:
     """
 
     top_k: tuple[PositiveInt, ...] = Field(default=(5,), min_length=1)
+    portfolios: Mapping[str, PortfolioConfig] = field(default_factory=dict)
     costs_bps: tuple[float, ...] = Field(default=(0.0, 5.0, 10.0), min_length=1)
+    borrow_bps: float = Field(default=0.0, ge=0)
     rivals: bool = True
     boosting: Boosting = "scikit-learn"
     n_random: PositiveInt = 200
@@ -146,6 +160,7 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
     folds = backtest_rankers.folds_of_parts(parts, shown)
     seen = seen_days(parts["ranker"], panel, folds, strict=backtest_rankers.is_strict(parts))
     days = backtest_rankers.all_days(folds)
+    backtest_portfolios.check(parts["backtest"].portfolios, panel)
     with recorded(tracker or make_tracker(parts["tracking"]), recipe.name, resolved) as record:
         for data in panel_inputs(parts["panel"]):
             record.log_input(data.name, data.digest, source=data.source, context="backtest")

@@ -18,7 +18,7 @@ YEARLY = math.sqrt(DAYS_PER_YEAR)
 
 
 def rows(daily: pl.DataFrame, parts: Mapping[str, Any], tracker: Tracker) -> list[dict[str, Any]]:
-    """Return one row per `top_k` and cost: what `what_luck_explains` says of our portfolio.
+    """Return one row per portfolio and cost: what `what_luck_explains` says of our portfolio.
 
     It is that of the averaged scores, or of the only seed. The tries are all portfolios of this
     run and of the runs before it; where nothing is recorded with MLflow, of this run alone.
@@ -34,19 +34,20 @@ def rows(daily: pl.DataFrame, parts: Mapping[str, Any], tracker: Tracker) -> lis
     found = []
     for cost in parts["backtest"].costs_bps:
         trials = trials_of(frames, cost)
-        for (top_k,), part in shown.group_by(["top_k"], maintain_order=True):
+        for (name, top_k), part in shown.group_by(["portfolio", "top_k"], maintain_order=True):
             (chosen,) = trials_of([part], cost)[:1]
             explained = what_luck_explains(chosen, trials)
-            for name in ("sharpe", "best_by_luck"):
-                explained[name] *= YEARLY
-            found.append({"top_k": top_k, "cost_bps": cost, "n_runs": len(frames), **explained})
+            for ratio in ("sharpe", "best_by_luck"):
+                explained[ratio] *= YEARLY
+            key = {"portfolio": name, "top_k": top_k, "cost_bps": cost}
+            found.append({**key, "n_runs": len(frames), **explained})
     return found
 
 
 def metrics(found: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Return what a tracker records, under paths, without gaps."""
     values = {
-        f"stocks/luck/top{row['top_k']}/{row['cost_bps']:g}bps/{name}": float(row[name])
+        f"stocks/luck/{portfolio_key(row)}/{row['cost_bps']:g}bps/{name}": float(row[name])
         for row in found
         for name in ("n_trials", "best_by_luck", "deflated_sharpe", "overfitting")
     }
@@ -66,7 +67,7 @@ def luck_table(found: Sequence[Mapping[str, Any]]) -> str:
     )
     body = [
         [
-            f"the {row['top_k']} best, {row['cost_bps']:g} bp",
+            f"{portfolio_name(row)}, {row['cost_bps']:g} bp",
             f"{row['sharpe']:.2f}",
             f"{row['best_by_luck']:.2f}",
             f"{row['deflated_sharpe']:.3f}",
@@ -76,3 +77,19 @@ def luck_table(found: Sequence[Mapping[str, Any]]) -> str:
     ]
     header = ["portfolio", "Sharpe", "by luck", "deflated", "overfitted"]
     return f"{text}\n\n{markdown_table(header, body)}"
+
+
+def portfolio_name(row: Mapping[str, Any]) -> str:
+    """Return what readers call the portfolio of a row.
+
+    Examples
+    --------
+    >>> portfolio_name({"top_k": 5}), portfolio_name({"portfolio": "neutral", "top_k": None})
+    ('the 5 best', 'neutral')
+    """
+    return row.get("portfolio") or f"the {row['top_k']} best"
+
+
+def portfolio_key(row: Mapping[str, Any]) -> str:
+    """Return what a tracker calls the portfolio of a row; ``top0`` is the market."""
+    return row.get("portfolio") or f"top{row['top_k'] or 0}"

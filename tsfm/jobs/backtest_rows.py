@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tsfm.jobs import backtest_portfolios
 from tsfm.shapes import Float64, Int, ndarray
 from tsfm.stocks import rivals
 from tsfm.stocks.backtest import BacktestReport, backtest
@@ -20,7 +21,6 @@ from tsfm.stocks.metrics import (
     precision_at,
     rank_information_coefficient,
 )
-from tsfm.stocks.selection import select
 from tsfm.stocks.split import SplitDays
 from tsfm.stocks.walk_forward import FoldedRanker
 from tsfm.tracking import NoTracker, Tracker
@@ -39,7 +39,8 @@ def make_rows(
 ) -> tuple[pl.DataFrame, pl.DataFrame, Float64[ndarray, "seed day stock"]]:
     """Return a row per model, seed, `top_k` and cost; portfolios by day; the scores of rankers.
 
-    Columns: ``model``, ``kind`` (``"ranker"`` or ``"rival"``), ``seed``, ``top_k``, ``cost_bps``,
+    Columns: ``model``, ``kind`` (``"ranker"`` or ``"rival"``), ``seed``, ``portfolio`` (its name,
+    null for the `top_k` best), ``top_k`` (null for a named portfolio), ``cost_bps``,
     the scores' ``ic``, ``ic_t``, ``icir``, ``rank_ic``, ``rank_ic_t``, ``rank_icir``,
     ``precision``, and the portfolio's ``irr``, ``sharpe``, ``sharpe_error``, ``max_drawdown``,
     ``turnover``; for random picks, means, and ``sharpe_low`` and ``sharpe_high`` around nine in
@@ -50,6 +51,7 @@ def make_rows(
     daily: list[pl.DataFrame] = []
     ours: list[Float64[ndarray, "day stock"]] = []
     test = np.concatenate([days.test for days in folds])
+    borrow = config.borrow_bps
     scored: Iterable[Scored] = _of_rankers(shown, test, rankers)
     if config.rivals:
         scored = chain(scored, _of_rivals(shown, folds, config.boosting))
@@ -57,18 +59,21 @@ def make_rows(
         if seed is not None:
             ours.append(scores)
         of_scores = _of_scores(scores, shown, test)
-        for top_k in config.top_k:
-            chosen = np.full(scores.shape, np.nan)
-            chosen[test] = select(scores[test], top_k=top_k, tradable=shown.panel.tradable[test])
-            report = _traded(chosen, shown)
-            key = {"model": model, "kind": kind, "seed": seed, "top_k": top_k}
-            daily.append(_daily(key, report))
+        traded = {
+            (name, top_k): _traded(weights, shown, cap)
+            for name, top_k, weights, cap in backtest_portfolios.wanted(config, scores, shown, test)
+        }
+        for (name, top_k), report in traded.items():
+            key = {"model": model, "kind": kind, "seed": seed, "portfolio": name, "top_k": top_k}
+            daily.append(_daily(key, report, borrow))
             rows += [
-                {**key, "cost_bps": cost, **of_scores, **report.summary(cost)}
+                {**key, "cost_bps": cost, **of_scores, **report.summary(cost, borrow_bps=borrow)}
                 for cost in config.costs_bps
             ]
     rows += _of_nobody(config, shown, test)
-    return pl.DataFrame(rows, infer_schema_length=None), pl.concat(daily), np.stack(ours)
+    found = pl.DataFrame(rows, infer_schema_length=None)
+    found = found.with_columns(pl.col("portfolio").cast(pl.String))
+    return found, pl.concat(daily), np.stack(ours)
 
 
 def _of_nobody(
@@ -86,7 +91,19 @@ def _of_nobody(
             n_portfolios=config.n_random,
             generator=np.random.default_rng(top_k),
         )
-        rows += [_of_random(drawn, top_k, cost) for cost in config.costs_bps]
+        rows += [_of_random(drawn, {"top_k": top_k}, cost) for cost in config.costs_bps]
+    for name, rule in config.portfolios.items():
+        drawn = backtest_portfolios.random_scores(
+            shown,
+            test,
+            rule,
+            n_portfolios=config.n_random,
+            generator=np.random.default_rng(0),
+        )
+        rows += [
+            _of_random(drawn, {"portfolio": name}, cost, config.borrow_bps)
+            for cost in config.costs_bps
+        ]
     return rows
 
 
@@ -171,8 +188,9 @@ def _of_scores(
     return values
 
 
-def _daily(key: dict[str, Any], report: BacktestReport) -> pl.DataFrame:
-    kinds = {"model": pl.String, "kind": pl.String, "seed": pl.Int64, "top_k": pl.Int64}
+def _daily(key: dict[str, Any], report: BacktestReport, borrow: float) -> pl.DataFrame:
+    kinds = {"model": pl.String, "kind": pl.String, "seed": pl.Int64}
+    kinds |= {"portfolio": pl.String, "top_k": pl.Int64}
     return pl.DataFrame(
         {
             "day": report.days.astype("datetime64[D]"),
@@ -180,23 +198,34 @@ def _daily(key: dict[str, Any], report: BacktestReport) -> pl.DataFrame:
                 name: pl.Series([key[name]], dtype=kind).new_from_index(0, len(report.days))
                 for name, kind in kinds.items()
             },
-            "gross": report.gross[:, 0],
+            # What is borrowed is paid by whoever is short, so it is no choice of costs.
+            "gross": report.net(0.0, borrow_bps=borrow)[:, 0],
             "turnover": report.turnover[:, 0],
         }
     )
 
 
-def _traded(weights: Float64[ndarray, "day stock"], shown: CrossSections) -> BacktestReport:
+def _traded(
+    weights: Float64[ndarray, "day stock"], shown: CrossSections, cap: float | None = None
+) -> BacktestReport:
     config = shown.config
-    return backtest(weights, shown.panel, execution_lag=config.execution_lag, fill=config.fill)
+    return backtest(
+        weights,
+        shown.panel,
+        execution_lag=config.execution_lag,
+        fill=config.fill,
+        max_turnover=cap,
+    )
 
 
-def _of_random(drawn: BacktestReport, top_k: int, cost: float) -> dict[str, Any]:
-    found = [drawn.summary(cost, number) for number in range(drawn.gross.shape[1])]
+def _of_random(
+    drawn: BacktestReport, portfolio: dict[str, Any], cost: float, borrow: float = 0.0
+) -> dict[str, Any]:
+    found = [drawn.summary(cost, one, borrow_bps=borrow) for one in range(drawn.gross.shape[1])]
     sharpe = np.array([one["sharpe"] for one in found])
     low, high = np.quantile(sharpe, BAND)
     means = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
-    key = {"model": RANDOM, "kind": "rival", "top_k": top_k, "cost_bps": cost}
+    key = {"model": RANDOM, "kind": "rival", **portfolio, "cost_bps": cost}
     return {**key, **means, "sharpe_low": float(low), "sharpe_high": float(high)}
 
 

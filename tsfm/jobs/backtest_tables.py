@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsfm.jobs.backtest_luck import luck_table
+from tsfm.jobs.backtest_luck import luck_table, portfolio_key
 from tsfm.jobs.backtest_rows import MARKET, PRECISION_AT, RANDOM
 from tsfm.jobs.markdown import markdown_table
 
@@ -19,7 +19,13 @@ def render(report: dict[str, Any], rows: pl.DataFrame) -> str:
     parts = [f"# Stock ranking: {report['recipe']}", _caption(report)]
     parts += ["## Scores", _scores(rows)]
     for top_k in sorted(set(rows["top_k"].drop_nulls())):
-        parts += [f"## The {top_k} best, held for a day", _portfolio(rows, top_k)]
+        of_size = _portfolio(rows, pl.col("top_k") == top_k)
+        parts += [f"## The {top_k} best, held for a day", of_size]
+    for name, rule in report["config"].get("backtest", {}).get("portfolios", {}).items():
+        said = ", ".join(f"{key} {one}" for key, one in rule.items() if one)
+        borrow = report["config"]["backtest"]["borrow_bps"]
+        caption = f"{said}; what is short costs {borrow:g} bp a year."
+        parts += [f"## Portfolio {name}", caption, _portfolio(rows, pl.col("portfolio") == name)]
     if len(report["folds"]) > 1:
         parts += ["## Folds", _folds(report["folds"])]
     parts += ["## Luck", luck_table(report["luck"])]
@@ -32,12 +38,12 @@ def render(report: dict[str, Any], rows: pl.DataFrame) -> str:
 
 def metrics(rows: pl.DataFrame) -> dict[str, float]:
     """Return what a tracker records: means over seeds, under paths, without gaps."""
-    keys = ["model", "top_k", "cost_bps"]
+    keys = ["model", *(one for one in ("portfolio",) if one in rows.columns), "top_k", "cost_bps"]
     means = rows.group_by(keys, maintain_order=True).agg(pl.col(*SCORES, *PORTFOLIO).mean())
     found = {}
     for row in means.iter_rows(named=True):
         name = row["model"].replace(",", "").replace(" ", "_")
-        place = f"stocks/{name}/top{row['top_k'] or 0}/{row['cost_bps']:g}bps"
+        place = f"stocks/{name}/{portfolio_key(row)}/{row['cost_bps']:g}bps"
         for metric in (*SCORES, *PORTFOLIO):
             value = row[metric]
             if value is not None and np.isfinite(value):
@@ -100,9 +106,9 @@ def _scores(rows: pl.DataFrame) -> str:
 _DIGITS = (4, 1, 3, 4, 1, 3, 3)
 
 
-def _portfolio(rows: pl.DataFrame, top_k: int) -> str:
+def _portfolio(rows: pl.DataFrame, is_asked: pl.Expr) -> str:
     costs = sorted(set(rows["cost_bps"]))
-    part = rows.filter((pl.col("top_k") == top_k) | (pl.col("model") == MARKET))
+    part = rows.filter(is_asked | (pl.col("model") == MARKET))
     body = []
     for name in dict.fromkeys(part["model"]):
         mine = part.filter(pl.col("model") == name)

@@ -20,10 +20,11 @@ from tsfm.stocks.overfitting import (
 )
 
 RETURNS_FILE = "returns.parquet"
-"""Artifact of a backtest: ``day``, ``model``, ``kind``, ``seed``, ``top_k``, ``gross``,
-``turnover``, a row per day and portfolio."""
+"""Artifact of a backtest: ``day``, ``model``, ``kind``, ``seed``, ``portfolio`` (null for the best
+few; older files have none), ``top_k``, ``gross`` (less what borrowing costs), ``turnover``, a row
+per day and portfolio."""
 MOST_BLOCKS = 16
-KEYS = ("model", "seed", "top_k")
+KEYS = ("model", "seed", "portfolio", "top_k")
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ def trials_of(frames: Iterable[pl.DataFrame], cost_bps: float) -> list[Trial]:
     found: dict[bytes, Trial] = {}
     for frame in frames:
         ours = frame.filter(pl.col("kind") == "ranker").sort("day")
-        for _, part in ours.group_by(KEYS, maintain_order=True):
+        for _, part in ours.group_by(
+            [one for one in KEYS if one in ours.columns], maintain_order=True
+        ):
             net = net_returns(part["gross"].to_numpy(), part["turnover"].to_numpy(), cost_bps)
             trial = Trial(part["day"].to_numpy(), net)
             found.setdefault(trial.key, trial)
