@@ -2,7 +2,7 @@
 
 A season that hardly changes is taken out first (`tsfm.tasks.season`). Beyond the reach of the
 network's head, steps are forecast across steps that are not known; there a series read at a lower
-rate, of which they are few, knows the level better.
+rate, of which they are few, knows the level better, and how far it may stray.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Read = Callable[[Contexts, int], Float64[ndarray, "batch quantile horizon"]]
 """Contexts and horizon -> quantiles that do not cross, in the scale of the contexts."""
 
 # Chosen on the sets that the recipe of tsfm-small leaves out, as is that of `with_coarse_level`.
-COARSE_STEPS, COARSE_SHARE = 4, 0.5
+COARSE_STEPS, COARSE_LEVEL_SHARE, COARSE_SPREAD_SHARE = 4, 0.75, 0.5
 FEWEST_COARSE_PATCHES = 2
 
 
@@ -49,7 +49,7 @@ def apart_from_season(read: Read) -> Read:
 
 
 def with_coarse_level(read: Read, *, reach: int, patch_length: int, context_length: int) -> Read:
-    """Beyond `reach`, move the level of each few steps half way to what the coarse series says.
+    """Beyond `reach`, move level and spread of each few steps toward what the coarse series says.
 
     Parameters
     ----------
@@ -66,8 +66,18 @@ def with_coarse_level(read: Read, *, reach: int, patch_length: int, context_leng
         fine = read(batch, n_coarse * COARSE_STEPS)
         middle = fine.shape[1] // 2
         level = reduce(fine[:, middle], "row (block step) -> row block", "mean", step=COARSE_STEPS)
-        move = COARSE_SHARE * (read(coarse, n_coarse)[:, middle] - level)
-        moved = fine + repeat(move, "row block -> row 1 (block step)", step=COARSE_STEPS)
+        of_coarse = read(coarse, n_coarse)
+        move = COARSE_LEVEL_SHARE * (of_coarse[:, middle] - level)
+        median = fine[:, [middle]] + repeat(
+            move, "row block -> row 1 (block step)", step=COARSE_STEPS
+        )
+        away = repeat(
+            of_coarse - of_coarse[:, [middle]],
+            "row quantile block -> row quantile (block step)",
+            step=COARSE_STEPS,
+        )
+        spread = fine - fine[:, [middle]]
+        moved = median + spread + COARSE_SPREAD_SHARE * (away - spread)
         return moved[:, :, :horizon]
 
     return levelled

@@ -1,11 +1,17 @@
-"""Far ahead, a lower rate moves the level; near, and for short contexts, nothing changes."""
+"""Far ahead, a lower rate moves level and spread; near, and for short contexts, nothing changes."""
 
 import numpy as np
 import pytest
 
 from tsfm.tasks.contexts import Contexts
 from tsfm.tasks.forecast import Forecaster
-from tsfm.tasks.views import COARSE_SHARE, COARSE_STEPS, at_lower_rate, with_coarse_level
+from tsfm.tasks.views import (
+    COARSE_LEVEL_SHARE,
+    COARSE_SPREAD_SHARE,
+    COARSE_STEPS,
+    at_lower_rate,
+    with_coarse_level,
+)
 
 PATCH, REACH = 8, 16
 
@@ -22,8 +28,9 @@ def contexts(values: np.ndarray, n_padding: int = 0) -> Contexts:
 def mean_of_context(batch: Contexts, horizon: int) -> np.ndarray:
     """Three quantiles around the mean of what is observed; a coarse series is told by its size."""
     level = (batch.values * batch.observed).sum(1) / batch.observed.sum(1)
-    middle = np.repeat((level + 10 * (batch.values.shape[1] < 100))[:, None], horizon, 1)
-    return middle[:, None] + np.array([-1.0, 0.0, 1.0])[:, None]
+    is_coarse = batch.values.shape[1] < 100
+    middle = np.repeat((level + 10 * is_coarse)[:, None], horizon, 1)
+    return middle[:, None] + (1 + 2 * is_coarse) * np.array([-1.0, 0.0, 1.0])[:, None]
 
 
 def test_blocks_are_means_of_what_is_observed_counted_from_the_end() -> None:
@@ -36,13 +43,14 @@ def test_blocks_are_means_of_what_is_observed_counted_from_the_end() -> None:
     assert (coarse.observed == coarse.inside).all()
 
 
-def test_beyond_the_reach_the_level_moves_part_of_the_way() -> None:
+def test_beyond_the_reach_level_and_spread_move_part_of_the_way() -> None:
     read = with_coarse_level(mean_of_context, reach=REACH, patch_length=PATCH, context_length=120)
     batch = contexts(np.ones((2, 120)))
     near, far = read(batch, REACH), read(batch, REACH + 3)
     np.testing.assert_allclose(near[:, 1], 1)
-    np.testing.assert_allclose(far[:, 1], 1 + 10 * COARSE_SHARE)
-    np.testing.assert_allclose(far[:, 2] - far[:, 0], 2)
+    np.testing.assert_allclose(far[:, 1], 1 + 10 * COARSE_LEVEL_SHARE)
+    np.testing.assert_allclose(near[:, 2] - near[:, 0], 2)
+    np.testing.assert_allclose(far[:, 2] - far[:, 0], 2 + (6 - 2) * COARSE_SPREAD_SHARE)
     assert far.shape == (2, 3, REACH + 3)
     short = with_coarse_level(mean_of_context, reach=REACH, patch_length=PATCH, context_length=32)
     np.testing.assert_allclose(short(contexts(np.ones((1, 32))), 40)[:, 1], 11)
@@ -52,7 +60,7 @@ def test_only_the_coarse_view_reads_farther_back() -> None:
     read = with_coarse_level(mean_of_context, reach=REACH, patch_length=PATCH, context_length=120)
     values = np.concatenate([np.full((1, 40), 7.0), np.ones((1, 120))], 1)
     coarse_mean = (40 * 7 + 120) / 160 + 10
-    moved = 1 + COARSE_SHARE * (coarse_mean - 1)
+    moved = 1 + COARSE_LEVEL_SHARE * (coarse_mean - 1)
     np.testing.assert_allclose(read(contexts(values), 20)[:, 1], moved)
     np.testing.assert_allclose(read(contexts(values), REACH)[:, 1], 1)
 
