@@ -15,7 +15,14 @@ import numpy as np
 from tables import Score, Table, arguments
 
 from tsfm.stocks.panel import StockPanel
-from tsfm.stocks.risk import christoffersen, ewma_variance, har_variance, kupiec, qlike
+from tsfm.stocks.risk import (
+    christoffersen,
+    ewma_variance,
+    filtered_value_at_risk,
+    har_variance,
+    kupiec,
+    qlike,
+)
 from tsfm.stocks.simulation import SimulationConfig, simulated_panel
 from tsfm.stocks.walk_forward import may_have_seen
 from tsfm.tasks.forecast import Forecaster
@@ -28,6 +35,7 @@ LEVELS = (0.01, 0.05)
 # Quantiles whose mean square is the variance of a model.
 GRID = tuple((np.arange(100) + 0.5) / 100)
 CONTEXT, HISTORY = 512, 500
+FILTERED = ", filtered"
 NOTES = (
     """Log returns of adjusted closes, one day ahead. QLIKE is the mean of log(variance) + square /
 variance, lower is better; exceeded is the share of days whose return was below its value at risk;
@@ -35,7 +43,9 @@ variance, lower is better; exceeded is the share of days whose return was below 
 Christoffersen (and one by one?) says no at 5 %: of right forecasts, one in twenty.""",
     """EWMA has a decay of 0.94; HAR is a regression on mean squares of a day, a week and a month,
 fitted per stock before the test; both say a value at risk by the quantile of a normal distribution.
-History: the quantile and the mean square of the last 500 days. The bundled model is asked without
+History: the quantile and the mean square of the last 500 days. "filtered": the quantile of the last
+500 returns, each in units of the standard deviation foretold for it, times that of the day. The
+bundled model is asked without
 any fit; its training data hold no daily stock returns, but hourly prices of a few of these stocks
 and values of the same years.""",
 )
@@ -74,12 +84,14 @@ def of_panel(name: str, title: str, first: str, options: argparse.Namespace) -> 
     returns = returns[:, np.isfinite(returns[start:]).all(axis=0)]
     for model, (variance, at_risk) in forecasts(returns, start, options.model).items():
         key: dict[str, Any] = {"dataset": title, "model": model, "label": "rival"}
-        if model == options.model:
-            key["label"] = label_of(model, panel.days[start + 1 :])
-        losses = qlike(np.maximum(variance, 1e-10), returns[start:] ** 2)
-        yield Score(**key, metric="variance", setting="QLIKE", value=float(np.nanmean(losses)))
+        if model.startswith(options.model):
+            key["label"] = label_of(options.model, panel.days[start + 1 :])
         for level, limits in at_risk.items():
             yield from of_risk(key, returns[start:] < limits, level)
+        if model.endswith(FILTERED):
+            continue  # the variance is that of the row before
+        losses = qlike(np.maximum(variance, 1e-10), returns[start:] ** 2)
+        yield Score(**key, metric="variance", setting="QLIKE", value=float(np.nanmean(losses)))
 
 
 def of_risk(key: dict[str, Any], exceeded: np.ndarray, level: float) -> Iterator[Score]:
@@ -100,16 +112,26 @@ def forecasts(
     returns: np.ndarray, start: int, model: str
 ) -> dict[str, tuple[np.ndarray, dict[float, np.ndarray]]]:
     """Return variance and value at risk by model, for every day from `start` on."""
-    days = np.arange(start, len(returns))
-    found = {model: of_model(returns, days, model)}
+    n_before = min(HISTORY, start // 2)
+    days = np.arange(start - n_before, len(returns))
+    variance, risks = of_model(returns, days, model)
     normal = {level: NormalDist().inv_cdf(level) for level in LEVELS}
-    known = {
+    variances = {
+        model: variance,
         "EWMA": ewma_variance(returns)[days - 1],
         "HAR": har_variance(returns, start)[days - 1],
     }
-    for name, variance in known.items():
-        risks = {level: score * np.sqrt(variance) for level, score in normal.items()}
-        found[name] = (variance, risks)
+    found = {}
+    for name, one in variances.items():
+        scale = np.sqrt(one)
+        said = risks if name == model else {level: z * scale for level, z in normal.items()}
+        found[name] = (one[n_before:], {level: value[n_before:] for level, value in said.items()})
+        filtered = {
+            level: filtered_value_at_risk(returns[days], scale, level, n_days=n_before)[n_before:]
+            for level in LEVELS
+        }
+        found[name + FILTERED] = (one[n_before:], filtered)
+    days = days[n_before:]
     past = np.stack([returns[max(0, day - HISTORY) : day][-min(HISTORY, start) :] for day in days])
     risks = {level: np.nanquantile(past, level, axis=1) for level in LEVELS}
     found["history"] = (np.nanmean(past**2, axis=1), risks)

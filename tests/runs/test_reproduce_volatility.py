@@ -16,7 +16,10 @@ def test_every_model_has_a_variance_and_values_at_risk(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rows = pl.read_parquet(tmp_path / "volatility.parquet")
-    assert set(rows["model"]) == {"tsfm-small", "EWMA", "HAR", "history"}
+    plain = {"tsfm-small", "EWMA", "HAR"}
+    filtered = {f"{name}, filtered" for name in plain}
+    assert set(rows["model"]) == {*plain, *filtered, "history"}
+    assert set(rows.filter(metric="variance")["model"]) == {*plain, "history"}
     assert rows["value"].is_finite().all()
     shares = rows.filter(pl.col("setting") == "exceeded")["value"]
     assert shares.is_between(0, 0.5).all()

@@ -41,6 +41,44 @@ def expected_shortfall(
     return np.asarray(worst.mean(axis=-1))
 
 
+def filtered_value_at_risk(
+    returns: Float[ndarray, "day stock"],
+    scale: Float[ndarray, "day stock"],
+    level: float = 0.05,
+    *,
+    n_days: int = 500,
+) -> Float64[ndarray, "day stock"]:
+    """Return the value at risk of every day: past returns in units of their scale, times today's.
+
+    How heavy the tail is comes from the last `n_days` before the day, how wide it is today from the
+    forecast. NaN for the first `n_days` and where the scale is missing.
+
+    Parameters
+    ----------
+    scale
+        Standard deviation of the day, foretold before it; any multiple of it gives the same.
+
+    References
+    ----------
+    Barone-Adesi, Giannopoulos and Vosper (1999), "VaR without Correlations for Portfolios of
+    Derivative Securities" (filtered historical simulation).
+
+    Examples
+    --------
+    >>> returns, scale = np.array([[-2.0], [1.0], [0.0]]), np.array([[1.0], [1.0], [3.0]])
+    >>> float(filtered_value_at_risk(returns, scale, 0.5, n_days=2)[2, 0])
+    -1.5
+    """
+    _check_level(level)
+    units = np.asarray(returns, np.float64) / np.where(scale > 0, scale, np.nan)
+    found = np.full(units.shape, np.nan)
+    for day in range(n_days, len(units)):
+        past = units[day - n_days : day]
+        known = np.isfinite(past).any(axis=0)
+        found[day, known] = np.nanquantile(past[:, known], level, axis=0)
+    return found * scale
+
+
 @dataclass(frozen=True)
 class CoverageTest:
     """A likelihood ratio and the probability of one as large when the forecasts are right.

@@ -11,6 +11,7 @@ from tsfm.stocks.risk import (
     christoffersen,
     ewma_variance,
     expected_shortfall,
+    filtered_value_at_risk,
     har_variance,
     kupiec,
     qlike,
@@ -114,3 +115,35 @@ def test_a_stock_with_too_little_history_has_no_forecast() -> None:
 def test_a_level_that_is_no_share_is_refused() -> None:
     with pytest.raises(ConfigError, match="level must be between 0 and 1, got 5"):
         value_at_risk(np.zeros(3), 5.0)
+
+
+def clustered(generator: np.random.Generator, n_days: int = 3000) -> tuple[np.ndarray, np.ndarray]:
+    """Heavy-tailed returns of two stocks whose standard deviation is known."""
+    scale = 0.01 * np.exp(np.sin(np.arange(n_days) / 60))[:, None] * np.array([1.0, 2.0])
+    return scale * generator.standard_t(3, scale.shape) / math.sqrt(3), scale
+
+
+def test_filtered_history_holds_in_heavy_tails_where_a_normal_quantile_does_not() -> None:
+    returns, scale = clustered(np.random.default_rng(0))
+    limits = filtered_value_at_risk(returns, scale, 0.01)
+    exceeded = (returns < limits)[500:]
+    assert np.isnan(limits[:500]).all()
+    assert all(kupiec(one, 0.01).p_value > 0.01 for one in exceeded.T)
+    assert (returns < stats.norm.ppf(0.01) * scale)[500:].mean() > 1.2 * exceeded.mean()
+
+
+def test_filtered_history_knows_nothing_of_the_day_and_of_later_ones() -> None:
+    returns, scale = clustered(np.random.default_rng(1), 700)
+    before = filtered_value_at_risk(returns, scale, 0.05, n_days=100)
+    returns[600:], scale[601:] = 9.0, 7.0
+    after = filtered_value_at_risk(returns, scale, 0.05, n_days=100)
+    np.testing.assert_array_equal(before[:601], after[:601])
+    assert (before[601:] != after[601:]).all()
+
+
+def test_with_a_constant_scale_filtered_history_is_history() -> None:
+    returns = np.random.default_rng(2).normal(size=(60, 3))
+    returns[5, 1] = np.nan
+    found = filtered_value_at_risk(returns, np.full((60, 3), 4.0), 0.1, n_days=50)
+    np.testing.assert_allclose(found[55], np.nanquantile(returns[5:55], 0.1, axis=0))
+    assert np.isnan(filtered_value_at_risk(returns, np.zeros((60, 3)), n_days=50)).all()
