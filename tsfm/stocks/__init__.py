@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from tsfm.stocks.panel import StockPanel
     from tsfm.stocks.portfolio import PortfolioConfig
     from tsfm.stocks.ranker import StockRanker
-    from tsfm.stocks.risk import christoffersen, expected_shortfall, kupiec, value_at_risk
+    from tsfm.stocks.risk import (
+        christoffersen,
+        expected_shortfall,
+        filtered_value_at_risk,
+        kupiec,
+        value_at_risk,
+    )
     from tsfm.stocks.scores import TearSheet, backtest_scores
 
 _HOMES = {
@@ -25,6 +31,7 @@ _HOMES = {
     "christoffersen": "risk",
     "deflated_sharpe_ratio": "overfitting",
     "expected_shortfall": "risk",
+    "filtered_value_at_risk": "risk",
     "kupiec": "risk",
     "probability_of_overfitting": "overfitting",
     "value_at_risk": "risk",
@@ -40,6 +47,7 @@ __all__ = [
     "christoffersen",
     "deflated_sharpe_ratio",
     "expected_shortfall",
+    "filtered_value_at_risk",
     "kupiec",
     "probability_of_overfitting",
     "value_at_risk",
