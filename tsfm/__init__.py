@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tsfm.tasks.calibrate import CalibratedForecaster, calibrate
     from tsfm.tasks.calibration import Calibration
     from tsfm.tasks.classify import SeriesClassifier, SeriesRegressor
+    from tsfm.tasks.covariate_channels import ChannelForecaster
     from tsfm.tasks.covariates import CovariateForecaster
     from tsfm.tasks.cross_validation import cross_validation
     from tsfm.tasks.detect import Detector, detect
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "CalibratedForecaster": "tsfm.tasks.calibrate",
     "Calibration": "tsfm.tasks.calibration",
+    "ChannelForecaster": "tsfm.tasks.covariate_channels",
     "CheckpointError": "tsfm.errors",
     "ConfigError": "tsfm.errors",
     "CovariateForecaster": "tsfm.tasks.covariates",
@@ -73,6 +75,7 @@ _HOMES = {
 __all__ = [
     "CalibratedForecaster",
     "Calibration",
+    "ChannelForecaster",
     "CheckpointError",
     "ConfigError",
     "CovariateForecaster",

@@ -169,10 +169,8 @@ class Timer(nn.Module):
 
     def predict_next(self, values: Values, observed: Observed, inside: Inside) -> Values:
         """Return at the place of patch k the point forecast of patch k + 1, in input units."""
-        forecast = self.forecast_patches(values, observed, inside).in_input_units()
-        middle = forecast[:, :, :, forecast.shape[3] // 2, : self.patch_length]
-        joined = rearrange(middle, "batch channel token patch -> batch (token patch) channel")
-        return joined[:, -values.shape[1] :]
+        forecast = self.forecast_patches(values, observed, inside)
+        return next_steps(forecast, self.patch_length)[:, -values.shape[1] :]
 
     def read(
         self,
@@ -196,12 +194,13 @@ class Timer(nn.Module):
         return self._forecast(tokens[:, :, -1:], last), state
 
     def _decode(
-        self, window: PatchedWindow, state: DecoderState | None
+        self, window: PatchedWindow, state: DecoderState | None, beside: Tokens | None = None
     ) -> tuple[Tokens, Statistics, DecoderState]:
         batch, _, n_tokens, _ = window.values.shape
         statistics = self.normalize(window.values, window.observed, state and state.sums)
         features = self._features(window, statistics, state)
-        x = rearrange(self.embedding(features), "batch channel token d -> (batch channel) token d")
+        embedded = self.embedding(features) if beside is None else self.embedding(features) + beside
+        x = rearrange(embedded, "batch channel token d -> (batch channel) token d")
         valid = rearrange(window.inside, "batch channel token -> (batch channel) token")
         attend = valid if state is None else torch.cat([state.attend, valid], -1)
         n_past = attend.shape[1] - n_tokens
@@ -263,3 +262,10 @@ class Timer(nn.Module):
             horizon=self.horizon,
         )
         return PatchForecast(values, statistics.loc, statistics.scale, self.config.arcsinh)
+
+
+def next_steps(forecast: PatchForecast, patch_length: int) -> Values:
+    """Return the middle quantile of the patch after every token, end to end, in input units."""
+    quantiles = forecast.in_input_units()
+    middle = quantiles[:, :, :, quantiles.shape[3] // 2, :patch_length]
+    return rearrange(middle, "batch channel token patch -> batch (token patch) channel")

@@ -29,6 +29,7 @@ def array_forecast(
     context_length: int,
     batch_size: int,
     views: bool = False,
+    read: Read | None = None,
     advance: Advance | None = None,
 ) -> Float64[ndarray, "item quantile horizon channel"]:
     """Forecast every channel of every item by itself; NaN without a value in the context.
@@ -37,8 +38,10 @@ def array_forecast(
     ----------
     views
         Whether the network also reads other views of a series; see `tsfm.tasks.views`.
+    read
+        What reads a batch; by default the model.
     """
-    read: Read = partial(_read, model)
+    read = read or partial(read_contexts, model)
     longest = context_length
     if views:
         reach = model.backbone.horizon
@@ -73,7 +76,7 @@ def array_forecast(
 
 
 @torch.inference_mode()
-def _read(
+def read_contexts(
     model: TimeSeriesModel, batch: Contexts, prediction_length: int
 ) -> Float64[ndarray, "batch trained horizon"]:
     """Forecast in the scale of the contexts; rows of a tiny batch are read several times."""

@@ -12,36 +12,27 @@ release fits exogenous regressors beside the model in the same spirit.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from tsfm.errors import ConfigError
+from tsfm.errors import ConfigError, UnsupportedError
 from tsfm.metrics.forecasting import seasonal_error
 from tsfm.series.frame import SeriesFrame
-from tsfm.shapes import Bool, Float64, Int, ndarray
+from tsfm.shapes import Float64, ndarray
 from tsfm.tasks.arguments import at_least_one
-from tsfm.tasks.covariate_table import CovariateTable, read_covariates
+from tsfm.tasks.covariate_channels import ChannelForecaster, finetuned_channels
+from tsfm.tasks.covariate_ridge import Design, design, fit_ridge, late_rows
+from tsfm.tasks.covariate_table import read_covariates
 from tsfm.tasks.forecast import DECILES, Forecaster
 from tsfm.tasks.progress import progress_bar
 from tsfm.tasks.row_forecasts import row_quantiles
+from tsfm.training.policies import Mode
 
-# Per row, of standardised covariates; the last one leaves covariates out.
-PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, np.inf)
-HELD_OUT = 0.2
-FEWEST_ROWS = 20
 # The second time the model reads a past without the effect of the first.
 ROUNDS = 2
-
-
-class Design(NamedTuple):
-    """Columns of the regression, past and future; NaN where a covariate is missing."""
-
-    past: Float64[ndarray, "total_time column"]
-    future: Float64[ndarray, "item horizon column"]
 
 
 class CovariateForecaster:
@@ -165,6 +156,70 @@ class CovariateForecaster:
         names = ["predictions", *(str(float(level)) for level in quantile_levels)]
         return series.to_origin(frame.with_columns(pl.col(name) + effect for name in names))
 
+    def finetune(
+        self,
+        data: Any,
+        *,
+        known: Sequence[str] | None = None,
+        mode: Mode = "lora",
+        steps: int = 200,
+        learning_rate: float | None = None,
+        rank: int = 8,
+        context_length: int | None = None,
+        seed: int = 0,
+        id_column: str = "item_id",
+        timestamp_column: str = "timestamp",
+        target: str | Sequence[str] = "target",
+        freq: str | None = None,
+        calendar: str | None = None,
+        progress: bool | None = None,
+    ) -> ChannelForecaster:
+        """Return a forecaster whose network reads the covariates as channels, trained on a frame.
+
+        Parameters
+        ----------
+        known
+            Those of the covariates that `future` will have; by default all of them.
+        mode, steps, learning_rate, rank
+            See `Forecaster.finetune`; what reads covariates is trained in every mode.
+        context_length
+            Steps of the past that a training window has; by default those of the model.
+
+        Raises
+        ------
+        UnsupportedError
+            When the model, or a static covariate, cannot be treated so.
+        ConfigError
+            When there is no covariate.
+        DataError
+            When no series is long enough, or a covariate is no number.
+        """
+        if self.static_covariates:
+            raise UnsupportedError(
+                "covariates must change with time to be read as channels, got static_covariates="
+                f"{list(self.static_covariates)}; leave them out, or use predict"
+            )
+        return finetuned_channels(
+            self.forecaster,
+            data,
+            covariates=self.covariates,
+            known=known,
+            target=target,
+            options={
+                "id_column": id_column,
+                "timestamp_column": timestamp_column,
+                "freq": freq,
+                "calendar": calendar,
+            },
+            mode=mode,
+            steps=steps,
+            learning_rate=learning_rate,
+            rank=rank,
+            context_length=context_length,
+            seed=seed,
+            progress=progress,
+        )
+
     def _effect(
         self,
         series: SeriesFrame,
@@ -180,7 +235,7 @@ class CovariateForecaster:
         unit = seasonal_error(values[:, None], series.offsets, 1)[:, 0]
         unit = np.where(unit > 0, unit, 1.0)
         of_row = np.repeat(unit, series.lengths)
-        late = _late(series.offsets)
+        late = late_rows(series.offsets)
         past, ahead = np.zeros(len(values)), np.zeros(matrix.future.shape[:2])
         for _ in range(ROUNDS):
             quantiles = row_quantiles(
@@ -191,87 +246,6 @@ class CovariateForecaster:
             past = past + np.nan_to_num((matrix.past - centre) @ weights) * of_row
             ahead = ahead + np.nan_to_num((matrix.future - centre) @ weights) * unit[:, None]
         return past, ahead
-
-
-def design(
-    table: CovariateTable, offsets: Int[ndarray, " item_and_end"], prediction_length: int
-) -> Design:
-    """Return the columns: known covariates, lagged ones of the past, and both times every fact."""
-    known = table.n_known
-    lagged, newest = lag(table.past[:, known:], offsets, prediction_length)
-    past = np.concatenate([table.past[:, :known], lagged], axis=1)
-    future = np.concatenate([table.future, newest], axis=2)
-    static = table.static
-    if static.shape[1]:
-        if len(static) > 1:
-            static = (static - static.mean(0)) / np.maximum(static.std(0), 1e-9)
-        of_row = np.repeat(static, np.diff(offsets), axis=0)
-        products = [past, of_row]
-        products += [past * of_row[:, [fact]] for fact in range(static.shape[1])]
-        wide = np.repeat(static[:, None], future.shape[1], axis=1)
-        ahead = [future, wide]
-        ahead += [future * wide[:, :, [fact]] for fact in range(static.shape[1])]
-        past, future = np.concatenate(products, axis=1), np.concatenate(ahead, axis=2)
-    return Design(past, future)
-
-
-def lag(
-    values: Float64[ndarray, "total_time covariate"],
-    offsets: Int[ndarray, " item_and_end"],
-    n_steps: int,
-) -> tuple[Float64[ndarray, "total_time covariate"], Float64[ndarray, "item horizon covariate"]]:
-    """Return the values `n_steps` earlier at every step, and at the `n_steps` steps that follow."""
-    lagged = np.full(values.shape, np.nan)
-    newest = np.full((len(offsets) - 1, n_steps, values.shape[1]), np.nan)
-    for item, (start, end) in enumerate(pairwise(offsets)):
-        lagged[start + n_steps : end] = values[start : max(start, end - n_steps)]
-        kept = min(n_steps, end - start)
-        newest[item, n_steps - kept :] = values[end - kept : end]
-    return lagged, newest
-
-
-def fit_ridge(
-    columns: Float64[ndarray, "row column"],
-    error: Float64[ndarray, " row"],
-    late: Bool[ndarray, " row"],
-) -> tuple[Float64[ndarray, " column"], Float64[ndarray, " column"]]:
-    """Return weights and the centre of the columns; rows with anything missing are left out.
-
-    The penalty, or none of the covariates at all, is what does best on the late rows after a fit
-    to the others; the weights are then fitted to all rows.
-    """
-    known = np.isfinite(error) & np.isfinite(columns).all(1)
-    fitted, held = known & ~late, known & late
-    if min(fitted.sum(), held.sum()) < FEWEST_ROWS:
-        return np.zeros(columns.shape[1]), np.zeros(columns.shape[1])
-    losses = []
-    for penalty in PENALTIES:
-        weights, centre = _solve(columns[fitted], error[fitted], penalty)
-        centred = (columns[held] - centre) @ weights
-        losses.append(np.abs(error[held] - error[fitted].mean() - centred).mean())
-    return _solve(columns[known], error[known], PENALTIES[int(np.argmin(losses))])
-
-
-def _solve(
-    columns: Float64[ndarray, "row column"], error: Float64[ndarray, " row"], penalty: float
-) -> tuple[Float64[ndarray, " column"], Float64[ndarray, " column"]]:
-    centre = columns.mean(0)
-    centred = columns - centre
-    spread = np.where(centred.std(0) > 1e-12, centred.std(0), np.inf)
-    scaled = centred / spread
-    if not np.isfinite(penalty):
-        return np.zeros(columns.shape[1]), centre
-    gram = scaled.T @ scaled + penalty * len(scaled) * np.eye(scaled.shape[1])
-    weights: ndarray = np.linalg.solve(gram, scaled.T @ (error - error.mean())) / spread
-    return weights, centre
-
-
-def _late(offsets: Int[ndarray, " item_and_end"]) -> Bool[ndarray, " row"]:
-    """Say which rows are in the last part of their item."""
-    lengths = np.diff(offsets)
-    step = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-    late: ndarray = step >= np.repeat(np.ceil(lengths * (1 - HELD_OUT)), lengths)
-    return late
 
 
 def check_arguments(covariates: Any, static_covariates: Any, future: Any) -> bool:

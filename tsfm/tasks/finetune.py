@@ -1,12 +1,14 @@
 """Fine-tuning on a frame: a model and a user's own series become a model for these series."""
 
 import copy
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from torch import nn
 
 from tsfm.errors import DataError
 from tsfm.models.model import Provenance, TimeSeriesModel
@@ -21,6 +23,7 @@ from tsfm.training.policies import Mode, apply_policy, merge
 from tsfm.training.pool_stream import PoolStream, PoolStreamConfig
 from tsfm.training.state import TrainingState
 from tsfm.training.step import TrainingStep
+from tsfm.training.stream import BatchStream
 
 LEARNING_RATES = {"full": 2e-4, "gradual": 2e-4, "head": 1e-3, "lora": 1e-3}
 WINDOWS_PER_BATCH = 32
@@ -89,9 +92,54 @@ def finetuned(
         seed=seed,
         pool=pool,
     )
+    return train_further(
+        model,
+        backbone,
+        stream,
+        objective or NextPatch(NextPatchConfig(hidden_share=HIDDEN_SHARE)),
+        digest=sha256(series.values.tobytes()).hexdigest(),
+        mode=mode,
+        steps=steps,
+        learning_rate=learning_rate,
+        rank=rank,
+        seed=seed,
+        device=device,
+        progress=progress,
+    )
+
+
+def train_further(
+    model: TimeSeriesModel,
+    backbone: nn.Module,
+    stream: BatchStream,
+    task: Objective,
+    *,
+    digest: str,
+    mode: Mode,
+    steps: int,
+    learning_rate: float | None,
+    rank: int,
+    seed: int,
+    device: torch.device,
+    progress: bool | None,
+    name: str | None = None,
+    also_free: Sequence[nn.Module] = (),
+) -> TimeSeriesModel:
+    """Train `backbone`, made of that of `model`, and return what did best on held-out windows.
+
+    Parameters
+    ----------
+    digest
+        Of the data, for the record.
+    name
+        Of the backbone in the registry, where it is another than that of `model`.
+    also_free
+        Modules that are trained whatever the mode.
+    """
     generator = torch.Generator().manual_seed(seed)
     thaw = apply_policy(backbone, mode, rank=rank, generator=generator)
-    task = objective or NextPatch(NextPatchConfig(hidden_share=HIDDEN_SHARE))
+    for module in also_free:
+        module.requires_grad_(True)
     trained = TrainingStep(backbone, task)
     optimizer = OptimizerConfig(learning_rate=learning_rate or LEARNING_RATES[mode])
     state = TrainingState(trained.to(device), make_optimizer(trained, optimizer))
@@ -112,7 +160,6 @@ def finetuned(
         TemporaryDirectory(prefix="tsfm-") as folder,
         recorded(default_tracker(), "finetune", asked) as tracker,
     ):
-        digest = sha256(series.values.tobytes()).hexdigest()
         tracker.log_input("frame", digest, source="memory", context="training")
         result = fit(
             state,
@@ -144,4 +191,4 @@ def finetuned(
         synthetic_share=seen.synthetic_share,
         details={**seen.details, "finetuned": {"mode": mode, **result}},
     )
-    return TimeSeriesModel(model.name, best, model.context_length, provenance).eval()
+    return TimeSeriesModel(name or model.name, best, model.context_length, provenance).eval()

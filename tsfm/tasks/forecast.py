@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsfm.errors import DataError
+from tsfm.errors import DataError, UnsupportedError
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained, save_pretrained
+from tsfm.models.timer_covariates import CovariateTimer
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float64, Int, ndarray
 from tsfm.tasks.arguments import at_least_one, find_device, refuse_taken
@@ -53,8 +54,20 @@ class Forecaster:
 
     @staticmethod
     def from_pretrained(name: str | Path, *, device: str = "auto") -> "Forecaster":
-        """Load a bundled name, a folder, or ``models:/name@alias``."""
-        return Forecaster(load_pretrained(name), device=device)
+        """Load a bundled name, a folder, or ``models:/name@alias``.
+
+        Raises
+        ------
+        UnsupportedError
+            When the model was fine-tuned to read covariates.
+        """
+        model = load_pretrained(name)
+        if isinstance(model.backbone, CovariateTimer):
+            raise UnsupportedError(
+                f"a model must read the target alone, got {str(name)!r}, which reads covariates; "
+                "load it with tsfm.ChannelForecaster.from_pretrained"
+            )
+        return Forecaster(model, device=device)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the model to a folder."""

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tsfm.models.pretrained import load_pretrained
+from tsfm.models.timer_covariates import CovariateTimer
+from tsfm.tasks.covariate_channels import ChannelForecaster
 from tsfm.tasks.covariates import CovariateForecaster, check_arguments
 from tsfm.tasks.forecast import DECILES, Forecaster
 
@@ -48,7 +51,7 @@ def forecast(
     >>> forecast(frame, prediction_length=2)["predictions"].to_list()
     [7.0, 7.0]
     """
-    forecaster = Forecaster.from_pretrained(model, device=device)
+    loaded = load_pretrained(model)
     options: dict[str, Any] = {
         "prediction_length": prediction_length,
         "quantile_levels": quantile_levels,
@@ -61,7 +64,13 @@ def forecast(
         "batch_size": batch_size,
         "progress": progress,
     }
-    if not check_arguments(covariates, static_covariates, future):
+    asks = check_arguments(covariates, static_covariates, future)
+    if isinstance(loaded.backbone, CovariateTimer):
+        channels = ChannelForecaster(loaded, device=device)
+        channels.check_names(covariates, static_covariates)
+        return channels.predict(data, future=future, **options)
+    forecaster = Forecaster(loaded, device=device)
+    if not asks:
         return forecaster.predict(data, **options)
     adapter = CovariateForecaster(
         forecaster, covariates=covariates, static_covariates=static_covariates

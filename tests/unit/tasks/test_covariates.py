@@ -8,8 +8,9 @@ import pytest
 
 import tsfm
 from tsfm.errors import ConfigError, DataError
+from tsfm.tasks.covariate_ridge import design, fit_ridge, lag
 from tsfm.tasks.covariate_table import CovariateTable
-from tsfm.tasks.covariates import CovariateForecaster, design, fit_ridge, lag
+from tsfm.tasks.covariates import CovariateForecaster
 from tsfm.tasks.forecast import Forecaster
 
 HORIZON = 14
