@@ -12,12 +12,14 @@ segment is always there.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
+from einops import rearrange
 
 from tsfm.errors import DataError
 from tsfm.jobs import imputation_like
@@ -25,6 +27,7 @@ from tsfm.jobs.imputation_config import ImputationConfig, Kind
 from tsfm.jobs.imputation_fillers import Filler, load_filler, rivals
 from tsfm.jobs.markdown import markdown_table
 from tsfm.jobs.protocols import Evaluation, Protocol
+from tsfm.jobs.saits import cut_windows, train_saits
 from tsfm.objectives.gap_masks import aligned_segments, random_points
 from tsfm.series.ltsf_set import LtsfSet, read_ltsf_set
 from tsfm.shapes import Bool, Float64, ndarray
@@ -39,7 +42,8 @@ def evaluate(config: ImputationConfig, models: list[Filler]) -> pl.DataFrame:
         fillers = [*models, *rivals(data.seasonality)]
         for length in config.window_lengths:
             windows = scored_windows(data, length, config)
-            for filler in fillers:
+            trained = [saits_of_set(data, length, config)] if config.saits_minutes else []
+            for filler in [*fillers, *trained]:
                 seen = name in filler.trained_on and filler.label != "fine-tuned"
                 facts = {
                     "dataset": name,
@@ -49,6 +53,26 @@ def evaluate(config: ImputationConfig, models: list[Filler]) -> pl.DataFrame:
                 }
                 rows += [{**facts, **score} for score in scores(filler, windows, config)]
     return pl.DataFrame(rows)
+
+
+def saits_of_set(data: LtsfSet, length: int, config: ImputationConfig) -> Filler:
+    """Train SAITS on the training rows; gaps like those that are scored choose its weights."""
+    held = replace(config, part="validation", stride=max(config.stride, length // 4))
+    rows = scored_windows(data, length, held)
+    gaps = rows.copy()
+    draws = [(kind, share) for kind in config.kinds for share in config.hidden_shares]
+    for number, (kind, share) in enumerate(draws):
+        own = slice(number, None, len(draws))
+        hidden = hidden_values(kind, share, rows[own], config.segment_length, number)
+        gaps[own] = np.where(hidden, np.nan, rows[own])
+    pattern, n_channels = "(window channel) time -> window time channel", data.values.shape[1]
+    return train_saits(
+        cut_windows(data.values[: data.train_end], length, max(1, length // 8)),
+        rearrange(rows, pattern, channel=n_channels),
+        rearrange(gaps, pattern, channel=n_channels),
+        minutes=config.saits_minutes,
+        seed=config.mask_seeds[0],
+    )
 
 
 def scored_windows(data: LtsfSet, length: int, config: ImputationConfig) -> Windows:

@@ -28,6 +28,9 @@ class ImputationConfig:
         In steps; windows start at every `stride`-th row.
     mask_seeds
         Every seed draws masks of its own; the spread in the table is that over seeds.
+    saits_minutes
+        Minutes for which SAITS is trained beside, on the training rows, or on what is shown of a
+        file; 0 leaves it out. Needs PyPOTS (extra `pypots`).
     like
         A file whose own gaps are mimicked on its own values, in place of `datasets` and all
         options of windows; see `tsfm.jobs.imputation_like`.
@@ -46,6 +49,7 @@ class ImputationConfig:
     window_lengths: tuple[int, ...] = (192,)
     stride: int = Field(default=48, ge=1)
     mask_seeds: tuple[int, ...] = (0, 1, 2)
+    saits_minutes: float = Field(default=0.0, ge=0)
     like: str | None = None
     id_column: str = "item_id"
     timestamp_column: str = "timestamp"

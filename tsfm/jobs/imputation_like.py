@@ -19,6 +19,7 @@ from tsfm.errors import DataError
 from tsfm.jobs.imputation_config import ImputationConfig
 from tsfm.jobs.imputation_fillers import Filler, rivals
 from tsfm.jobs.markdown import markdown_table
+from tsfm.jobs.saits import saits_of_file
 from tsfm.series.files import read_input
 from tsfm.series.frame import SeriesFrame
 from tsfm.series.frequency import seasonality
@@ -72,7 +73,11 @@ def evaluate(config: ImputationConfig, models: list[Filler]) -> pl.DataFrame:
         hidden = drawn_mask(missing, series.offsets, np.random.default_rng(seed)) & ~missing
         shown = np.where(hidden, np.nan, scaled)
         lengths = gap_lengths(~np.isfinite(shown), series.offsets)
-        for filler in fillers:
+        trained = []
+        if config.saits_minutes:
+            minutes = config.saits_minutes
+            trained = [saits_of_file(shown, series.offsets, minutes=minutes, seed=seed)]
+        for filler in [*fillers, *trained]:
             started = time.perf_counter()
             error = fill(filler, shown, series.offsets) - scaled
             seconds = time.perf_counter() - started
