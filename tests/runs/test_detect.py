@@ -101,3 +101,10 @@ def test_the_command_line_prints_what_was_scored(folder, tmp_path, capsys, monke
     pl.DataFrame({"timestamp": [0, 0], "target": [1.0, 2.0]}).write_csv(folder / "bad.csv")
     assert cli.main(["detect", "in", "--output", "out"]) == 3
     assert "bad.csv" in capsys.readouterr().err
+
+
+def test_an_output_below_its_input_is_no_input_of_the_next_run(folder):
+    for _ in range(2):
+        report, _ = run(folder, output=folder / "scored")
+        assert len(report["files"]) == 2
+        assert not report["failed"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tsfm.errors import ConfigError
-from tsfm.lake.store import find_remote, is_address
+from tsfm.lake.store import find_remote, is_address, locate
 from tsfm.series.files import find_files
 
 SUFFIXES = (".parquet", ".csv")
@@ -15,7 +15,8 @@ def output_places(inputs: Sequence[str | Path], output: Path) -> dict[Path, Path
     """Return the place of every input file in the folder `output`.
 
     A file of an input folder, or of a pattern, keeps its place below the folder, or below the part
-    of the pattern that is fixed; any other file its name.
+    of the pattern that is fixed; any other file its name. Where the output lies below the input
+    folder, what is in it is no input, so that the same command can be given again.
 
     Raises
     ------
@@ -41,7 +42,7 @@ def lake_places(
     """
     places: dict[str, str] = {}
     for entry in inputs:
-        for source, name in _named(entry):
+        for source, name in _inputs(entry, output):
             if not name.endswith(SUFFIXES):
                 raise ConfigError(
                     f"an input must end in {' or '.join(SUFFIXES)} to be written under its name, "
@@ -57,6 +58,27 @@ def lake_places(
             is_local = absolute and not is_address(source)
             places[str(Path(source).absolute()) if is_local else source] = name
     return places
+
+
+def _inputs(entry: str | Path, output: str | Path) -> list[tuple[str, str]]:
+    """Return the files of an entry and their names, without those that the job itself wrote."""
+    named = list(_named(entry))
+    kept = [(source, name) for source, name in named if not _is_own(source, name, output)]
+    if not kept:
+        raise ConfigError(f"output must be another folder than that of {named[0][0]}; name one")
+    return kept
+
+
+def _is_own(source: str, name: str, output: str | Path) -> bool:
+    """Say whether a file is in the output, and the output below the folder that was asked for."""
+    if is_address(source) != is_address(output):
+        return False
+    if is_address(source):
+        path, inside = locate(source)[1], locate(str(output))[1].rstrip("/")
+        root = path.removesuffix(name).rstrip("/")
+        return inside.startswith(f"{root}/") and path.startswith(f"{inside}/")
+    above = Path(source).resolve().parents
+    return Path(output).resolve() in above[: name.count("/")]
 
 
 def _named(entry: str | Path) -> Iterator[tuple[str, str]]:

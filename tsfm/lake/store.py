@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from tsfm.errors import ConfigError, DataError
+from tsfm.series.files import is_hidden
 
 # An address may end in options, such as ?region=eu-west-1; any other question mark is a pattern.
 OPTIONS = re.compile(r"\?(?=\w+=)")
@@ -103,7 +104,8 @@ def _from_address(folder: str, options: str, scheme: str) -> tuple[Any, str]:
 def find_remote(address: str) -> list[tuple[str, str]]:
     """Return address and place of every Parquet file that an address names, sorted.
 
-    The place is the path below the folder, or below the part of a pattern that is fixed.
+    The place is the path below the folder, or below the part of a pattern that is fixed. What is
+    hidden below a folder is left out, as `tsfm.series.files.is_hidden` says.
 
     Raises
     ------
@@ -125,6 +127,8 @@ def find_remote(address: str) -> list[tuple[str, str]]:
     names = sorted(one.path.removeprefix(prefix) for one in found if one.type == FileType.File)
     wanted = folder[len(root) + 1 :] if pattern else "**"
     names = [name for name in names if name.endswith(SUFFIX) and _matches(name, wanted)]
+    if not pattern:
+        names = [name for name in names if not is_hidden(name)]
     if not names:
         raise DataError(f"{address} must name Parquet files, got nothing there; check the address")
     return [(join(root + options, name), name) for name in names]

@@ -62,6 +62,8 @@ def _aligned(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
 def find_files(entry: str | Path) -> list[Path]:
     """Return the files that a file, a folder or a pattern names, sorted.
 
+    What is hidden below a folder is left out; see `is_hidden`.
+
     Raises
     ------
     DataError
@@ -69,7 +71,11 @@ def find_files(entry: str | Path) -> list[Path]:
     """
     entry, path = str(entry), Path(entry)
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.name.endswith(SUFFIXES))
+        found = sorted(
+            file
+            for file in path.rglob("*")
+            if file.name.endswith(SUFFIXES) and not is_hidden(file.relative_to(path).as_posix())
+        )
     elif path.is_file():
         return [path]
     else:
@@ -79,6 +85,23 @@ def find_files(entry: str | Path) -> list[Path]:
         raise DataError(f"{entry} must be a file, a folder or a pattern of CSV or Parquet files, "
                         "got nothing there; check the path")  # fmt: skip
     return found
+
+
+def is_hidden(name: str) -> bool:
+    """Say whether a path below a folder is a program's own record rather than data.
+
+    So are names that begin with a dot (``.ipynb_checkpoints``, ``._a.csv``) and folders that begin
+    with an underscore (``_delta_log``, ``_temporary``, our ``_manifest``).
+
+    Examples
+    --------
+    >>> is_hidden("year=2024/a.parquet"), is_hidden("_delta_log/1.parquet"), is_hidden("_a.csv")
+    (False, True, False)
+    """
+    *folders, _ = parts = name.split("/")
+    return any(part.startswith(".") for part in parts) or any(
+        folder.startswith("_") for folder in folders
+    )
 
 
 def _read(file: Path) -> pl.DataFrame:

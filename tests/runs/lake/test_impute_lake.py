@@ -71,6 +71,21 @@ def test_an_item_that_lies_in_several_files_is_filled_as_one(by_year):
     assert found["target"].to_list() == pytest.approx(expected["target"].to_list(), rel=1e-9)
 
 
+def test_an_output_below_its_input_is_no_input_of_the_next_run(by_year):
+    first = run(by_year, output=by_year / "filled")
+    before = content(by_year / "filled")
+    for again in (
+        run(by_year, output=by_year / "filled", resume=True),
+        run(f"{by_year}/**/*.parquet", output=by_year / "filled"),
+    ):
+        assert len(again["files"]) == len(first["files"])
+    assert content(by_year / "filled") == before
+    with pytest.raises(ConfigError, match="output must be another folder than that of"):
+        run(by_year / "filled", output=by_year / "filled")
+    with pytest.raises(ConfigError, match="output must be another folder than that of"):
+        run(f"{by_year}/filled/**/*.parquet", output=by_year / "filled")
+
+
 def test_chunks_of_items_change_nothing(by_year, monkeypatch):
     run(by_year)
     plan = job.make_plan

@@ -58,6 +58,12 @@ def test_a_bucket_comes_back_as_a_folder_does(by_year, server):
     assert found == content("out")
     again = run("s3://lake/prices", output="s3://lake/filled")
     assert again["message"].startswith("nothing to do")
+    store.write("s3://lake/prices/_delta_log/1.parquet", b"not for us")
+    for _ in range(2):
+        below = run("s3://lake/prices", output="s3://lake/prices/filled")
+        assert len(below["files"]) == 4
+    for name in store.list_below("s3://lake/prices/filled"):
+        store.remove(store.join("s3://lake/prices/filled", name))
     run("s3://lake/prices", output="local")
     assert content("local") == content("out")
     with pytest.raises(DataError, match="s3://lake/none must name Parquet files, got nothing"):

@@ -161,6 +161,18 @@ def test_files_whose_types_do_not_go_together_are_named(tmp_path: Path) -> None:
         read_input([tmp_path])
 
 
+def test_what_is_hidden_below_a_folder_is_no_data(folder: Path) -> None:
+    expected = read_input([folder])[1]
+    for name in (".ipynb_checkpoints/a.csv", "_delta_log/1.csv", "deep/._c.csv", "deep/.c.csv"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        write(folder / name, "not,for\nus,\n")
+    assert read_input([folder])[1] == expected
+    make(1).write_csv(folder / "_a.csv")
+    assert len(read_input([folder])[1]) == 4
+    with pytest.raises(DataError, match="must have the columns"):
+        read_input([folder, folder / "deep" / ".c.csv"])
+
+
 # What cannot be read
 
 
