@@ -119,9 +119,10 @@ def _read(file: Path) -> pl.DataFrame:
                 f"{file} must end in .csv, .csv.gz, .txt or .parquet, got {file.name!r}; convert it"
             )
     except (pl.exceptions.PolarsError, OSError) as error:
+        said = _one_line(error)
+        remedy = "save it as UTF-8" if "utf-8" in said.lower() else "write it again"
         raise DataError(
-            f"{file} must be a readable CSV or Parquet file, got: {_one_line(error)}; "
-            "write it again"
+            f"{file} must be a readable CSV or Parquet file, got: {said}; {remedy}"
         ) from None
     if frame.height == 0:
         raise DataError(f"{file} must have rows, got a header alone; remove it from the input")

@@ -176,6 +176,12 @@ def test_what_is_hidden_below_a_folder_is_no_data(folder: Path) -> None:
 # What cannot be read
 
 
+def test_text_in_another_encoding_is_to_be_saved_anew(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("item_id,target\nZürich,1\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"a\.csv must be a readable .*; save it as UTF-8"):
+        read_input([tmp_path / "a.csv"])
+
+
 @pytest.mark.parametrize("entry", ["missing.csv", "*.csv", "empty"])
 def test_an_entry_with_nothing_there_is_named(tmp_path: Path, entry: str) -> None:
     (tmp_path / "empty").mkdir()
