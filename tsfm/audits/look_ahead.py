@@ -11,6 +11,7 @@ from tsfm.audits.cutoffs import choose_cutoffs
 from tsfm.audits.frames import open_frame
 from tsfm.audits.perturbation import PERTURBATIONS
 from tsfm.audits.watching import Watched, watch
+from tsfm.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,8 @@ def audit(
     ConfigError
         When `fn` gives different results for the same frame, or an option is wrong.
     DataError
-        When the frame or what `fn` returns lacks a key, or `fn` fails on another future.
+        When the frame or what `fn` returns lacks a key, no row of it is at or before a cutoff, or
+        `fn` fails on another future.
 
     Notes
     -----
@@ -150,6 +152,11 @@ def audit(
         tolerance=tolerance,
         perturbations=perturbations,
     )
+    if not found.n_rows and not any(found.moves):
+        raise DataError(
+            "fn must return rows up to a cutoff, got none to compare; keep ids and stamps as they "
+            "come in, or pass later cutoffs="
+        )
     table = leak_table(found, chosen)
     return AuditReport(kind.plain(table), tuple(chosen), found.n_calls, table)
 

@@ -284,3 +284,11 @@ def test_frames_without_usable_stamps_are_refused(frame: pl.DataFrame) -> None:
     missing = frame.with_columns(timestamp=pl.col("timestamp").replace(3, None))
     with pytest.raises(DataError, match="must be in every row, got 3 without"):
         tsfm.audit(unchanged, missing)
+
+
+def test_a_function_that_returns_no_row_to_compare_is_not_called_clean(frame):
+    with pytest.raises(DataError, match="fn must return rows up to a cutoff, got none to compare"):
+        tsfm.audit(lambda data: data.head(0), frame, n_cutoffs=2)
+    last = pl.col("timestamp") == 39
+    with pytest.raises(DataError, match=r"keep ids and stamps as they come in, or pass later"):
+        tsfm.audit(lambda data: data.filter(last), frame, n_cutoffs=2)
