@@ -5,17 +5,19 @@ from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from tsfm.errors import DataError
+from tsfm.errors import ConfigError, DataError
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.objectives.next_patch import NextPatch, NextPatchConfig
 from tsfm.objectives.objective import Objective
 from tsfm.series.frame import SeriesFrame
 from tsfm.series.pool import SingleSeriesPool
+from tsfm.tasks.arguments import at_least_one
 from tsfm.tracking import default_tracker, recorded
 from tsfm.training.fit import TrainingConfig, fit
 from tsfm.training.optimizer import OptimizerConfig, ScheduleConfig, make_optimizer
@@ -61,6 +63,8 @@ def finetuned(
 
     Raises
     ------
+    ConfigError
+        When an option is wrong.
     DataError
         When no series is longer than a patch.
     """
@@ -136,12 +140,15 @@ def train_further(
     also_free
         Modules that are trained whatever the mode.
     """
+    check_options(mode, steps, rank, learning_rate)
     generator = torch.Generator().manual_seed(seed)
     thaw = apply_policy(backbone, mode, rank=rank, generator=generator)
     for module in also_free:
         module.requires_grad_(True)
     trained = TrainingStep(backbone, task)
-    optimizer = OptimizerConfig(learning_rate=learning_rate or LEARNING_RATES[mode])
+    optimizer = OptimizerConfig(
+        learning_rate=LEARNING_RATES[mode] if learning_rate is None else learning_rate
+    )
     state = TrainingState(trained.to(device), make_optimizer(trained, optimizer))
 
     @torch.no_grad()
@@ -192,3 +199,13 @@ def train_further(
         details={**seen.details, "finetuned": {"mode": mode, **result}},
     )
     return TimeSeriesModel(name or model.name, best, model.context_length, provenance).eval()
+
+
+def check_options(mode: Any, steps: Any, rank: Any, learning_rate: float | None) -> None:
+    """Say at once which option of fine-tuning is wrong."""
+    if mode not in LEARNING_RATES:
+        raise ConfigError(f"mode must be one of {list(LEARNING_RATES)}, got {mode!r}")
+    at_least_one("steps", steps)
+    at_least_one("rank", rank)
+    if learning_rate is not None and not learning_rate > 0:
+        raise ConfigError(f"learning_rate must be positive, got {learning_rate}")

@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 import torch
 
-from tsfm.errors import DataError
+from tsfm.errors import ConfigError, DataError
 from tsfm.models.pretrained import load_pretrained
 from tsfm.series.frame import SeriesFrame
-from tsfm.tasks.finetune import finetuned
+from tsfm.tasks.finetune import check_options, finetuned
 from tsfm.tasks.forecast import Forecaster
 from tsfm.training.policies import Mode
 
@@ -60,3 +60,25 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 def test_too_short_a_series_is_refused() -> None:
     with pytest.raises(DataError, match="more than 32 steps to fine-tune on, got at most 20"):
         finetuned(load_pretrained("tsfm-small"), SeriesFrame.from_any(odd_series(20)), device=CPU)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mode": "all"}, r"mode must be one of \['full', 'gradual', 'head', 'lora'\], got 'all'"),
+        ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
+        ({"rank": 0}, "rank must be a whole number of at least 1, got 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive, got 0.0"),
+    ],
+)
+def test_wrong_options_are_refused(options, message) -> None:
+    right = {"mode": "full", "steps": 1, "rank": 1, "learning_rate": None}
+    check_options(**right)
+    with pytest.raises(ConfigError, match=message):
+        check_options(**{**right, **options})
+
+
+def test_wrong_options_are_refused_before_training() -> None:
+    model, series = load_pretrained("tsfm-small"), SeriesFrame.from_any(odd_series(120))
+    with pytest.raises(ConfigError, match="steps must be a whole number of at least 1, got -1"):
+        finetuned(model, series, steps=-1, device=CPU, progress=False)
