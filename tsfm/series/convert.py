@@ -52,6 +52,11 @@ def _from_pandas(data: Any, timestamp_column: str) -> pl.DataFrame:
         index = data.index
         stamps = index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index
         data = data.assign(**{timestamp_column: stamps})
+    if data.columns.nlevels > 1:
+        raise DataError(
+            f"columns must have names of one level, got {data.columns.nlevels} levels, such as "
+            f"{data.columns[-1]}; select one of the first level or join the names"
+        )
     names = data.columns.astype(str)
     if not names.is_unique:
         twice = names[names.duplicated()].unique().tolist()

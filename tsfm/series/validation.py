@@ -98,7 +98,7 @@ def pick_columns(
     sources: Sequence[tuple[str, int]],
 ) -> Columns:
     """Find the columns, taking `unique_id`, `ds`, `y` for absent default names."""
-    targets = [target] if isinstance(target, str) else list(target)
+    targets = check_names(id_column, timestamp_column, target)
     if not targets or len(set(targets)) != len(targets):
         raise DataError(f"target must name columns once each, got {targets}")
     names = {"item_id": id_column, "timestamp": timestamp_column}
@@ -122,19 +122,38 @@ def pick_columns(
             f"target must name value columns, got {targets} with id_column={names['item_id']!r} "
             f"and timestamp_column={names['timestamp']!r}; pass other names"
         )
-    for name in (names["timestamp"], *targets):
-        _require(frame, name, file)
+    _require(frame, names["timestamp"], file)
+    others = set(frame.columns) - {names["timestamp"]}
+    is_wide = len(others) > 1 and all(frame[other].dtype.is_numeric() for other in others)
+    for name in targets:
+        _require(frame, name, file, is_wide=is_wide and names["item_id"] not in others)
     if names["item_id"] not in frame.columns and names["item_id"] != "item_id":
         _require(frame, names["item_id"], file)
     has_id = names["item_id"] in frame.columns
     return Columns(names["item_id"], names["timestamp"], tuple(targets), has_id)
 
 
-def _require(frame: pl.DataFrame, name: str, file: str) -> None:
+def check_names(id_column: Any, timestamp_column: Any, target: Any) -> list[str]:
+    """Return the targets as a list, or say that a name of a column must be text."""
+    for keyword, name in (("id_column", id_column), ("timestamp_column", timestamp_column)):
+        if not isinstance(name, str):
+            raise DataError(f"{keyword} must be the name of a column as text, got {name!r}")
+    names = [target] if isinstance(target, str) else target
+    is_list = isinstance(names, Sequence | np.ndarray)
+    if not is_list or not all(isinstance(name, str) for name in names):
+        raise DataError(
+            f"target must be the name of a column as text, or a list of names, got {target!r}"
+        )
+    return list(names)
+
+
+def _require(frame: pl.DataFrame, name: str, file: str, *, is_wide: bool = False) -> None:
     if name in frame.columns:
         return
     near = difflib.get_close_matches(name, frame.columns, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "pass id_column=, timestamp_column= or target="
+    if is_wide and not near:
+        hint = "pass target=, or tsfm.to_long(frame) if every column is a series"
     prefix = f"{file}: " if file else ""
     raise DataError(f"{prefix}column {name!r} must be present, got {frame.columns}; {hint}")
 

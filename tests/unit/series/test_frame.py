@@ -13,7 +13,7 @@ import pytest
 
 from tsfm.errors import ConfigError, DataError
 from tsfm.series.frame import SeriesFrame
-from tsfm.series.validation import ColumnNamesWarning
+from tsfm.series.validation import ColumnNamesWarning, check_names
 
 NAN = np.nan
 KINDS = {
@@ -147,6 +147,21 @@ def test_names_given_by_keyword_are_used_without_a_warning(tiny_frame) -> None:
 def test_a_column_that_is_not_there_is_named(names, message: str, tiny_frame) -> None:
     with pytest.raises(DataError, match=message):
         SeriesFrame.from_any(tiny_frame, sources=[("a.csv", 84)], **names)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ((None, "ds", "y"), "id_column must be the name of a column as text, got None"),
+        (("id", 1, "y"), "timestamp_column must be the name of a column as text, got 1"),
+        (("id", "ds", 0), "target must be the name of a column as text, or a list of .*, got 0"),
+        (("id", "ds", ["y", 0]), r"or a list of names, got \['y', 0\]"),
+    ],
+)
+def test_a_name_that_is_no_text_is_refused(names, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        check_names(*names)
+    assert check_names("id", "ds", np.array(["y"])) == ["y"]
 
 
 # Order and gaps

@@ -79,3 +79,20 @@ def test_the_public_name_is_this_function() -> None:
 def test_a_frame_that_is_not_wide_is_refused(wide: pl.DataFrame, message: str) -> None:
     with pytest.raises(DataError, match=message):
         to_long(wide)
+
+
+def test_a_wide_frame_is_told_the_way_to_a_long_one() -> None:
+    with pytest.raises(
+        DataError, match=r"'target' must be present, .*, or tsfm.to_long\(frame\) if"
+    ):
+        SeriesFrame.from_any(WIDE.drop("on"))
+    with pytest.raises(DataError, match=r"'target' must be present, .*; pass id_column="):
+        SeriesFrame.from_any(WIDE.select("timestamp", "a"))
+
+
+def test_columns_of_two_levels_are_refused() -> None:
+    pivoted = to_long(WIDE).to_pandas().pivot(index="timestamp", columns="item_id")
+    message = r"one level, got 2 levels, such as \('target', 'on'\); select one of the first"
+    with pytest.raises(DataError, match=message):
+        to_long(pivoted)
+    assert to_long(pivoted["target"])["item_id"].unique().tolist() == ["a", "b", "on"]
