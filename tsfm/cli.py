@@ -81,7 +81,8 @@ def evaluate(
     Parameters
     ----------
     recipe
-        zero_shot, ltsf, imputation, detection, coverage, classification, or path of a TOML file.
+        zero_shot, gift_eval, ltsf, imputation, detection, coverage, classification, or path of a
+        TOML file.
     like
         With imputation: a file whose gaps are mimicked on its own values.
     overrides
@@ -98,7 +99,7 @@ def backtest(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
     Parameters
     ----------
     recipe
-        sspt_nasdaq_corrected, sspt_nasdaq_faithful, or path of a TOML file.
+        sspt_nasdaq_corrected, sspt_nasdaq_faithful, walk_forward, or path of a TOML file.
     overrides
         Assignments section.key=value.
     """

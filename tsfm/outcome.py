@@ -20,7 +20,8 @@ def exit_code(run: Callable[[], dict[str, Any] | None]) -> int:
         code = _shown(run())
         sys.stdout.flush()
     except CycloptsError as error:
-        _say(f"{error}; see tsfm --help")
+        verb = " ".join(("tsfm", *(error.command_chain or ())))
+        _say(f"{str(error).rstrip('.')}; see {verb} --help")
         return USAGE
     except BrokenPipeError:
         # The reader left, as `head` does; a closed pipe must not be flushed at exit.

@@ -88,6 +88,23 @@ def test_a_wrong_call_is_one_line_and_exit_2(
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "verb_with_help"),
+    [
+        (["nope"], "tsfm"),
+        (["forecast", "a.csv"], "tsfm forecast"),
+        (["data", "path"], "tsfm data path"),
+    ],
+)
+def test_a_wrong_call_leads_to_the_help_of_its_verb(
+    arguments: list[str], verb_with_help: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.main(arguments)
+    said = capsys.readouterr().err
+    assert said.endswith(f"; see {verb_with_help} --help\n")
+    assert ".;" not in said
+
+
 def test_an_unknown_recipe_is_exit_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["evaluate", "zero_shoot"]) == 1
     assert "did you mean zero_shot?" in capsys.readouterr().err
