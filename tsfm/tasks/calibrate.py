@@ -10,7 +10,7 @@ import polars as pl
 from tsfm.errors import ConfigError
 from tsfm.metrics.forecasting import seasonal_error
 from tsfm.series.frame import SeriesFrame
-from tsfm.tasks.calibration import CALIBRATION_FILE, Calibration
+from tsfm.tasks.calibration import CALIBRATION_FILE, Calibration, check_method
 from tsfm.tasks.conformal import central_intervals
 from tsfm.tasks.cross_validation import cross_validate_series
 from tsfm.tasks.forecast import DECILES, Forecaster
@@ -188,6 +188,7 @@ def calibrate(
     >>> calibrated.coverage(wave, n_windows=3)["windows"].unique().to_list()
     ['new']
     """
+    check_method(method)
     levels = tuple(sorted(check_levels(quantile_levels)))
     central_intervals(levels)
     columns = {

@@ -33,6 +33,12 @@ METHODS = ("split", "block", "adaptive")
 Method = Literal["split", "block", "adaptive"]
 
 
+def check_method(method: str) -> None:
+    """Raise when there is no such method of calibration."""
+    if method not in METHODS:
+        raise ConfigError(f"method must be one of {list(METHODS)}, got {method!r}")
+
+
 @dataclass(frozen=True)
 class Calibration:
     """One margin per interval and step, added to quantile forecasts of any model.
@@ -105,8 +111,7 @@ class Calibration:
         DataError
             When columns are missing, windows differ in length, or there are too few.
         """
-        if method not in METHODS:
-            raise ConfigError(f"method must be one of {list(METHODS)}, got {method!r}")
+        check_method(method)
         data, _ = to_polars(frame, timestamp_column)
         levels = level_columns(data) if quantile_levels is None else tuple(sorted(quantile_levels))
         intervals = central_intervals(levels)

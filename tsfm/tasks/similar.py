@@ -1,5 +1,6 @@
 """Similar: which windows of the past look like the present, whatever their level and scale."""
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsfm.errors import DataError
+from tsfm.errors import ConfigError, DataError
 from tsfm.series.cutoffs import read_cutoffs, steps_until
 from tsfm.series.frame import SeriesFrame
 from tsfm.series.stamps import as_integers
@@ -105,6 +106,7 @@ def similar(
     ((63, 1), True)
     """
     at_least_one("n_neighbors", n_neighbors)
+    _check_metric(metric)
     length = at_least_one("window_length", window_length)
     step = max(1, length // 4) if step_size is None else at_least_one("step_size", step_size)
     columns: dict[str, Any] = {
@@ -126,6 +128,16 @@ def similar(
     same = _same_item(library, asked)
     rows = _nearest(queries, candidates, same, n_neighbors, metric, length // step + 2)
     return asked.to_origin(_frame(rows, queries, candidates, asked, library))
+
+
+def _check_metric(metric: str) -> None:
+    from sklearn.neighbors import VALID_METRICS
+
+    known = sorted(VALID_METRICS["brute"])
+    if metric not in known:
+        near = difflib.get_close_matches(metric, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "for example 'euclidean' or 'cosine'"
+        raise ConfigError(f"metric must be one of scikit-learn's, got {metric!r}; {hint}")
 
 
 def _check_kinds(library: SeriesFrame, asked: SeriesFrame) -> None:

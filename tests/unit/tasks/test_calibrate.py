@@ -196,6 +196,11 @@ def test_what_was_not_calibrated_is_refused(calibrated, frame, options, message)
         calibrated.predict(frame, **options)
 
 
+def test_a_method_that_nobody_knows_is_refused_before_anything_is_read():
+    with pytest.raises(ConfigError, match=r"method must be one of .* got 'jackknife'"):
+        tsfm.calibrate(None, prediction_length=2, method="jackknife")
+
+
 def test_wrong_frames_of_forecasts_are_refused(model, frame):
     past = tsfm.cross_validation(until(frame, 60), prediction_length=3, n_windows=2, model=model)
     with pytest.raises(DataError, match=r"must have the columns \['cutoff'\], got"):

@@ -98,6 +98,11 @@ def test_wrong_questions_are_refused(embedder, frame):
         ConfigError, match="n_neighbors must be a whole number of at least 1, got 0"
     ):
         tsfm.similar(frame, n_neighbors=0, model=embedder)
+    short = frame.head(20)  # so short that nothing would be compared
+    with pytest.raises(ConfigError, match=r"got 'cosin'; did you mean 'cosine'\?"):
+        tsfm.similar(short, metric="cosin", model=embedder)
+    with pytest.raises(ConfigError, match="scikit-learn's, got '#'; for example 'euclidean'"):
+        tsfm.similar(short, metric="#", model=embedder)
     with pytest.raises(ConfigError, match=r"cutoffs must be stamps of the frame's type Date, got"):
         tsfm.similar(frame, cutoff=17, model=embedder)
     with pytest.raises(DataError, match="steps at or before cutoff='2020-01-01', got none"):
