@@ -41,6 +41,14 @@ def test_build_writes_a_pool_that_windows_come_from(folder, tmp_path, capsys, ge
     assert f"5 series and 900 points in {output}" in capsys.readouterr().out
 
 
+def test_what_is_hidden_in_a_folder_is_no_part_of_its_pool(folder, tmp_path) -> None:
+    (folder / ".ipynb_checkpoints").mkdir()
+    (folder / ".ipynb_checkpoints" / "two.csv").write_bytes((folder / "two.csv").read_bytes())
+    (folder / "._two.csv").write_text("not for us")
+    assert cli.main(["data", "build", str(folder), "--output", str(tmp_path / "pool")]) == 0
+    assert SingleSeriesPool.open(tmp_path / "pool").datasets == ("one", "two")
+
+
 def test_a_second_build_to_the_same_folder_is_refused(folder, tmp_path, capsys) -> None:
     arguments = ["data", "build", str(folder), "--output", str(tmp_path / "pool")]
     assert cli.main(arguments) == 0

@@ -71,11 +71,7 @@ def find_files(entry: str | Path) -> list[Path]:
     """
     entry, path = str(entry), Path(entry)
     if path.is_dir():
-        found = sorted(
-            file
-            for file in path.rglob("*")
-            if file.name.endswith(SUFFIXES) and not is_hidden(file.relative_to(path).as_posix())
-        )
+        found = files_below(path)
     elif path.is_file():
         return [path]
     else:
@@ -85,6 +81,15 @@ def find_files(entry: str | Path) -> list[Path]:
         raise DataError(f"{entry} must be a file, a folder or a pattern of CSV or Parquet files, "
                         "got nothing there; check the path")  # fmt: skip
     return found
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return the files of data below a folder, sorted, without what is hidden there."""
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.name.endswith(SUFFIXES) and not is_hidden(file.relative_to(folder).as_posix())
+    )
 
 
 def is_hidden(name: str) -> bool:

@@ -14,7 +14,7 @@ import polars as pl
 
 from tsfm.errors import DataError
 from tsfm.series.cards import list_cards, load_card, require_file
-from tsfm.series.files import SUFFIXES, separator
+from tsfm.series.files import files_below, separator
 from tsfm.shapes import Float64, Int, ndarray
 
 ID_COLUMNS = ("item_id", "unique_id", "series_id", "ticker")
@@ -79,7 +79,7 @@ def _sources(entry: str) -> list[PoolSource]:
     if path.is_file():
         return [PoolSource(_stem(path), path)]
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.name.endswith(SUFFIXES))
+        files = files_below(path)
     else:
         files = sorted(Path(file) for file in glob.glob(entry, recursive=True))  # noqa: PTH207
     if files:
