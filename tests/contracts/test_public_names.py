@@ -9,6 +9,7 @@ from tsfm import stocks
 
 NAMES = {
     "CalibratedForecaster",
+    "ChannelForecaster",
     "Calibration",
     "CheckpointError",
     "ConfigError",
