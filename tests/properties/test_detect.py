@@ -27,7 +27,9 @@ def detector() -> Detector:
             parameter += 0.1 * torch.randn(
                 parameter.shape, generator=torch.Generator().manual_seed(1)
             )
-    rule = ScoreRule(smoothing=8, past_length=60, habit_level=0.9, habit_length=110)
+    rule = ScoreRule(
+        smoothing=8, past_length=60, range_length=90, habit_level=0.9, habit_length=110
+    )
     return Detector(TimeSeriesModel("timer", backbone, 64, Provenance()), rule=rule)
 
 

@@ -4,6 +4,9 @@ The unit is half the width of the forecast's 80 % interval plus a multiple of th
 the rows before the patch. The interval knows the season and the level; the past error does not
 grow with an anomaly that has just begun, while the interval does, since the model sees it. Every
 number comes from earlier rows, so no anomaly shrinks its own score.
+
+A surprise weighs more where the value also lies outside of what the series has been: forecasts
+follow a new level or a wild stretch within a window, while the range of the past does not.
 """
 
 from collections.abc import Sequence
@@ -17,6 +20,10 @@ from tsfm.shapes import Float64, Int, ndarray
 
 NORMAL = NormalDist()
 FEWEST_FOR_A_HABIT = 100
+FEWEST_FOR_A_RANGE = 64
+RANGE_LEVELS = (0.1, 0.5, 0.9)
+FARTHEST = 50.0
+"""Half ranges, beyond which a value is not told from one still farther."""
 LARGEST_SCORE = 1e6
 """Of a step away from a series that has been constant, for which there is no unit."""
 
@@ -36,6 +43,11 @@ class ScoreRule:
     smoothing_weight
         Multiple of that mean that is added to a row's own score, so that a run of small surprises
         counts too; 0 for none, which suits single rows.
+    range_weight
+        A score is multiplied by one more than so many times the distance of the value to the median
+        of the past, in half widths of the past's 80 % range, as far as it exceeds one; 0 for none.
+    range_length
+        Steps before the patch over which that median and that range are taken.
     habit_level
         Above 0 a score is divided by one more than this quantile of the scores before the patch.
         A series that is often surprising then scores lower, which suits one threshold for many
@@ -48,26 +60,25 @@ class ScoreRule:
     past_length: int = 1000
     smoothing: int = 32
     smoothing_weight: float = 1.0
+    range_weight: float = 1.0
+    range_length: int = 2000
     habit_level: float = 0.0
     habit_length: int = 2000
 
     def __post_init__(self) -> None:
-        if min(self.past_length, self.smoothing, self.habit_length) < 1:
-            raise ConfigError(
-                "past_length, smoothing and habit_length must be at least 1 step, got "
-                f"past_length={self.past_length}, smoothing={self.smoothing} and "
-                f"habit_length={self.habit_length}"
-            )
+        lengths = ("past_length", "smoothing", "range_length", "habit_length")
+        if min(getattr(self, name) for name in lengths) < 1:
+            got = ", ".join(f"{name}={getattr(self, name)}" for name in lengths)
+            raise ConfigError(f"lengths must be at least 1 step, got {got}")
         if not 0 <= self.habit_level < 1:
             raise ConfigError(
                 f"habit_level must be at least 0 and below 1, got {self.habit_level}; "
                 "use 0 for none"
             )
-        if min(self.past_weight, self.smoothing_weight) < 0:
-            raise ConfigError(
-                "past_weight and smoothing_weight must not be negative, got "
-                f"past_weight={self.past_weight} and smoothing_weight={self.smoothing_weight}"
-            )
+        weights = ("past_weight", "smoothing_weight", "range_weight")
+        if min(getattr(self, name) for name in weights) < 0:
+            got = ", ".join(f"{name}={getattr(self, name)}" for name in weights)
+            raise ConfigError(f"weights must not be negative, got {got}")
 
 
 def score_rows(
@@ -98,6 +109,7 @@ def score_rows(
     error, half_width = errors_and_widths(values, quantiles, levels)
     past = past_errors(error, first, patch_length, rule.past_length)
     own = own_scores(error, half_width, past, rule)
+    own *= range_factors(values, first, patch_length, rule)
     if rule.habit_level:
         for start in range(first + patch_length, len(own), patch_length)[::-1]:
             # From the end, since a habit is one of scores that were not divided yet.
@@ -135,6 +147,41 @@ def own_scores(
         unit = half_width + rule.past_weight * np.nan_to_num(past)
         scores = np.minimum(error / unit, LARGEST_SCORE)
     return np.where(error == 0, 0.0, scores)
+
+
+def range_factors(
+    values: Float64[ndarray, " time"], first: int, patch_length: int, rule: ScoreRule
+) -> Float64[ndarray, " time"]:
+    """Return by how much the score of every row is multiplied; see `ScoreRule.range_weight`."""
+    factors = np.ones(len(values))
+    if rule.range_weight:
+        for start in range(first + patch_length, len(values), patch_length):
+            before = values[max(first, start - rule.range_length) : start]
+            patch = slice(start, start + patch_length)
+            factors[patch] = range_factor(values[patch], past_range(before), rule)
+    return factors
+
+
+def past_range(before: Float64[ndarray, " time"]) -> Float64[ndarray, " 2"]:
+    """Return the median and half the 80 % range of earlier values; NaN with too few of them."""
+    known = before[~np.isnan(before)]
+    if len(known) < FEWEST_FOR_A_RANGE:
+        return np.full(2, np.nan)
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, middle, high = np.quantile(known, RANGE_LEVELS)
+        return np.array([middle, (high - low) / 2])
+
+
+def range_factor(
+    values: Float64[ndarray, " step"], past: Float64[ndarray, " 2"], rule: ScoreRule
+) -> Float64[ndarray, " step"]:
+    """Return the factors of values after such a past; 1 where it has no range."""
+    middle, half_range = past
+    if not 0 < half_range < np.inf:
+        return np.ones(len(values))
+    with np.errstate(over="ignore"):
+        distance = np.minimum(np.abs(values - middle) / half_range, FARTHEST)
+    return 1 + rule.range_weight * np.maximum(np.nan_to_num(distance, nan=1.0) - 1, 0)
 
 
 def habit(before: Float64[ndarray, " time"], rule: ScoreRule) -> float:

@@ -294,7 +294,9 @@ def _read_settings(file: Path) -> tuple[Threshold | None, ScoreRule | None]:
     try:
         settings = json.loads(file.read_text(encoding="utf-8"))
         kept = settings["threshold"]
-        return None if kept is None else Threshold(**kept), ScoreRule(**settings["rule"])
+        # A threshold belongs to the scores it was fitted on, which once had no range.
+        rule = ScoreRule(**{"range_weight": 0.0, **settings["rule"]})
+        return Threshold(**kept) if kept else None, rule
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{DETECTOR_FILE} must hold a rule and a threshold, got {file} with: {error}; save the "

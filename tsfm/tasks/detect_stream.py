@@ -12,6 +12,8 @@ from tsfm.tasks.anomaly_scores import (
     habit,
     own_scores,
     past_error,
+    past_range,
+    range_factor,
     trailing_mean,
 )
 from tsfm.tasks.row_forecasts import POINT, next_patch_quantiles
@@ -88,6 +90,8 @@ class _Channel:
         self.own: Float64[ndarray, " time"] = np.empty(0)
         self.quantiles = np.full((self.patch, len(detector.levels or POINT)), np.nan)
         self.past = np.full(1, np.nan)
+        self.seen: Float64[ndarray, " time"] = np.empty(0)
+        self.range = np.full(2, np.nan)
         self.undivided: Float64[ndarray, " time"] = np.empty(0)
         self.habit = 0.0
 
@@ -100,9 +104,10 @@ class _Channel:
         error, half_width = errors_and_widths(
             np.array([value]), self.quantiles[place, None], self.detector.levels
         )
-        self.values = np.append(self.values, value)
+        self.values, self.seen = np.append(self.values, value), np.append(self.seen, value)
         self.errors = np.append(self.errors, error)
         undivided = own_scores(error, half_width, self.past, self.rule)
+        undivided *= range_factor(np.array([value]), self.range, self.rule)
         self.undivided = np.append(self.undivided, undivided)
         own = undivided / (1 + self.habit)
         self.own = np.append(self.own, own)[-self.rule.smoothing :]
@@ -119,6 +124,8 @@ class _Channel:
             self.values = self.values[spare * self.block :]
         self.errors = self.errors[-self.rule.past_length :]
         self.past = past_error(self.errors, self.patch)
+        self.seen = self.seen[-self.rule.range_length :]
+        self.range = past_range(self.seen)
         self.undivided = self.undivided[-self.rule.habit_length :]
         self.habit = habit(self.undivided, self.rule)
         self.quantiles = next_patch_quantiles(

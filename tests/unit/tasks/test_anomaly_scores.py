@@ -12,13 +12,14 @@ from tsfm.tasks.anomaly_scores import (
     item_starts,
     own_scores,
     past_errors,
+    range_factors,
     score_rows,
     trailing_mean,
 )
 
 NAN = float("nan")
 LEVELS = (0.1, 0.5, 0.9)
-PLAIN = ScoreRule(past_weight=0.0, smoothing_weight=0.0)
+PLAIN = ScoreRule(past_weight=0.0, smoothing_weight=0.0, range_weight=0.0)
 
 
 def bands(n_rows: int, half: float = 1.0) -> np.ndarray:
@@ -119,6 +120,33 @@ def test_a_series_that_is_often_surprising_scores_lower_from_the_next_patch_on()
     assert longer[102] == 5 / 4
 
 
+def test_a_surprise_outside_of_the_range_of_the_past_weighs_more():
+    # 64 values before the last patch: median 0, 80 % of them from -1 to 1.
+    past = np.tile([-1.0, 0.0, 0.0, 1.0], 16)
+    values = np.concatenate([past, [3.0, 3.0]])
+    quantiles = np.concatenate([bands(64), np.tile([1.0, 2.0, 3.0], (2, 1))])
+    plain = score(values, quantiles, PLAIN)
+    found = score(values, quantiles, ScoreRule(past_weight=0.0, smoothing_weight=0.0))
+    twice = ScoreRule(past_weight=0.0, smoothing_weight=0.0, range_weight=2.0)
+    assert plain[64:] == [1, 1]
+    assert found == [*plain[:64], 3, 3]
+    assert score(values, quantiles, twice)[64:] == [5, 5]
+    # Within the range, with fewer values before, or as many in a shorter past, nothing changes.
+    assert score(np.append(past, 1.0), bands(65), twice)[64] == 1
+    assert score(values[2:], quantiles[2:], twice) == plain[2:]
+    short = ScoreRule(past_weight=0.0, smoothing_weight=0.0, range_length=63)
+    assert score(values, quantiles, short) == plain
+
+
+def test_a_past_without_a_range_and_huge_values_leave_finite_scores():
+    rule = ScoreRule(past_weight=0.0, smoothing_weight=0.0)
+    assert score([*([0.0] * 64), 5.0], bands(65), rule)[64] == 5
+    huge = np.array([*([-1.5e308, 1.5e308] * 32), 1e300, NAN])
+    assert range_factors(huge, 0, 64, rule).tolist() == [1] * 66
+    far = np.array([*([0.0, 1.0] * 32), 1e300, NAN])
+    assert range_factors(far, 0, 64, rule)[64:].tolist() == [50, 1]
+
+
 def test_own_scores_of_huge_errors_are_capped():
     found = own_scores(np.array([1e300]), np.array([1e-300]), np.array([NAN]), PLAIN)
     assert found.tolist() == [LARGEST_SCORE]
@@ -127,7 +155,9 @@ def test_own_scores_of_huge_errors_are_capped():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"smoothing": 0}, "must be at least 1 step, got past_length=1000, smoothing=0 and"),
+        ({"smoothing": 0}, "must be at least 1 step, got past_length=1000, smoothing=0,"),
+        ({"range_length": 0}, "at least 1 step, got .*range_length=0"),
+        ({"range_weight": -1.0}, "must not be negative, got .*range_weight=-1.0"),
         ({"habit_level": 1.0}, "must be at least 0 and below 1, got 1.0; use 0"),
         ({"past_length": 0}, "must be at least 1 step, got past_length=0"),
         ({"past_weight": -1.0}, "must not be negative, got past_weight=-1.0"),

@@ -129,6 +129,15 @@ def test_a_saved_detector_flags_the_same_rows(detector, tmp_path):
     assert loaded.detect(frame).equals(fitted.detect(frame))
 
 
+def test_a_detector_saved_before_scores_knew_a_range_scores_as_it_did(detector, tmp_path):
+    folder = detector.save_pretrained(tmp_path / "mine")
+    file = folder / "detector.json"
+    settings = json.loads(file.read_text())
+    del settings["rule"]["range_weight"], settings["rule"]["range_length"]
+    file.write_text(json.dumps(settings))
+    assert Detector.from_pretrained(folder).rule == ScoreRule(range_weight=0.0)
+
+
 def test_a_folder_with_a_broken_threshold_is_refused(detector, tmp_path):
     folder = detector.save_pretrained(tmp_path / "mine")
     (folder / "detector.json").write_text(json.dumps({"rule": {}}))
