@@ -26,13 +26,18 @@ def read_input(inputs: Sequence[str | Path]) -> tuple[pl.DataFrame, list[tuple[s
     Raises
     ------
     DataError
-        When nothing matches, a file is empty or unreadable, or the columns of two files differ.
+        When nothing matches, no file has rows, one is unreadable, or the columns of two differ.
     """
     files = [file for entry in inputs for file in find_files(entry)]
     if not files:
         raise DataError("input must name a file, a folder or a pattern, got none; name one")
     frames = [_read(file) for file in files]
     first = frames[0]
+    if not any(frame.height for frame in frames):
+        others = f", like the {len(files) - 1} others" if len(files) > 1 else ""
+        raise DataError(
+            f"{files[0]} must have rows, got a header alone{others}; remove it from the input"
+        )
     for file, frame in zip(files[1:], frames[1:], strict=True):
         if set(frame.columns) != set(first.columns):
             raise DataError(
@@ -41,7 +46,9 @@ def read_input(inputs: Sequence[str | Path]) -> tuple[pl.DataFrame, list[tuple[s
             )
     sources = [(str(file), frame.height) for file, frame in zip(files, frames, strict=True)]
     try:
-        return pl.concat(_aligned(frames), how="vertical_relaxed"), sources
+        # Writers of many parts leave some empty; the types of such a CSV would be a guess.
+        filled = [frame for frame in frames if frame.height]
+        return pl.concat(_aligned(filled), how="vertical_relaxed"), sources
     except pl.exceptions.PolarsError as error:
         raise DataError(
             f"{files[0]} and the files after it must have the same column types, got: "
@@ -129,8 +136,6 @@ def _read(file: Path) -> pl.DataFrame:
         raise DataError(
             f"{file} must be a readable CSV or Parquet file, got: {said}; {remedy}"
         ) from None
-    if frame.height == 0:
-        raise DataError(f"{file} must have rows, got a header alone; remove it from the input")
     return frame
 
 

@@ -15,7 +15,7 @@ import polars as pl
 from tsfm.errors import DataError, OffGridError
 from tsfm.series.convert import Origin, from_polars, to_polars
 from tsfm.series.frequency import grid_of, infer_grid, infer_steps, session_grid
-from tsfm.series.grids import OFF_GRID, Grid, SessionGrid, TradingGrid
+from tsfm.series.grids import OFF_GRID, FixedGrid, Grid, SessionGrid, TradingGrid
 from tsfm.series.stamps import to_stamps, uses_utc
 from tsfm.series.validation import Columns, Rows, check_rows, count_rows, pick_columns
 from tsfm.shapes import Float64, Int, ndarray
@@ -23,6 +23,8 @@ from tsfm.shapes import Float64, Int, ndarray
 # More rows than this after filling gaps is a wrong frequency, not a series.
 MOST_ROWS = 500_000_000
 MOST_STRETCH = 1000
+# So many stamps without neighbours are no accident.
+FEWEST_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class SeriesFrame:
         columns = pick_columns(frame, id_column, timestamp_column, target, sources)
         rows = check_rows(frame, columns, sources)
         grid = _choose_grid(rows, freq, calendar)
-        return _on_grid(rows, grid, columns, origin)
+        return _on_grid(rows, grid, columns, origin, is_given=freq is not None)
 
     @property
     def n_items(self) -> int:
@@ -203,7 +205,9 @@ def _choose_grid(rows: Rows, freq: str | None, calendar: str | None) -> Grid | N
     return grid
 
 
-def _on_grid(rows: Rows, grid: Grid | None, columns: Columns, origin: Origin) -> SeriesFrame:
+def _on_grid(
+    rows: Rows, grid: Grid | None, columns: Columns, origin: Origin, *, is_given: bool
+) -> SeriesFrame:
     """Place every row at its ordinal and leave missing values between."""
     stamps = rows.utc if uses_utc(grid) else rows.wall
     origin_stamps = stamps[rows.starts]
@@ -225,6 +229,8 @@ def _on_grid(rows: Rows, grid: Grid | None, columns: Columns, origin: Origin) ->
     last_rows = np.append(rows.starts[1:], len(rows.item)) - 1
     filled = place[last_rows] - first + 1
     _check_expansion(rows, place, filled, lengths, grid)
+    if is_given and isinstance(grid, FixedGrid):
+        _check_spacing(rows, place, of_row, grid)
     offsets = np.concatenate([[0], np.cumsum(filled)]).astype(np.int64)
     if offsets[-1] == len(rows.item):
         values = rows.values
@@ -253,6 +259,18 @@ def _rule_and_remedy(grid: Grid) -> tuple[str, str]:
         f"regular steps of freq={grid.freq!r}",
         "pass another freq= or a calendar=, or resample",
     )
+
+
+def _check_spacing(
+    rows: Rows, place: np.ndarray, of_row: Int[ndarray, " row"], grid: FixedGrid
+) -> None:
+    """Refuse a frequency so fine that no two stamps of a frame are neighbours."""
+    steps = np.diff(place)[np.diff(of_row) == 0]
+    if len(steps) >= FEWEST_STEPS and steps.min() > 1:
+        raise DataError(
+            f"{rows.where(0)}: some stamps must be one step of freq={grid.freq!r} apart, got at "
+            f"least {steps.min()} steps between any two; pass the true freq= or leave it out"
+        )
 
 
 def _check_expansion(

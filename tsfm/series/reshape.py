@@ -6,6 +6,7 @@ import polars as pl
 
 from tsfm.errors import DataError
 from tsfm.series.convert import from_polars, to_polars
+from tsfm.series.validation import NIXTLA_NAMES
 
 
 def to_long(
@@ -20,7 +21,8 @@ def to_long(
     Parameters
     ----------
     wide
-        A stamp column (or, in pandas, an index of stamps) and one numeric column per item.
+        A stamp column (or, in pandas, an index of stamps) and one numeric column per item. With
+        ``ds`` in place of ``timestamp``, the default names are ``unique_id``, ``ds`` and ``y``.
 
     Raises
     ------
@@ -34,6 +36,10 @@ def to_long(
     ['a', 'a', 'b', 'b']
     """
     frame, origin = to_polars(wide, timestamp_column)
+    names = {"item_id": id_column, "timestamp": timestamp_column, "target": target}
+    if "timestamp" not in frame.columns and "ds" in frame.columns:
+        names = {key: NIXTLA_NAMES[key] if key == name else name for key, name in names.items()}
+    id_column, timestamp_column, target = names.values()
     if timestamp_column not in frame.columns:
         raise DataError(
             f"column {timestamp_column!r} must be present, got {frame.columns}; pass "

@@ -14,6 +14,7 @@ from tsfm.tasks.calibration import CALIBRATION_FILE, Calibration, check_method
 from tsfm.tasks.conformal import central_intervals
 from tsfm.tasks.cross_validation import cross_validate_series
 from tsfm.tasks.forecast import DECILES, Forecaster
+from tsfm.tasks.progress import progress_bar
 from tsfm.tasks.quantiles import MEDIAN, check_levels
 
 SCALE = "__scale__"
@@ -64,6 +65,8 @@ class CalibratedForecaster:
         quantile_levels: Sequence[float] | None = None,
         context_length: int | None = None,
         batch_size: int = 256,
+        device: str = "auto",
+        progress: bool | None = None,
         **columns: Any,
     ) -> Any:
         """Forecast as `Forecaster.predict` does, with calibrated quantiles.
@@ -96,10 +99,18 @@ class CalibratedForecaster:
                 f"quantile_levels must be among the calibrated {list(known)}, got {list(asked)}; "
                 "calibrate with those"
             )
+        self.forecaster.move_to(device)
         series = _read(data, columns)
-        options: dict[str, Any] = {"context_length": context_length, "batch_size": batch_size}
         levels = _model_levels(self.forecaster, known)
-        frame = self.forecaster.forecast_series(series, horizon, levels, **options)
+        with progress_bar(progress, series.n_items * len(series.targets)) as advance:
+            frame = self.forecaster.forecast_series(
+                series,
+                horizon,
+                levels,
+                context_length=context_length,
+                batch_size=batch_size,
+                advance=advance,
+            )
         if self.calibration.scale_column:
             frame = _spread(frame, known).join(
                 _changes(series), on=[series.columns.id, "target_name"], maintain_order="left"

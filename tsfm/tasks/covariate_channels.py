@@ -70,6 +70,7 @@ class ChannelForecaster:
         calendar: str | None = None,
         context_length: int | None = None,
         batch_size: int = 256,
+        device: str = "auto",
         progress: bool | None = None,
     ) -> Any:
         """Forecast as `CovariateForecaster.predict` does.
@@ -81,6 +82,7 @@ class ChannelForecaster:
         DataError
             When a covariate is missing, no number, or unknown at a step that is forecast.
         """
+        self.forecaster.move_to(device)
         at_least_one("prediction_length", prediction_length)
         options: dict[str, Any] = {
             "id_column": id_column,

@@ -99,6 +99,7 @@ class CovariateForecaster:
         calendar: str | None = None,
         context_length: int | None = None,
         batch_size: int = 256,
+        device: str = "auto",
         progress: bool | None = None,
     ) -> Any:
         """Forecast as `Forecaster.predict` does, with covariates.
@@ -117,6 +118,7 @@ class CovariateForecaster:
             When a covariate is missing, no number, or unknown at a step that is forecast: named
             with item, column and stamp.
         """
+        self.forecaster.move_to(device)
         at_least_one("prediction_length", prediction_length)
         options: dict[str, Any] = {
             "id_column": id_column,

@@ -11,12 +11,13 @@ import polars as pl
 
 from tsfm.errors import CheckpointError
 from tsfm.models.model import TimeSeriesModel
-from tsfm.models.pretrained import load_pretrained, save_pretrained
+from tsfm.models.pretrained import load_pretrained
 from tsfm.series.added_columns import read_with_rows, refuse_present, with_columns
 from tsfm.shapes import Float64, Int, ndarray
 from tsfm.tasks.anomaly_scores import ScoreRule, channel_mean, item_starts, score_rows
-from tsfm.tasks.arguments import at_least_one, find_device
+from tsfm.tasks.arguments import at_least_one
 from tsfm.tasks.detect_stream import DetectorStream
+from tsfm.tasks.on_device import OnDevice
 from tsfm.tasks.progress import Advance, progress_bar
 from tsfm.tasks.row_forecasts import reads_at_once, row_quantiles
 from tsfm.tasks.thresholds import Threshold, fit_threshold
@@ -25,7 +26,7 @@ SCORE, FLAG = "anomaly_score", "is_anomaly"
 DETECTOR_FILE = "detector.json"
 
 
-class Detector:
+class Detector(OnDevice):
     """Scores every row of a frame against what a forecaster expected of it.
 
     Nothing is fitted: forecasts are those of the model, from rows before the one that is scored.
@@ -56,8 +57,7 @@ class Detector:
         rule: ScoreRule | None = None,
         device: str = "auto",
     ) -> None:
-        self.device = find_device(device)
-        self.model = model.eval().to(self.device)
+        super().__init__(model, device=device)
         self.levels = tuple(model.quantile_levels)
         self.threshold = threshold
         self.rule = rule or ScoreRule()
@@ -80,7 +80,7 @@ class Detector:
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the model, the rule and the threshold to a folder."""
-        folder = save_pretrained(self.model, folder)
+        folder = super().save_pretrained(folder)
         settings = {
             "rule": asdict(self.rule),
             "threshold": None if self.threshold is None else asdict(self.threshold),
@@ -110,6 +110,7 @@ class Detector:
         calendar: str | None = None,
         context_length: int | None = None,
         batch_size: int = 256,
+        device: str = "auto",
         progress: bool | None = None,
     ) -> Any:
         """Return the rows with `anomaly_score`, and `is_anomaly` once a threshold was fitted.
@@ -129,6 +130,8 @@ class Detector:
             half of the model's own limit.
         batch_size
             Windows read at once, at most; it moves speed and memory, never a score.
+        device
+            Where the model is moved to and stays; ``"auto"`` leaves it where it is.
         progress
             None shows a bar only where standard error is a terminal.
 
@@ -139,6 +142,7 @@ class Detector:
         DataError
             When the frame breaks a rule, or already has a column of these names.
         """
+        self.move_to(device)
         refuse_present(data, (SCORE, FLAG) if self.threshold else (SCORE,))
         rows, series, steps = read_with_rows(
             data,
@@ -182,6 +186,7 @@ class Detector:
             Those of `detect`.
         """
         read = {key: options.pop(key) for key in ("context_length", "batch_size") if key in options}
+        self.move_to(options.pop("device", "auto"))
         options.pop("progress", None)
         _, series, steps = read_with_rows(data, **options)
         scores = self.score_arrays(series.values, series.offsets, **read)[steps]

@@ -11,18 +11,19 @@ import torch
 from tsfm.errors import ConfigError, DataError, UnsupportedError
 from tsfm.models.backbone import Encoder
 from tsfm.models.model import TimeSeriesModel
-from tsfm.models.pretrained import load_pretrained, save_pretrained
+from tsfm.models.pretrained import load_pretrained
 from tsfm.series.cutoffs import read_cutoffs, steps_until
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Bool, Float64, Int, ndarray
-from tsfm.tasks.arguments import at_least_one, find_device, refuse_taken
+from tsfm.tasks.arguments import at_least_one, refuse_taken
 from tsfm.tasks.contexts import Contexts, context_batches
+from tsfm.tasks.on_device import OnDevice
 from tsfm.tasks.progress import Advance, progress_bar
 
 WINDOWS_AT_ONCE = 4096
 
 
-class Embedder:
+class Embedder(OnDevice):
     """Turns the recent past of every series into a vector of its shape.
 
     Level and scale of a series are not part of its embedding: a series and ten times that series
@@ -52,17 +53,12 @@ class Embedder:
                 f"a model must have an encoder that reads channels by themselves to embed, got "
                 f"{model.name!r}; use 'tsfm-small'"
             )
-        self.device = find_device(device)
-        self.model = model.eval().to(self.device)
+        super().__init__(model, device=device)
 
     @staticmethod
     def from_pretrained(name: str | Path, *, device: str = "auto") -> "Embedder":
         """Load a bundled name, a folder, or ``models:/name@alias``."""
         return Embedder(load_pretrained(name), device=device)
-
-    def save_pretrained(self, folder: str | Path) -> Path:
-        """Write the model to a folder."""
-        return save_pretrained(self.model, folder)
 
     def embed(
         self,
@@ -77,6 +73,7 @@ class Embedder:
         calendar: str | None = None,
         context_length: int | None = None,
         batch_size: int = 256,
+        device: str = "auto",
         progress: bool | None = None,
     ) -> Any:
         """Return one row per item: id, ``e0``, ``e1`` …; the kind of frame that came in.
@@ -93,6 +90,8 @@ class Embedder:
             the most but is nearest to the end.
         context_length
             Steps of the past that are read, at most; the model's own limit is the default.
+        device
+            Where the model is moved to and stays; ``"auto"`` leaves it where it is.
 
         Raises
         ------
@@ -101,6 +100,7 @@ class Embedder:
         DataError
             When the frame breaks a rule, or a series has no value in its context.
         """
+        self.move_to(device)
         series = SeriesFrame.from_any(
             data,
             id_column=id_column,
@@ -111,9 +111,7 @@ class Embedder:
         )
         if pooling not in ("mean", "last"):
             raise ConfigError(f"pooling must be 'mean' or 'last', got {pooling!r}")
-        longest = self.model.context_length
-        if context_length is not None:
-            longest = min(at_least_one("context_length", context_length), longest)
+        longest = self._longest(context_length)
         stamps = None if cutoffs is None else read_cutoffs(series, cutoffs)
         ends = series.lengths[:, None] if stamps is None else steps_until(series, stamps)
         item, place = np.nonzero(ends)
@@ -146,6 +144,7 @@ class Embedder:
         stop: Int[ndarray, " window"],
         *,
         pooling: str = "mean",
+        context_length: int | None = None,
         batch_size: int = 256,
         advance: Advance | None = None,
     ) -> Float64[ndarray, "window feature"]:
@@ -154,8 +153,11 @@ class Embedder:
         Parameters
         ----------
         begin, stop
-            Steps of the item, half open; of a longer window than the model can read the last are.
+            Steps of the item, half open.
+        context_length
+            Of a longer window the last so many steps are read; by default the model's own limit.
         """
+        begin = np.maximum(begin, stop - self._longest(context_length))
         width = self.model.backbone.config.d_model
         vectors = np.empty((len(item), width * len(series.targets)))
         for first in range(0, len(item), WINDOWS_AT_ONCE):
@@ -169,7 +171,7 @@ class Embedder:
                     series.values[rows, channel],
                     offsets,
                     pooling=pooling,
-                    context_length=min(int(lengths.max()), self.model.context_length),
+                    context_length=int(lengths.max()),
                     batch_size=batch_size,
                 )
                 if advance is not None:
@@ -198,6 +200,11 @@ class Embedder:
         ):
             result[batch.rows] = self._read(batch, pooling)
         return result
+
+    def _longest(self, context_length: int | None) -> int:
+        if context_length is None:
+            return self.model.context_length
+        return min(at_least_one("context_length", context_length), self.model.context_length)
 
     @torch.inference_mode()
     def _read(self, batch: Contexts, pooling: str) -> Float64[ndarray, "batch feature"]:

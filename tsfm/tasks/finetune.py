@@ -43,6 +43,8 @@ def finetuned(
     rank: int = 8,
     validation_share: float = 0.1,
     seed: int = 0,
+    context_length: int | None = None,
+    batch_size: int = WINDOWS_PER_BATCH,
     device: torch.device,
     progress: bool | None = None,
     objective: Objective | None = None,
@@ -58,6 +60,10 @@ def finetuned(
         See `apply_policy`.
     validation_share
         Of every series, at its end.
+    context_length
+        Steps of a window, at most; by default what the model reads and forecasts.
+    batch_size
+        Windows per step.
     objective
         By default the next patch, with spans hidden.
 
@@ -81,10 +87,13 @@ def finetuned(
             f"most {longest}; use the model as it is"
         )
     window = min(model.context_length + getattr(backbone, "horizon", 0), longest)
+    if context_length is not None:
+        shortest = 2 * model.patch_length
+        window = min(window, max(at_least_one("context_length", context_length), shortest))
     pool = SingleSeriesPool.from_series(values, train_share=1 - validation_share, name="own")
     stream = PoolStream(
         PoolStreamConfig(
-            points_per_batch=WINDOWS_PER_BATCH * window,
+            points_per_batch=at_least_one("batch_size", batch_size) * window,
             window_lengths=(window,),
             real_share=1.0,
             down_sampled_share=0.0,

@@ -9,7 +9,7 @@ import polars as pl
 
 from tsfm.errors import DataError, UnsupportedError
 from tsfm.models.model import TimeSeriesModel
-from tsfm.models.pretrained import load_pretrained, save_pretrained
+from tsfm.models.pretrained import load_pretrained
 from tsfm.models.timer_covariates import CovariateTimer
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float64, Int, ndarray
@@ -17,6 +17,7 @@ from tsfm.tasks.arguments import at_least_one, find_device, refuse_taken
 from tsfm.tasks.array_forecast import array_forecast
 from tsfm.tasks.contexts import has_value
 from tsfm.tasks.intermittent import toward_past
+from tsfm.tasks.on_device import OnDevice
 from tsfm.tasks.progress import Advance, progress_bar
 from tsfm.tasks.quantiles import MEDIAN, check_calibrated, check_levels
 from tsfm.tasks.support import within_support
@@ -25,7 +26,7 @@ from tsfm.training.policies import Mode
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
-class Forecaster:
+class Forecaster(OnDevice):
     """Forecasts every series of a frame with one model.
 
     Parameters
@@ -48,8 +49,7 @@ class Forecaster:
     def __init__(
         self, model: TimeSeriesModel, *, device: str = "auto", views: bool | None = None
     ) -> None:
-        self.device = find_device(device)
-        self.model = model.eval().to(self.device)
+        super().__init__(model, device=device)
         self.views = bool(model.quantile_levels) if views is None else views
 
     @staticmethod
@@ -69,10 +69,6 @@ class Forecaster:
             )
         return Forecaster(model, device=device)
 
-    def save_pretrained(self, folder: str | Path) -> Path:
-        """Write the model to a folder."""
-        return save_pretrained(self.model, folder)
-
     def predict(
         self,
         data: Any,
@@ -86,6 +82,7 @@ class Forecaster:
         calendar: str | None = None,
         context_length: int | None = None,
         batch_size: int = 256,
+        device: str = "auto",
         progress: bool | None = None,
     ) -> Any:
         """Forecast; returns the kind of frame that came in.
@@ -104,6 +101,8 @@ class Forecaster:
             Steps of the past that are read, at most; the model's own limit is the default.
         batch_size
             Series read at once, at most; it moves speed and memory, never a forecast.
+        device
+            Where the model is moved to and stays; ``"auto"`` leaves it where it is.
         progress
             None shows a bar only where standard error is a terminal.
 
@@ -116,6 +115,7 @@ class Forecaster:
         NotCalibratedError
             When a point model is asked for quantiles other than the median.
         """
+        self.move_to(device)
         series = SeriesFrame.from_any(
             data,
             id_column=id_column,
@@ -149,6 +149,9 @@ class Forecaster:
         target: str | Sequence[str] = "target",
         freq: str | None = None,
         calendar: str | None = None,
+        context_length: int | None = None,
+        batch_size: int = 32,
+        device: str = "auto",
         progress: bool | None = None,
     ) -> "Forecaster":
         """Return a new forecaster that was trained further on a frame; see `finetuned`.
@@ -159,9 +162,16 @@ class Forecaster:
             ``"full"``, ``"head"``, ``"gradual"`` or ``"lora"``.
         rank
             Of the low-rank corrections of ``"lora"``.
+        context_length
+            Steps of a window that is trained on, at most; by default all that the model can use.
+        batch_size
+            Windows per step.
+        device
+            Where the new model is trained and stays; ``"auto"``: where this one is.
         """
         from tsfm.tasks.finetune import finetuned
 
+        place = self.device if device == "auto" else find_device(device)
         series = SeriesFrame.from_any(
             data,
             id_column=id_column,
@@ -178,10 +188,12 @@ class Forecaster:
             learning_rate=learning_rate,
             rank=rank,
             seed=seed,
-            device=self.device,
+            context_length=context_length,
+            batch_size=batch_size,
+            device=place,
             progress=progress,
         )
-        return Forecaster(model, device=str(self.device))
+        return Forecaster(model, device=str(place))
 
     def forecast_series(
         self,

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from tsfm.models.backbone import GapFiller
-from tsfm.models.model import TimeSeriesModel
-from tsfm.models.pretrained import load_pretrained, save_pretrained
+from tsfm.models.pretrained import load_pretrained
 from tsfm.shapes import Bool, Float64, Int, ndarray
 from tsfm.tasks.arguments import find_device
 from tsfm.tasks.impute_arrays import bundled_for, fill_arrays
@@ -21,12 +20,13 @@ from tsfm.tasks.impute_frame import (
     find_left,
     read_rows,
 )
+from tsfm.tasks.on_device import OnDevice
 from tsfm.tasks.progress import Advance, progress_bar
 from tsfm.tasks.quantiles import MEDIAN, check_levels
 from tsfm.training.policies import Mode as Policy
 
 
-class Imputer:
+class Imputer(OnDevice):
     """Fills the gaps of every series of a frame with one model; each target by itself.
 
     Parameters
@@ -45,18 +45,10 @@ class Imputer:
     [7.0, 7.0, 7.0, 7.0, 7.0]
     """
 
-    def __init__(self, model: TimeSeriesModel, *, device: str = "auto") -> None:
-        self.device = find_device(device)
-        self.model = model.eval().to(self.device)
-
     @staticmethod
     def from_pretrained(name: str | Path = "tsfm-fill", *, device: str = "auto") -> "Imputer":
         """Load a bundled name, a folder, or ``models:/name@alias``."""
         return Imputer(load_pretrained(name), device=device)
-
-    def save_pretrained(self, folder: str | Path) -> Path:
-        """Write the model to a folder."""
-        return save_pretrained(self.model, folder)
 
     def impute(
         self,
@@ -72,6 +64,7 @@ class Imputer:
         calendar: str | None = None,
         context_length: int | None = None,
         batch_size: int = 256,
+        device: str = "auto",
         progress: bool | None = None,
     ) -> Any:
         """Fill; returns the same rows in their order and types, of the kind of frame that came in.
@@ -96,6 +89,8 @@ class Imputer:
             512 in causal mode, in which every gap costs a forecast.
         batch_size
             Windows read at once, at most; it moves speed and memory, never a value.
+        device
+            Where the model is moved to and stays; ``"auto"`` leaves it where it is.
         progress
             None shows a bar only where standard error is a terminal.
 
@@ -110,6 +105,7 @@ class Imputer:
         UnsupportedError
             When the model cannot fill in this mode.
         """
+        self.move_to(device)
         rows = read_rows(
             data,
             id_column=id_column,
@@ -214,9 +210,12 @@ class Imputer:
         target: str | Sequence[str] = "target",
         freq: str | None = None,
         calendar: str | None = None,
+        context_length: int | None = None,
+        batch_size: int = 32,
+        device: str = "auto",
         progress: bool | None = None,
     ) -> "Imputer":
-        """Return a new imputer that was trained further on a frame; see `finetuned`.
+        """Return a new imputer that was trained further on a frame; see `Forecaster.finetune`.
 
         A model that fills is trained to fill, one that forecasts to forecast. Missing values are
         never asked for.
@@ -224,6 +223,7 @@ class Imputer:
         from tsfm.objectives.fill_gaps import FillGaps, FillGapsConfig
         from tsfm.tasks.finetune import finetuned
 
+        place = self.device if device == "auto" else find_device(device)
         series = read_rows(
             data,
             id_column=id_column,
@@ -241,11 +241,13 @@ class Imputer:
             learning_rate=learning_rate,
             rank=rank,
             seed=seed,
-            device=self.device,
+            context_length=context_length,
+            batch_size=batch_size,
+            device=place,
             progress=progress,
             objective=FillGaps(FillGapsConfig()) if fills else None,
         )
-        return Imputer(model, device=str(self.device))
+        return Imputer(model, device=str(place))
 
 
 def impute(

@@ -16,11 +16,12 @@ from tsfm.series.stamps import as_integers
 from tsfm.shapes import Float64, Int, ndarray
 from tsfm.tasks.arguments import at_least_one
 from tsfm.tasks.embed import Embedder, has_values
+from tsfm.tasks.progress import progress_bar
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows of a frame: their item, steps, stamps in whole numbers, and embeddings.
+    """Windows of a frame: their item, steps, and stamps in whole numbers.
 
     Parameters
     ----------
@@ -34,7 +35,9 @@ class Windows:
     begin: Int[ndarray, " window"]
     stop: Int[ndarray, " window"]
     known: Int[ndarray, " window"]
-    vectors: Float64[ndarray, "window feature"]
+
+    def __len__(self) -> int:
+        return len(self.item)
 
 
 def similar(
@@ -54,8 +57,10 @@ def similar(
     target: str | Sequence[str] = "target",
     freq: str | None = None,
     calendar: str | None = None,
+    context_length: int | None = None,
     batch_size: int = 256,
     device: str = "auto",
+    progress: bool | None = None,
 ) -> Any:
     """Find the windows of a frame that are most like the last window of every item.
 
@@ -84,6 +89,12 @@ def similar(
         See `Embedder.embed`.
     metric
         Of scikit-learn's `NearestNeighbors`, for example ``"cosine"``.
+    context_length
+        Of a window, the last so many steps are read; by default as many as the model can read.
+    device
+        Where a model that is loaded here goes, and an embedder is moved to.
+    progress
+        None shows a bar only where standard error is a terminal.
 
     Returns
     -------
@@ -96,7 +107,7 @@ def similar(
     ConfigError
         When an argument is wrong.
     DataError
-        When a frame breaks a rule, or a query has no value.
+        When a frame breaks a rule, a query has no value, or no series is as long as a window.
 
     Examples
     --------
@@ -122,11 +133,26 @@ def similar(
     embedder = (
         model if isinstance(model, Embedder) else Embedder.from_pretrained(model, device=device)
     )
-    options = {"pooling": pooling, "batch_size": batch_size}
-    queries = _last_windows(asked, cutoff, length, embedder, options)
-    candidates = _all_windows(library, length, step, horizon, queries, embedder, options)
-    same = _same_item(library, asked)
-    rows = _nearest(queries, candidates, same, n_neighbors, metric, length // step + 2)
+    embedder.move_to(device)
+    queries = _last_windows(asked, cutoff, length)
+    candidates = _all_windows(library, length, step, horizon, queries)
+    n_vectors = (len(queries) + len(candidates)) * len(library.targets)
+    with progress_bar(progress, n_vectors, doing="embedding") as advance:
+        asking, known = (
+            embedder.embed_windows(
+                series,
+                windows.item,
+                windows.begin,
+                windows.stop,
+                pooling=pooling,
+                context_length=context_length,
+                batch_size=batch_size,
+                advance=advance,
+            )
+            for series, windows in ((asked, queries), (library, candidates))
+        )
+    search = _Search(n_neighbors, metric, n_overlapping=length // step + 2)
+    rows = search(queries, candidates, asking, known, _same_item(library, asked))
     return asked.to_origin(_frame(rows, queries, candidates, asked, library))
 
 
@@ -155,9 +181,7 @@ def _same_item(library: SeriesFrame, asked: SeriesFrame) -> Int[ndarray, " item"
     return np.array([places.get(item, -1) for item in asked.items.to_list()])
 
 
-def _last_windows(
-    series: SeriesFrame, cutoff: Any, length: int, embedder: Embedder, options: dict[str, Any]
-) -> Windows:
+def _last_windows(series: SeriesFrame, cutoff: Any, length: int) -> Windows:
     """Return one window per item, up to the cutoff; items that begin later have none."""
     if cutoff is None:
         ends = series.lengths
@@ -176,21 +200,20 @@ def _last_windows(
             f"item {series.items[int(item[empty[0]])]!r}: must have a value in its last {length} "
             f"steps, got only missing ones ({len(empty)} such items); drop the item"
         )
-    vectors = embedder.embed_windows(series, item, begin, stop, **options)
     stamps = as_integers(series.frame[series.columns.timestamp])[1]
-    return Windows(item, begin, stop, stamps[series.offsets[item] + stop - 1], vectors)
+    return Windows(item, begin, stop, stamps[series.offsets[item] + stop - 1])
 
 
 def _all_windows(
-    series: SeriesFrame,
-    length: int,
-    step: int,
-    horizon: int,
-    queries: Windows,
-    embedder: Embedder,
-    options: dict[str, Any],
+    series: SeriesFrame, length: int, step: int, horizon: int, queries: Windows
 ) -> Windows:
     """Return the windows that any query may know; those without a value are left out."""
+    longest = int(series.lengths.max())
+    if longest < length + horizon:
+        raise DataError(
+            f"a series must have window_length + horizon = {length + horizon} steps, got at most "
+            f"{longest}; choose a shorter window_length"
+        )
     starts = [np.arange(0, max(0, n - length - horizon + 1), step) for n in series.lengths]
     item = np.repeat(np.arange(series.n_items), [len(one) for one in starts])
     begin = np.concatenate(starts)
@@ -199,42 +222,53 @@ def _all_windows(
     known = stamps[series.offsets[item] + stop - 1 + horizon]
     is_known = known <= queries.known.max()
     kept = np.flatnonzero(has_values(series, item, begin, stop).all(1) & is_known)
-    item, begin, stop = item[kept], begin[kept], stop[kept]
-    vectors = embedder.embed_windows(series, item, begin, stop, **options)
-    return Windows(item, begin, stop, known[kept], vectors)
+    return Windows(item[kept], begin[kept], stop[kept], known[kept])
 
 
-def _nearest(
-    queries: Windows,
-    candidates: Windows,
-    same: Int[ndarray, " item"],
-    n_neighbors: int,
-    metric: str,
-    n_overlapping: int,
-) -> list[tuple[int, int, int, float]]:
-    """Return query, rank, candidate and distance; queries of one cutoff are asked together."""
-    from sklearn.neighbors import NearestNeighbors
+@dataclass(frozen=True)
+class _Search:
+    """The nearest candidates of every query, among those that it may know.
 
-    rows = []
-    for limit in np.unique(queries.known):
-        allowed = np.flatnonzero(candidates.known <= limit)
-        asking = np.flatnonzero(queries.known == limit)
-        # As many more as can overlap the query itself.
-        most = min(len(allowed), n_neighbors + n_overlapping)
-        if not most:
-            continue
-        search = NearestNeighbors(n_neighbors=most, metric=metric, algorithm="brute")
-        search.fit(candidates.vectors[allowed])
-        distances, places = search.kneighbors(queries.vectors[asking])
-        for number, far, near in zip(asking, distances, allowed[places], strict=True):
-            is_same = candidates.item[near] == same[queries.item[number]]
-            kept = ~(is_same & (candidates.stop[near] > queries.begin[number]))
-            chosen = zip(near[kept][:n_neighbors], far[kept], strict=False)
-            rows += [
-                (int(number), rank, int(place), float(distance))
-                for rank, (place, distance) in enumerate(chosen, 1)
-            ]
-    return sorted(rows)
+    Parameters
+    ----------
+    n_overlapping
+        Candidates that can overlap the query itself, at most.
+    """
+
+    n_neighbors: int
+    metric: str
+    n_overlapping: int
+
+    def __call__(
+        self,
+        queries: Windows,
+        candidates: Windows,
+        asked: Float64[ndarray, "query feature"],
+        vectors: Float64[ndarray, "candidate feature"],
+        same: Int[ndarray, " item"],
+    ) -> list[tuple[int, int, int, float]]:
+        """Return query, rank, candidate and distance; queries of one cutoff are asked together."""
+        from sklearn.neighbors import NearestNeighbors
+
+        rows = []
+        for limit in np.unique(queries.known):
+            allowed = np.flatnonzero(candidates.known <= limit)
+            asking = np.flatnonzero(queries.known == limit)
+            most = min(len(allowed), self.n_neighbors + self.n_overlapping)
+            if not most:
+                continue
+            search = NearestNeighbors(n_neighbors=most, metric=self.metric, algorithm="brute")
+            search.fit(vectors[allowed])
+            distances, places = search.kneighbors(asked[asking])
+            for number, far, near in zip(asking, distances, allowed[places], strict=True):
+                is_same = candidates.item[near] == same[queries.item[number]]
+                kept = ~(is_same & (candidates.stop[near] > queries.begin[number]))
+                chosen = zip(near[kept][: self.n_neighbors], far[kept], strict=False)
+                rows += [
+                    (int(number), rank, int(place), float(distance))
+                    for rank, (place, distance) in enumerate(chosen, 1)
+                ]
+        return sorted(rows)
 
 
 def _frame(

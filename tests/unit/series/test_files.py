@@ -89,6 +89,19 @@ def test_a_mark_of_the_byte_order_is_no_part_of_a_name(tmp_path: Path) -> None:
     assert read_input([file])[0].rows(named=True) == [{"timestamp": 1, "target": 2.5}]
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_part_without_rows_does_not_matter(tmp_path: Path, suffix: str) -> None:
+    for name, frame in (("0", make(3).clear()), ("1", make(3)), ("2", make(3).clear())):
+        file = tmp_path / f"{name}.{suffix}"
+        frame.write_csv(file) if suffix == "csv" else frame.write_parquet(file)
+    frame, sources = read_input([tmp_path])
+    assert frame.rows() == make(3).rows()
+    assert frame.schema == read_input([tmp_path / f"1.{suffix}"])[0].schema
+    assert [rows for _, rows in sources] == [0, 3, 0]
+    with pytest.raises(DataError, match=r"0\.\w+ must have rows, got .* like the 1 others; remove"):
+        read_input([tmp_path / f"[02].{suffix}"])
+
+
 def test_an_empty_cell_is_missing(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", "timestamp,target\n1,\n2,2.5\n")
     assert read_input([file])[0]["target"].to_list() == [None, 2.5]

@@ -1,6 +1,6 @@
 """All user data comes through this door: what it lets in wrongly, no later check will find."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -510,6 +510,17 @@ def test_without_two_stamps_in_an_item_a_frequency_must_be_given() -> None:
 def test_a_given_frequency_finer_than_the_stamps_makes_gaps() -> None:
     series = SeriesFrame.from_any(one_item(hours(3)), freq="30min")
     np.testing.assert_array_equal(series.values[:, 0], [0, NAN, 1, NAN, 2])
+
+
+def test_a_given_frequency_at_which_no_stamps_are_neighbours_is_refused() -> None:
+    message = (
+        "item '0', column 'timestamp': some stamps must be one step of freq='15min' apart, got at "
+        "least 4 steps between any two; pass the true freq= or leave it out"
+    )
+    with pytest.raises(DataError, match=message):
+        SeriesFrame.from_any(one_item(hours(11)), freq="15min")
+    near = [*hours(11), hours(11)[-1] + timedelta(minutes=15)]
+    assert SeriesFrame.from_any(one_item(near), freq="15min").freq == "15min"
 
 
 def test_a_given_frequency_that_does_not_fit_is_refused() -> None:

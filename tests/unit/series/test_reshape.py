@@ -10,6 +10,7 @@ import tsfm
 from tsfm.errors import DataError
 from tsfm.series.frame import SeriesFrame
 from tsfm.series.reshape import to_long
+from tsfm.series.validation import ColumnNamesWarning
 
 WIDE = pl.DataFrame(
     {"timestamp": [1, 2, 3], "b": [1.0, None, 3.0], "a": [4, 5, 6], "on": [True, False, True]}
@@ -54,6 +55,14 @@ def test_stamps_may_be_the_index_of_a_pandas_frame(name: str | None) -> None:
     assert series.items.to_list() == ["7", "a"]
     assert series.values[:, 0].tolist() == [4, 5, 6, 1, 2, 3]
     assert series.freq == "D"
+
+
+def test_a_frame_with_ds_gets_the_other_names_of_its_kind() -> None:
+    wide = WIDE.rename({"timestamp": "ds"})
+    assert to_long(wide).columns == ["unique_id", "ds", "y"]
+    assert to_long(wide, id_column="shop").columns == ["shop", "ds", "y"]
+    with pytest.warns(ColumnNamesWarning):
+        assert SeriesFrame.from_any(to_long(wide)).items.to_list() == ["a", "b", "on"]
 
 
 def test_an_item_may_be_called_target_when_the_values_are_not() -> None:

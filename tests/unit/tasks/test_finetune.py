@@ -8,9 +8,11 @@ import torch
 from tsfm.errors import ConfigError, DataError
 from tsfm.models.pretrained import load_pretrained
 from tsfm.series.frame import SeriesFrame
+from tsfm.series.windows import WindowBatch
 from tsfm.tasks.finetune import check_options, finetuned
 from tsfm.tasks.forecast import Forecaster
 from tsfm.training.policies import Mode
+from tsfm.training.pool_stream import PoolStream
 
 CPU = torch.device("cpu")
 
@@ -55,6 +57,22 @@ def test_the_same_seed_gives_the_same_weights() -> None:
         for _ in range(2)
     )
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_windows_and_batches_have_the_size_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = []
+    call = PoolStream.__call__
+
+    def seen(stream: PoolStream, number: int) -> WindowBatch:
+        batch = call(stream, number)
+        shapes.append(tuple(batch.values.shape))
+        return batch
+
+    monkeypatch.setattr(PoolStream, "__call__", seen)
+    Forecaster.from_pretrained("tsfm-small", device="cpu").finetune(
+        odd_series(300), steps=1, context_length=64, batch_size=5, progress=False
+    )
+    assert shapes == [(5, 64, 1)]
 
 
 def test_too_short_a_series_is_refused() -> None:

@@ -82,9 +82,32 @@ def test_a_query_of_its_own_is_looked_up_in_the_data(embedder, frame):
 
 
 def test_an_item_that_is_alone_and_short_has_no_neighbours(embedder, frame):
-    found = tsfm.similar(frame.head(30).to_pandas(), model=embedder, **OPTIONS)
+    found = tsfm.similar(frame.head(40).to_pandas(), model=embedder, **OPTIONS)
     assert len(found) == 0
     assert list(found.columns)[:3] == ["item_id", "cutoff", "rank"]
+
+
+def test_where_no_series_is_as_long_as_a_window_that_is_said(embedder, frame):
+    short = frame.filter(pl.col("timestamp") < date(2024, 1, 21))
+    with pytest.raises(DataError, match="= 21 steps, got at most 20"):
+        tsfm.similar(short, model=embedder, window_length=19, horizon=2)
+
+
+def test_of_a_window_only_the_context_is_read(embedder, frame):
+    changed = frame.with_columns(
+        pl.when(pl.col("timestamp") < date(2024, 7, 3))
+        .then(1e3)
+        .otherwise("target")
+        .alias("target")
+    )
+    query = {"query": changed, "model": embedder, "cutoff": "2024-07-18", **OPTIONS}
+    whole, part = (
+        [tsfm.similar(frame, context_length=n, **{**query, **one})["distance"].to_list()
+         for one in ({}, {"query": None})]
+        for n in (32, 16)
+    )  # fmt: skip
+    assert whole[0] != whole[1]
+    assert part[0] == part[1]
 
 
 def test_several_targets_are_compared_together(embedder, frame):

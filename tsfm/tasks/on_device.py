@@ -1,0 +1,36 @@
+"""OnDevice: what every task that reads with one model begins with."""
+
+from pathlib import Path
+
+from tsfm.models.model import TimeSeriesModel
+from tsfm.models.pretrained import save_pretrained
+from tsfm.tasks.arguments import find_device
+
+
+class OnDevice:
+    """A model ready to read, on a device.
+
+    Parameters
+    ----------
+    device
+        A device that torch knows; ``"auto"`` takes a GPU when there is one.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such device.
+    """
+
+    def __init__(self, model: TimeSeriesModel, *, device: str = "auto") -> None:
+        self.device = find_device(device)
+        self.model = model.eval().to(self.device)
+
+    def move_to(self, device: str) -> None:
+        """Move the model to a device, where it stays; ``"auto"`` leaves it where it is."""
+        if device != "auto":
+            self.device = find_device(device)
+            self.model.to(self.device)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write the model to a folder."""
+        return save_pretrained(self.model, folder)
