@@ -12,7 +12,14 @@ from tsfm.shapes import Float64, Int, ndarray
 from tsfm.tasks.contexts import Contexts, context_batches
 from tsfm.tasks.progress import Advance
 from tsfm.tasks.quantiles import at_levels
-from tsfm.tasks.views import COARSE_STEPS, Read, apart_from_season, with_coarse_level
+from tsfm.tasks.views import (
+    COARSE_STEPS,
+    Read,
+    apart_from_season,
+    beside_past_seasons,
+    n_coarse_views,
+    with_coarse_level,
+)
 
 LARGEST = float(np.finfo(np.float64).max)
 # Products with fewer rows take another path through the matrix library and end in other last bits.
@@ -29,6 +36,7 @@ def array_forecast(
     context_length: int,
     batch_size: int,
     views: bool = False,
+    looks_back: bool = False,
     read: Read | None = None,
     advance: Advance | None = None,
 ) -> Float64[ndarray, "item quantile horizon channel"]:
@@ -38,6 +46,8 @@ def array_forecast(
     ----------
     views
         Whether the network also reads other views of a series; see `tsfm.tasks.views`.
+    looks_back
+        Whether views may know steps before the context.
     read
         What reads a batch; by default the model.
     """
@@ -45,15 +55,15 @@ def array_forecast(
     longest = context_length
     if views:
         reach = model.backbone.horizon
-        read = with_coarse_level(
+        levelled = with_coarse_level(
             apart_from_season(read),
             reach=reach,
             patch_length=model.patch_length,
             context_length=context_length,
         )
-        # A context that the caller has shortened stays as short in every view.
-        if prediction_length > reach and context_length == model.context_length:
-            longest = COARSE_STEPS * context_length
+        read = beside_past_seasons(levelled, reach=reach, levels=model.quantile_levels)
+        if looks_back:
+            longest *= COARSE_STEPS ** max(1, n_coarse_views(prediction_length, reach))
     shape = (len(offsets) - 1, len(quantile_levels), prediction_length, values.shape[1])
     result = np.empty(shape)
     for channel in range(values.shape[1]):

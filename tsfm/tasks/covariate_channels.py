@@ -32,8 +32,8 @@ from tsfm.training.policies import Mode
 class ChannelForecaster:
     """Forecasts with a model that reads covariates as further channels.
 
-    `CovariateForecaster.finetune` makes one. Far horizons are read in one pass, without the view
-    at a lower rate that a `Forecaster` has.
+    `CovariateForecaster.finetune` makes one. Of the views that a `Forecaster` has, it takes out a
+    season that hardly changes: others know nothing of covariates.
     """
 
     def __init__(self, model: TimeSeriesModel, *, device: str = "auto") -> None:
@@ -156,6 +156,11 @@ class _Informed(Forecaster):
     ) -> None:
         super().__init__(model, device=device)
         self.channels = channels
+
+    @property
+    def usual_context(self) -> int:
+        """All that the network was fine-tuned to read."""
+        return self.model.context_length
 
     def forecast_arrays(
         self,

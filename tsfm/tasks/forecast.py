@@ -52,6 +52,13 @@ class Forecaster(OnDevice):
         super().__init__(model, device=device)
         self.views = bool(model.quantile_levels) if views is None else views
 
+    @property
+    def usual_context(self) -> int:
+        """Steps that the network reads when nobody says how many."""
+        # With windows of half its limit a network was trained most, and forecasts best.
+        half = max(self.model.patch_length, self.model.context_length // 2)
+        return half if self.views else self.model.context_length
+
     @staticmethod
     def from_pretrained(name: str | Path, *, device: str = "auto") -> "Forecaster":
         """Load a bundled name, a folder, or ``models:/name@alias``.
@@ -98,7 +105,8 @@ class Forecaster(OnDevice):
             Any numbers between 0 and 1; beyond those the model was trained on they are
             extrapolated.
         context_length
-            Steps of the past that are read, at most; the model's own limit is the default.
+            Steps of the past that are read, at most; by default half of the model's own limit,
+            with a look further back for seasons and far horizons, or the limit without views.
         batch_size
             Series read at once, at most; it moves speed and memory, never a forecast.
         device
@@ -285,6 +293,8 @@ class Forecaster(OnDevice):
             context_length=longest,
             batch_size=batch_size,
             views=self.views,
+            # A context that the caller has shortened stays as short in every view.
+            looks_back=context_length is None,
             advance=advance,
         )
         if self.views:
@@ -293,5 +303,5 @@ class Forecaster(OnDevice):
 
     def _longest(self, context_length: int | None) -> int:
         if context_length is None:
-            return self.model.context_length
+            return self.usual_context
         return min(at_least_one("context_length", context_length), self.model.context_length)

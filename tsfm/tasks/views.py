@@ -2,24 +2,29 @@
 
 A season that hardly changes is taken out first (`tsfm.tasks.season`). Beyond the reach of the
 network's head, steps are forecast across steps that are not known; there a series read at a lower
-rate, of which they are few, knows the level better, and how far it may stray.
+rate, of which they are few, knows the level better, and how far it may stray. Last, what past
+seasons had at the same phase has a say (`tsfm.tasks.past_seasons`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from einops import reduce, repeat
 
 from tsfm.shapes import Float64, ndarray
 from tsfm.tasks.contexts import Contexts
+from tsfm.tasks.past_seasons import past_seasons
 from tsfm.tasks.season import find_season
 
 Read = Callable[[Contexts, int], Float64[ndarray, "batch quantile horizon"]]
 """Contexts and horizon -> quantiles that do not cross, in the scale of the contexts."""
 
-# Chosen on the sets that the recipe of tsfm-small leaves out, as is that of `with_coarse_level`.
+# Chosen on the sets that the recipe of tsfm-small leaves out and on sets of its pool.
 COARSE_STEPS, COARSE_LEVEL_SHARE, COARSE_SPREAD_SHARE = 4, 0.75, 0.5
-FEWEST_COARSE_PATCHES = 2
+FEWEST_COARSE_PATCHES, MOST_COARSE = 2, 2
+# Of a season that explains all, up to the reach and from twice the reach on.
+NEAR_SEASON_SHARE, FAR_SEASON_SHARE = 0.3, 0.7
+TINY = 1e-12
 
 
 def apart_from_season(read: Read) -> Read:
@@ -48,25 +53,44 @@ def apart_from_season(read: Read) -> Read:
     return apart
 
 
+def n_coarse_views(horizon: int, reach: int) -> int:
+    """Return how many times the rate is lowered until the horizon is within reach, at most twice.
+
+    Examples
+    --------
+    >>> [n_coarse_views(horizon, 64) for horizon in (64, 65, 256, 257, 9999)]
+    [0, 1, 1, 2, 2]
+    """
+    views = 0
+    while horizon > reach and views < MOST_COARSE:
+        horizon, views = -(-horizon // COARSE_STEPS), views + 1
+    return views
+
+
 def with_coarse_level(read: Read, *, reach: int, patch_length: int, context_length: int) -> Read:
     """Beyond `reach`, move level and spread of each few steps toward what the coarse series says.
+
+    The coarse series is itself read so where its own horizon is beyond reach.
 
     Parameters
     ----------
     context_length
-        Steps of a context that are read as they are; the coarse view reads all that there are.
+        Steps of a context that are read as they are; the coarse views read all that there are.
     """
 
-    def levelled(batch: Contexts, horizon: int) -> Float64[ndarray, "batch quantile horizon"]:
-        coarse = at_lower_rate(batch, COARSE_STEPS, patch_length)
+    def levelled(
+        batch: Contexts, horizon: int, views: int | None = None
+    ) -> Float64[ndarray, "batch quantile horizon"]:
+        views = n_coarse_views(horizon, reach) if views is None else views
+        coarse = at_lower_rate(batch, COARSE_STEPS, patch_length) if views else batch
         batch = _last_steps(batch, -(-context_length // patch_length) * patch_length)
-        if horizon <= reach or coarse.values.shape[1] < FEWEST_COARSE_PATCHES * patch_length:
+        if not views or coarse.values.shape[1] < FEWEST_COARSE_PATCHES * patch_length:
             return read(batch, horizon)
         n_coarse = -(-horizon // COARSE_STEPS)
         fine = read(batch, n_coarse * COARSE_STEPS)
         middle = fine.shape[1] // 2
         level = reduce(fine[:, middle], "row (block step) -> row block", "mean", step=COARSE_STEPS)
-        of_coarse = read(coarse, n_coarse)
+        of_coarse = levelled(coarse, n_coarse, views - 1)
         move = COARSE_LEVEL_SHARE * (of_coarse[:, middle] - level)
         median = fine[:, [middle]] + repeat(
             move, "row block -> row 1 (block step)", step=COARSE_STEPS
@@ -78,9 +102,38 @@ def with_coarse_level(read: Read, *, reach: int, patch_length: int, context_leng
         )
         spread = fine - fine[:, [middle]]
         moved = median + spread + COARSE_SPREAD_SHARE * (away - spread)
-        return moved[:, :, :horizon]
+        return np.concatenate([fine[:, :, :reach], moved[:, :, reach:horizon]], 2)
 
     return levelled
+
+
+def beside_past_seasons(read: Read, *, reach: int, levels: Sequence[float]) -> Read:
+    """Move quantiles toward those of past seasons, as far as a season explains the context.
+
+    Where a forecast is narrower than its past seasons are, as on a trend, it knows more than they
+    do, and their weight falls with the ratio of the variances.
+
+    Parameters
+    ----------
+    levels
+        Of the quantiles that `read` returns.
+    """
+
+    def beside(batch: Contexts, horizon: int) -> Float64[ndarray, "batch quantile horizon"]:
+        forecast = read(batch, horizon)
+        known = batch.observed & batch.inside
+        past = past_seasons(batch.values, known, horizon, np.asarray(levels))
+        beyond = np.clip((np.arange(horizon) + 1 - reach) / reach, 0, 1)
+        share = NEAR_SEASON_SHARE + (FAR_SEASON_SHARE - NEAR_SEASON_SHARE) * beyond
+        narrower = np.minimum(_width(forecast) / np.maximum(_width(past.quantiles), TINY), 1)
+        weight = (past.share**2)[:, None, None] * share * narrower**2
+        return forecast + weight * (past.quantiles - forecast)
+
+    return beside
+
+
+def _width(quantiles: Float64[ndarray, "batch quantile horizon"]) -> ndarray:
+    return quantiles[:, [-1]] - quantiles[:, [0]]
 
 
 def _last_steps(batch: Contexts, n_steps: int) -> Contexts:

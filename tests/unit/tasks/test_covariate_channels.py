@@ -67,7 +67,9 @@ def relative_error(found: pl.DataFrame, truth: pl.DataFrame) -> float:
 
 def test_before_training_the_forecast_is_the_one_without_covariates():
     past, future, _ = demand()
-    plain = Forecaster(tiny_model(), device="cpu").predict(past, prediction_length=HORIZON)
+    plain = Forecaster(tiny_model(), device="cpu", views=False).predict(
+        past, prediction_length=HORIZON
+    )
     backbone = with_covariates(tiny_model().backbone, ("promo",), ("visits",))
     untrained = ChannelForecaster(
         TimeSeriesModel("timer_covariates", backbone, 64, Provenance()), device="cpu"

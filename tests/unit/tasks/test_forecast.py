@@ -279,7 +279,7 @@ def test_a_context_longer_than_the_series_or_the_model_changes_nothing(model):
     assert model.predict(frame, prediction_length=5, context_length=101).equals(expected)
     long = steps(target=wave(2100))
     assert model.predict(long, prediction_length=2, context_length=9999).equals(
-        model.predict(long, prediction_length=2)
+        model.predict(long, prediction_length=2, context_length=model.model.context_length)
     )
 
 

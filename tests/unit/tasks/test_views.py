@@ -1,4 +1,4 @@
-"""Far ahead, a lower rate moves level and spread; near, and for short contexts, nothing changes."""
+"""Far ahead, a lower rate moves level and spread; a season moves all that is less sure than it."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,10 @@ from tsfm.tasks.views import (
     COARSE_LEVEL_SHARE,
     COARSE_SPREAD_SHARE,
     COARSE_STEPS,
+    FAR_SEASON_SHARE,
+    NEAR_SEASON_SHARE,
     at_lower_rate,
+    beside_past_seasons,
     with_coarse_level,
 )
 
@@ -48,12 +51,26 @@ def test_beyond_the_reach_level_and_spread_move_part_of_the_way() -> None:
     batch = contexts(np.ones((2, 120)))
     near, far = read(batch, REACH), read(batch, REACH + 3)
     np.testing.assert_allclose(near[:, 1], 1)
-    np.testing.assert_allclose(far[:, 1], 1 + 10 * COARSE_LEVEL_SHARE)
     np.testing.assert_allclose(near[:, 2] - near[:, 0], 2)
-    np.testing.assert_allclose(far[:, 2] - far[:, 0], 2 + (6 - 2) * COARSE_SPREAD_SHARE)
+    np.testing.assert_allclose(far[:, :, :REACH], near)
+    beyond = far[:, :, REACH:]
+    np.testing.assert_allclose(beyond[:, 1], 1 + 10 * COARSE_LEVEL_SHARE)
+    np.testing.assert_allclose(beyond[:, 2] - beyond[:, 0], 2 + (6 - 2) * COARSE_SPREAD_SHARE)
     assert far.shape == (2, 3, REACH + 3)
     short = with_coarse_level(mean_of_context, reach=REACH, patch_length=PATCH, context_length=32)
     np.testing.assert_allclose(short(contexts(np.ones((1, 32))), 40)[:, 1], 11)
+
+
+def test_a_coarse_series_is_read_at_a_lower_rate_itself_where_it_reaches_too_far() -> None:
+    lengths = []
+
+    def read(batch: Contexts, horizon: int) -> np.ndarray:
+        lengths.append((batch.values.shape[1], horizon))
+        return np.zeros((len(batch.rows), 3, horizon))
+
+    seen = with_coarse_level(read, reach=REACH, patch_length=PATCH, context_length=120)
+    assert seen(contexts(np.ones((1, 1600))), 90).shape == (1, 3, 90)
+    assert lengths == [(120, 92), (120, 24), (104, 6)]
 
 
 def test_only_the_coarse_view_reads_farther_back() -> None:
@@ -61,8 +78,38 @@ def test_only_the_coarse_view_reads_farther_back() -> None:
     values = np.concatenate([np.full((1, 40), 7.0), np.ones((1, 120))], 1)
     coarse_mean = (40 * 7 + 120) / 160 + 10
     moved = 1 + COARSE_LEVEL_SHARE * (coarse_mean - 1)
-    np.testing.assert_allclose(read(contexts(values), 20)[:, 1], moved)
+    np.testing.assert_allclose(read(contexts(values), 20)[:, 1, REACH:], moved)
     np.testing.assert_allclose(read(contexts(values), REACH)[:, 1], 1)
+
+
+def days(spread: float, slope: float = 0.0) -> np.ndarray:
+    """Twenty days of four hours each around 10, 20, 30 and 20."""
+    noise = np.random.default_rng(0).normal(size=80) * spread
+    return (np.tile([10.0, 20.0, 30.0, 20.0], 20) + noise + slope * np.arange(80))[None]
+
+
+def test_past_seasons_have_a_share_that_grows_beyond_the_reach() -> None:
+    def read(batch: Contexts, horizon: int) -> np.ndarray:
+        middle = np.zeros((len(batch.rows), 1, horizon))
+        return middle + 50 * np.array([-1.0, 0.0, 1.0])[:, None]
+
+    beside = beside_past_seasons(read, reach=REACH, levels=(0.1, 0.5, 0.9))
+    found = beside(contexts(days(0.01)), 4 * REACH)[0, 1]
+    season = np.tile([10.0, 20.0, 30.0, 20.0], REACH)
+    np.testing.assert_allclose(found[:REACH], NEAR_SEASON_SHARE * season[:REACH], rtol=0.01)
+    np.testing.assert_allclose(found[2 * REACH :], FAR_SEASON_SHARE * season[:32], rtol=0.01)
+    noise = np.random.default_rng(0).normal(size=(1, 80))
+    np.testing.assert_array_equal(beside(contexts(noise), 9), read(contexts(noise), 9))
+
+
+def test_a_forecast_that_is_surer_than_its_past_seasons_stays() -> None:
+    def read(batch: Contexts, horizon: int) -> np.ndarray:
+        ahead = days(0.0, slope=2.0)[0, :4] + 160
+        return np.tile(ahead, (3, 1))[None, :, :horizon] + np.array([-0.1, 0, 0.1])[:, None]
+
+    beside = beside_past_seasons(read, reach=REACH, levels=(0.1, 0.5, 0.9))
+    batch = contexts(days(0.0, slope=2.0))
+    assert np.abs(beside(batch, 4) - read(batch, 4)).max() < 0.01
 
 
 @pytest.fixture(scope="module")
