@@ -4,6 +4,7 @@ It has a client and a run id of its own: no global active run, no autolog, no ch
 """
 
 import os
+import re
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -55,6 +56,17 @@ class TrackingConfig:
     experiment: str = "tsfm"
     tracking_uri: str | None = None
     parent: str | None = None
+
+
+def allowed(name: str) -> str:
+    """Return a name of a metric without the signs that MLflow refuses.
+
+    Examples
+    --------
+    >>> allowed("S&P 500, 2017/share/12.5%")
+    'S_P_500_2017/share/12.5percent'
+    """
+    return re.sub(r"[^\w\-.:/]", "_", name.replace("%", "percent").replace(",", ""), flags=re.ASCII)
 
 
 def make_tracker(config: TrackingConfig, *, run_id: str | None = None) -> Tracker:
@@ -136,7 +148,9 @@ class MlflowTracker:
         from mlflow.entities import Metric
 
         stamp = time.time_ns() // 1_000_000
-        self._metrics += [Metric(key, value, stamp, step) for key, value in metrics.items()]
+        self._metrics += [
+            Metric(allowed(key), value, stamp, step) for key, value in metrics.items()
+        ]
         if time.monotonic() - self._sent_at[0] >= SECONDS_BETWEEN_REQUESTS:
             self._metrics += [Metric(k, v, stamp, step) for k, v in self._usage().items()]
             self._send()

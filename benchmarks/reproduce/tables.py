@@ -127,8 +127,7 @@ class Table:
         for score in scores:
             self.rows.append(asdict(score))
             path = f"{score.dataset}/{score.setting}/{score.model}/{score.metric}"
-            known = path.replace(" ", "_").replace(",", "").replace("%", "percent")
-            self.tracker.log(score.seed, {known: score.value})
+            self.tracker.log(score.seed, {path: score.value})
             print(f"{path} seed {score.seed}: {score.value:.4f}", flush=True)
         self.frame.write_parquet(self.file)
 

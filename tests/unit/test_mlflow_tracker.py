@@ -212,5 +212,16 @@ def test_mlflow_reports_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
+def test_a_metric_may_have_any_name(tracking_uri: str) -> None:
+    tracker = MlflowTracker(tracking_uri=tracking_uri)
+    tracker.start("names", {})
+    tracker.log(0, {"S&P 500, 2017/gain 5%": 1.5, "größe*": 2.0})
+    tracker.finish("FINISHED")
+    client = import_mlflow().MlflowClient(tracking_uri)
+    found = client.get_run(tracker.run_id).data.metrics
+    assert found["S_P_500_2017/gain_5percent"] == 1.5
+    assert found["gr__e_"] == 2.0
+
+
 def test_nested_values_become_dotted_names() -> None:
     assert flat({"a": {"b": {"c": 1}}, "d": [1, 2]}) == {"a.b.c": "1", "d": "[1, 2]"}

@@ -1,5 +1,6 @@
 """The portfolios of a backtest: the best few stocks, and every other rule by its name."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,9 +18,18 @@ Wanted = tuple[str | None, int | None, Float64[ndarray, "day stock"], float | No
 """Name, or how many of the best; weights, NaN on other days; most that is traded in a day."""
 
 
+# A name is part of a metric's; the best few stocks are called top5.
+NAME, TAKEN = re.compile(r"[\w.-]+", re.ASCII), re.compile(r"top\d+")
+
+
 def check(portfolios: Mapping[str, PortfolioConfig], panel: StockPanel) -> None:
-    """Refuse a rule that needs what the panel has not, before anything is fitted."""
+    """Refuse what a rule cannot be called, or needs and the panel has not, before the fitting."""
     for name, rule in portfolios.items():
+        if not NAME.fullmatch(name) or TAKEN.fullmatch(name):
+            raise ConfigError(
+                "backtest.portfolios must have names of letters, digits, '-', '_' and '.' that are "
+                f"not 'top' and a number, got {name!r}; choose another"
+            )
         if rule.sector_neutral and not panel.sectors:
             raise ConfigError(
                 f"backtest.portfolios.{name}.sector_neutral needs a panel with sectors, got none; "

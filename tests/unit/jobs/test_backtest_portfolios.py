@@ -58,3 +58,11 @@ def test_a_rule_without_its_sectors_is_refused(shown: CrossSections) -> None:
         ConfigError, match=r"portfolios\.mine\.sector_neutral needs a panel with sec"
     ):
         check({"mine": NEUTRAL}, without)
+
+
+@pytest.mark.parametrize("name", ["top5", "long & short", "größe", "a/b", ""])
+def test_a_name_that_no_metric_can_have_is_refused(shown: CrossSections, name: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"portfolios must have names of letters.* choose another"
+    ):
+        check({name: NEUTRAL}, shown.panel)
