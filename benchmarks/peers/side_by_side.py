@@ -4,10 +4,12 @@
 
 Groups of sets. "small": series that come with statsmodels (and ETTh1), five windows each. "held
 out": the sets of our pool that no stage of `tsfm-small` is trained on; what is chosen after
-training is chosen there. "far": those with a day as season, 480 steps ahead. "counts": fresh
-intermittent counts of the prior, by length. "shared": the seven comparable sets of the zero-shot
-protocol. Ratios of MASE and WQL are to Seasonal Naive on the same windows; means over sets are
-geometric. "network alone" is the model without its views (`Forecaster(model, views=False)`).
+training is chosen there. "far": those with a day as season, 480 steps ahead. "pool" and "pool
+far": sets that `tsfm-small` is trained on, so its scores say nothing there, but what a view adds
+to the network is no less elsewhere. "counts": fresh intermittent counts of the prior, by length.
+"shared": the seven comparable sets of the zero-shot protocol. Ratios of MASE and WQL are to
+Seasonal Naive on the same windows; means over sets are geometric. "network alone" is the model
+without its views (`Forecaster(model, views=False)`).
 """
 
 import argparse
@@ -41,6 +43,12 @@ BY_SEASON = {1: (6, "Y"), 11: (6, "Y"), 4: (8, "Q"), 12: (12, "M"), 52: (13, "W"
 HOURLY = (48, "H")
 FAR_HORIZON, FAR_FROM = 480, 24
 COUNT_LENGTHS, N_COUNTS = (12, 24, 36, 48, 72, 100), 2500
+POOL = (
+    "solar_station_china", "nyc_airport_weather", "mobility_counts_hourly", "pjm_hourly_load",
+    "us_grid", "uk_grid", "gefcom2012_wind", "beijing_multisite_air", "tides_australia",
+    "los_speed", "opsd_germany_daily", "camels_sample_daily", "finance_intraday_close",
+    "market_indices", "tidyverts_panels", "tsdl", "r_textbook_series", "daily_mix",
+)  # fmt: skip
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -121,9 +129,25 @@ def held_out_names() -> list[str]:
     return [name for name, factor in factors.items() if not factor]
 
 
+def pool() -> Iterator[BenchmarkSet]:
+    """Yield sets of all rates that `tsfm-small` is trained on."""
+    for name in POOL:
+        card = load_card(name)
+        yield windows(name, [series for _, series in read_series(card)], max(card.seasonality, 1))
+
+
 def far() -> Iterator[BenchmarkSet]:
     """Yield the held-out sets whose season is a day or less, far ahead."""
-    for name in held_out_names():
+    yield from _far(held_out_names())
+
+
+def pool_far() -> Iterator[BenchmarkSet]:
+    """Yield those of the pool, far ahead."""
+    yield from _far(POOL)
+
+
+def _far(names: Sequence[str]) -> Iterator[BenchmarkSet]:
+    for name in names:
         card = load_card(name)
         if card.seasonality >= FAR_FROM:
             series = [values for _, values in read_series(card)]
@@ -161,7 +185,15 @@ def windows(
 
 # Season of the data sets of statsmodels; the sun's is eleven years.
 SMALL = {"co2": 52, "sunspots": 11, "nile": 1, "elnino": 12, "macrodata": 4}
-GROUPS = {"small": small, "held out": held_out, "far": far, "counts": counts, "shared": shared}
+GROUPS = {
+    "small": small,
+    "held out": held_out,
+    "far": far,
+    "pool": pool,
+    "pool far": pool_far,
+    "counts": counts,
+    "shared": shared,
+}
 
 
 def render(rows: pl.DataFrame) -> str:

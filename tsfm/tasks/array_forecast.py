@@ -16,9 +16,9 @@ from tsfm.tasks.views import (
     COARSE_STEPS,
     Read,
     apart_from_season,
-    beside_past_seasons,
     n_coarse_views,
     with_coarse_level,
+    with_seasons,
 )
 
 LARGEST = float(np.finfo(np.float64).max)
@@ -61,7 +61,12 @@ def array_forecast(
             patch_length=model.patch_length,
             context_length=context_length,
         )
-        read = beside_past_seasons(levelled, reach=reach, levels=model.quantile_levels)
+        read = with_seasons(
+            levelled,
+            reach=reach,
+            levels=model.quantile_levels,
+            context_length=context_length,
+        )
         if looks_back:
             longest *= COARSE_STEPS ** max(1, n_coarse_views(prediction_length, reach))
     shape = (len(offsets) - 1, len(quantile_levels), prediction_length, values.shape[1])

@@ -11,9 +11,10 @@ from tsfm.tasks.views import (
     COARSE_STEPS,
     FAR_SEASON_SHARE,
     NEAR_SEASON_SHARE,
+    SHORTEST_CONTEXT,
     at_lower_rate,
-    beside_past_seasons,
     with_coarse_level,
+    with_seasons,
 )
 
 PATCH, REACH = 8, 16
@@ -93,7 +94,7 @@ def test_past_seasons_have_a_share_that_grows_beyond_the_reach() -> None:
         middle = np.zeros((len(batch.rows), 1, horizon))
         return middle + 50 * np.array([-1.0, 0.0, 1.0])[:, None]
 
-    beside = beside_past_seasons(read, reach=REACH, levels=(0.1, 0.5, 0.9))
+    beside = with_seasons(read, reach=REACH, levels=(0.1, 0.5, 0.9), context_length=80)
     found = beside(contexts(days(0.01)), 4 * REACH)[0, 1]
     season = np.tile([10.0, 20.0, 30.0, 20.0], REACH)
     np.testing.assert_allclose(found[:REACH], NEAR_SEASON_SHARE * season[:REACH], rtol=0.01)
@@ -107,9 +108,32 @@ def test_a_forecast_that_is_surer_than_its_past_seasons_stays() -> None:
         ahead = days(0.0, slope=2.0)[0, :4] + 160
         return np.tile(ahead, (3, 1))[None, :, :horizon] + np.array([-0.1, 0, 0.1])[:, None]
 
-    beside = beside_past_seasons(read, reach=REACH, levels=(0.1, 0.5, 0.9))
+    beside = with_seasons(read, reach=REACH, levels=(0.1, 0.5, 0.9), context_length=80)
     batch = contexts(days(0.0, slope=2.0))
     assert np.abs(beside(batch, 4) - read(batch, 4)).max() < 0.01
+
+
+def size_of_context(batch: Contexts, horizon: int) -> np.ndarray:
+    """Three quantiles around the number of steps that are read."""
+    middle = np.full((len(batch.rows), 1, horizon), float(batch.values.shape[1]))
+    return middle + np.array([-1.0, 0.0, 1.0])[:, None]
+
+
+def test_without_a_season_shorter_contexts_are_read_too() -> None:
+    read = with_seasons(
+        size_of_context, reach=REACH, levels=(0.1, 0.5, 0.9), context_length=4 * SHORTEST_CONTEXT
+    )
+    noise = np.random.default_rng(0).normal(size=(4, 4 * SHORTEST_CONTEXT))
+    season = np.tile(days(1.0), (1, 99))[:, : noise.shape[1]]
+    batch = contexts(np.concatenate([noise.cumsum(1), season]))
+    batch.inside[1, : -3 * SHORTEST_CONTEXT] = batch.observed[1, : -3 * SHORTEST_CONTEXT] = False
+    batch.inside[2, :-SHORTEST_CONTEXT] = batch.observed[2, :-SHORTEST_CONTEXT] = False
+    batch.observed[3, -SHORTEST_CONTEXT:] = False
+    found = read(batch, REACH)[:, 1, 0] / SHORTEST_CONTEXT
+    np.testing.assert_allclose(found[:4], [7 / 3, 7 / 3, 4, 3], rtol=0.02)
+    far = read(batch, REACH + 1)[:, 1, 0] / SHORTEST_CONTEXT
+    np.testing.assert_allclose(far[:4], 4, rtol=0.02)
+    assert found[4] == far[4]
 
 
 @pytest.fixture(scope="module")
