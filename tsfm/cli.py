@@ -38,9 +38,10 @@ def _on_recipe(
     job: str, recipe: str, overrides: list[str] | None, **options: Any
 ) -> dict[str, Any]:
     """Read a recipe, and only then import what runs it."""
-    from tsfm.config import load_recipe
+    from tsfm.config import check_verb, load_recipe
 
     loaded = load_recipe(recipe, overrides or ())
+    check_verb(loaded, job)
     return import_module(f"tsfm.jobs.{job}").run(loaded, **options)
 
 

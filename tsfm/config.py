@@ -62,6 +62,15 @@ def discover_all() -> None:
     discover("tsfm.models", "tsfm.objectives", "tsfm.training", "tsfm.stocks")
 
 
+# The section that only the recipes of a verb have.
+SECTION_OF_VERB = {
+    "pretrain": "model",
+    "finetune": "start",
+    "evaluate": "evaluate",
+    "backtest": "backtest",
+}
+
+
 def recipe_names() -> tuple[str, ...]:
     """Return the names of the recipes inside this package.
 
@@ -100,6 +109,23 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     for path, value in parse_overrides(overrides):
         _assign(sections, path, value)
     return Recipe(source.stem, source, sections)
+
+
+def check_verb(recipe: Recipe, verb: str) -> None:
+    """Raise when a recipe has the section of another verb and not that of its own.
+
+    Raises
+    ------
+    ConfigError
+        Naming the verb that the recipe is for.
+    """
+    others = [other for other, section in SECTION_OF_VERB.items() if section in recipe.sections]
+    if others and verb in SECTION_OF_VERB and verb not in others:
+        raise ConfigError(
+            f"{recipe.source}: tsfm {verb} must have a recipe with a section "
+            f"[{SECTION_OF_VERB[verb]}], got one for tsfm {others[0]}; run tsfm {others[0]} "
+            f"{recipe.name}"
+        )
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[tuple[tuple[str, ...], Any]]:

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from pydantic import ConfigDict, model_validator
 from pydantic.dataclasses import dataclass
 
-from tsfm.config import build, build_sections, dump, load_recipe, parse_overrides, recipe_names
+from tsfm.config import (
+    build,
+    build_sections,
+    check_verb,
+    dump,
+    load_recipe,
+    parse_overrides,
+    recipe_names,
+)
 from tsfm.errors import ConfigError
 
 
@@ -51,6 +59,27 @@ def test_every_recipe_of_the_package_is_read_by_its_name() -> None:
     assert recipe_names()
     for name in recipe_names():
         assert load_recipe(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "verb", "right"),
+    [
+        ("zero_shot", "pretrain", "evaluate"),
+        ("timer_tiny", "evaluate", "pretrain"),
+        ("timer_tiny", "finetune", "pretrain"),
+        ("timer_ltsf", "pretrain", "finetune"),
+        ("sspt_nasdaq_corrected", "evaluate", "backtest"),
+        ("zero_shot", "backtest", "evaluate"),
+    ],
+)
+def test_a_recipe_of_another_verb_names_that_verb(name: str, verb: str, right: str) -> None:
+    recipe = load_recipe(name)
+    check_verb(recipe, right)
+    check_verb(recipe, "audit")
+    with pytest.raises(
+        ConfigError, match=rf"{name}\.toml: tsfm {verb} .* run tsfm {right} {name}$"
+    ):
+        check_verb(recipe, verb)
 
 
 def test_an_unknown_recipe_names_those_that_are_close() -> None:
