@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -174,6 +175,35 @@ def test_on_the_command_line_that_is_code_3(source, tmp_path, monkeypatch, capsy
     assert pl.read_parquet("out/f.parquet").height == 4
 
 
+def test_a_series_without_a_value_is_listed_and_the_others_are_forecast(
+    tiny_frame, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    first = tiny_frame["item_id"][0]
+    holes = tiny_frame.with_columns(
+        pl.when(pl.col("item_id") == first).then(None).otherwise("target").alias("target")
+    )
+    holes.write_parquet(tmp_path / "holes.parquet")
+    command = ["forecast", "holes.parquet", "--prediction-length", "2", "--output", "f.parquet"]
+    assert cli.main(command) == 3
+    said = (
+        f"holes.parquet: item {first!r}, column 'target': must have a value, got only missing ones"
+    )
+    assert f"tsfm: failed: {said}\n" in capsys.readouterr().err
+    assert json.loads((tmp_path / "report.json").read_text())["failed"] == [said]
+    found = pl.read_parquet(tmp_path / "f.parquet")
+    missing = found.filter(item_id=first)
+    assert missing["predictions"].is_null().all()
+    assert missing["0.9"].null_count() == 2
+    rest = found.filter(pl.col("item_id") != first)
+    expected = Forecaster.from_pretrained("tsfm-small").predict(tiny_frame, prediction_length=2)
+    assert rest.equals(expected.filter(pl.col("item_id") != first))
+
+    holes.with_columns(target=pl.lit(None, pl.Float64)).write_parquet(tmp_path / "holes.parquet")
+    assert cli.main(command) == 1
+    assert "(2 such series); drop the item" in capsys.readouterr().err
+
+
 def test_mlflow_has_the_run(source, tracking_uri, tmp_path):
     report, _ = run(
         source, output=tmp_path / "f.csv", plot=tmp_path / "f.html", tracker=None, freq="h"
@@ -263,8 +293,9 @@ def test_a_missing_plot_package_is_found_first(source, tmp_path, monkeypatch):
 
 def test_an_item_of_several_files_is_found_again(source, tmp_path):
     (tmp_path / "more.csv").write_text("item_id,timestamp,target\nc,2024-01-01 00:00:00,\n")
-    with pytest.raises(DataError, match=r"series.csv and 1 more: item 'c', column 'target': must"):
-        run(source, tmp_path / "more.csv", output=tmp_path / "f.csv")
+    report, _ = run(source, tmp_path / "more.csv", output=tmp_path / "f.csv")
+    (said,) = report["failed"]
+    assert re.search(r"series.csv and 1 more: item 'c', column 'target': must have a value", said)
 
 
 @pytest.mark.slow

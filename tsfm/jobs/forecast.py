@@ -46,7 +46,8 @@ def run(
     """Forecast every series of the input.
 
     Whatever is wrong with the input or the options is found before anything is written. Then come
-    the forecast, the plot, the record of the run, and ``report.json`` last.
+    the forecast, the plot, the record of the run, and ``report.json`` last. A series without a
+    value among others has a missing forecast.
 
     Parameters
     ----------
@@ -58,8 +59,8 @@ def run(
     Returns
     -------
     report
-        What ``report.json`` holds, with ``message``. ``failed`` has a line when the run could not
-        be recorded; the forecast is there all the same.
+        What ``report.json`` holds, with ``message``. ``failed`` has a line for every series
+        without a value, and when the run could not be recorded; the forecast is there all the same.
     """
     started = time.perf_counter()
     _check_places(output, plot)
@@ -77,21 +78,22 @@ def run(
     del frame  # as large as the series, and not needed any more
     forecaster = Forecaster.from_pretrained(model)
     try:
-        forecaster.check_series(series, prediction_length, quantile_levels)
+        forecaster.check_series(series, prediction_length, quantile_levels, partial=True)
     except DataError as error:
         raise DataError(f"{_names(files)}: {error}") from None
 
     def forecast() -> pl.DataFrame:
         with progress_bar(progress, series.n_items * len(series.targets)) as advance:
             return forecaster.forecast_series(
-                series, prediction_length, quantile_levels, advance=advance
+                series, prediction_length, quantile_levels, partial=True, advance=advance
             )
 
+    empty = [f"{_names(files)}: {one}" for one in forecaster.without_value(series)]
     if output is None:
         found = forecast()
         if plot is not None:
             plot_forecast(series, found, plot)
-        return {"message": found.write_csv().removesuffix("\n")}
+        return {"message": found.write_csv().removesuffix("\n"), "failed": empty}
     facts = {
         "model": model,
         "prediction_length": prediction_length,
@@ -100,7 +102,7 @@ def run(
         "inputs": files,
     }
     tracker = tracker or make_tracker(TrackingConfig())
-    with _Record(tracker, facts) as record:
+    with _Record(tracker, facts, empty) as record:
         return _to_files(forecast, series, Path(output), plot, record, started)
 
 
@@ -146,8 +148,8 @@ class _Record:
     slow or cannot be opened costs the record, never the forecast.
     """
 
-    def __init__(self, tracker: Tracker, facts: dict[str, Any]) -> None:
-        self.failed: list[str] = []
+    def __init__(self, tracker: Tracker, facts: dict[str, Any], failed: Sequence[str]) -> None:
+        self.failed = list(failed)
         self._tracker = tracker
         self.facts = facts
         self._is_open = False

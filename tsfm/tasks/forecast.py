@@ -211,10 +211,25 @@ class Forecaster(OnDevice):
         *,
         context_length: int | None = None,
         batch_size: int = 256,
+        partial: bool = False,
         advance: Advance | None = None,
     ) -> pl.DataFrame:
-        """Return a long polars frame for a validated one; `advance` hears of finished series."""
-        self.check_series(series, prediction_length, quantile_levels, context_length=context_length)
+        """Return a long polars frame for a validated one.
+
+        Parameters
+        ----------
+        partial
+            Whether series without a value may be among others; their forecasts are missing.
+        advance
+            Hears of finished series.
+        """
+        self.check_series(
+            series,
+            prediction_length,
+            quantile_levels,
+            context_length=context_length,
+            partial=partial,
+        )
         asked = (MEDIAN, *check_levels(quantile_levels))
         names = ("predictions", *(str(level) for level in asked[1:]))
         stamps = series.future_timestamps(prediction_length)
@@ -236,7 +251,8 @@ class Forecaster(OnDevice):
                 "target_name": pl.Series([target]).new_from_index(0, len(items)),
             }
             content |= {
-                name: pl.Series(quantiles[:, n, :, channel].ravel()) for n, name in enumerate(names)
+                name: pl.Series(quantiles[:, n, :, channel].ravel()).fill_nan(None)
+                for n, name in enumerate(names)
             }
             frames.append(pl.DataFrame(content))
         return pl.concat(frames)
@@ -248,22 +264,28 @@ class Forecaster(OnDevice):
         quantile_levels: Sequence[float] = DECILES,
         *,
         context_length: int | None = None,
+        partial: bool = False,
     ) -> None:
         """Raise at once what `forecast_series` would raise about its input."""
         at_least_one("prediction_length", prediction_length)
         levels = check_levels(quantile_levels)
         check_calibrated(self.model.quantile_levels, levels)
         refuse_taken(series, ("target_name", "predictions", *map(str, levels)))
-        longest = self._longest(context_length)
-        items, channels = np.nonzero(~has_value(series.values, series.offsets, longest))
-        if len(items):
-            item, target = int(items[0]), series.targets[int(channels[0])]
-            where = f" in its last {longest} steps" if series.lengths[item] > longest else ""
-            raise DataError(
-                f"item {series.items[item]!r}, column {target!r}: must have a value{where}, got "
-                f"only missing ones ({len(items)} such series); drop the item"
-            )
+        empty = self.without_value(series, context_length=context_length)
+        if empty and not (partial and len(empty) < series.n_items * len(series.targets)):
+            raise DataError(f"{empty[0]} ({len(empty)} such series); drop the item")
         series.future_timestamps(prediction_length)
+
+    def without_value(self, series: SeriesFrame, *, context_length: int | None = None) -> list[str]:
+        """Name every series that has no value in its context, and what it must have."""
+        longest = self._longest(context_length)
+        lacks = ~has_value(series.values, series.offsets, longest)
+        return [
+            f"item {series.items[int(item)]!r}, column {series.targets[channel]!r}: must have a "
+            f"value{f' in its last {longest} steps' if series.lengths[item] > longest else ''}, "
+            "got only missing ones"
+            for item, channel in np.argwhere(lacks)
+        ]
 
     def forecast_arrays(
         self,
