@@ -18,6 +18,7 @@ from tsfm.objectives.gap_masks import (
     in_batch,
     mixed_gaps,
     random_points,
+    tails,
 )
 from tsfm.objectives.next_patch import pinball
 from tsfm.objectives.objective import OBJECTIVES, Loss
@@ -42,6 +43,8 @@ class FillGapsConfig:
         protocol, with one of `hidden_shares` per window; ``"both"``: one or the other.
     segment_length
         Of ``"segments"``, which are whole ones counted from the start; the first is never hidden.
+    tail_share
+        Share of the rows of which the end is hidden instead, so that the model forecasts too.
     units
         ``"line"``: the loss of a window is relative to the error of linear interpolation in it, so
         that smooth and rough series and short and long gaps weigh alike; ``"input"``: in the units
@@ -51,6 +54,7 @@ class FillGapsConfig:
     masking: Literal["mixed", "points", "segments", "both"] = "mixed"
     hidden_shares: tuple[float, ...] = Field(default=(0.125, 0.25, 0.375, 0.5), min_length=1)
     segment_length: int = Field(default=24, ge=1)
+    tail_share: float = Field(default=0.0, ge=0, le=1)
     units: Literal["line", "input"] = "line"
 
 
@@ -96,6 +100,9 @@ class FillGaps:
             rows = mixed_gaps(n_rows, time, generator)
         else:
             rows = self._published(n_rows, time, generator)
+        if self.config.tail_share:
+            is_tail = torch.rand(n_rows, 1, generator=generator) < self.config.tail_share
+            rows = torch.where(is_tail, tails(n_rows, time, generator), rows)
         return in_batch(rows, n_windows).to(batch.values.device)
 
     def _published(self, n_rows: int, time: int, generator: torch.Generator) -> RowMask:

@@ -89,6 +89,12 @@ def long_segment(n_rows: int, time: int, generator: torch.Generator) -> RowMask:
     return (since >= 0) & (since < length[:, None])
 
 
+def tails(n_rows: int, time: int, generator: torch.Generator) -> RowMask:
+    """Hide the last 4 to 96 steps, at most half of them, as a forecast does."""
+    length = _log_uniform(n_rows, *SEGMENT, generator).clamp(max=max(1.0, time / 2)).floor()
+    return torch.arange(time) >= time - length[:, None]
+
+
 def periodic_outages(n_rows: int, time: int, generator: torch.Generator) -> RowMask:
     """Hide the same part of every period, as a sensor that sleeps at night would."""
     period = _log_uniform(n_rows, 6.0, max(12.0, time / 3), generator)

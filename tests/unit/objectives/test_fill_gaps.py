@@ -10,6 +10,7 @@ from sklearn.metrics import mean_pinball_loss
 from tsfm.models.backbone import Filled
 from tsfm.models.layers.gaps import bridge
 from tsfm.models.timer_fill import TimerFill, TimerFillConfig
+from tsfm.objectives import gap_masks
 from tsfm.objectives.fill_gaps import FillGaps, FillGapsConfig
 from tsfm.objectives.objective import OBJECTIVES, Objective
 from tsfm.series.windows import WindowBatch
@@ -74,6 +75,19 @@ def test_linear_interpolation_scores_a_half_in_its_own_units(masking: Any) -> No
     # With levels that are not symmetric the mean weight of an error is near a half only.
     assert 0.4 < found.total < 0.6
     assert found.count > 100
+
+
+def test_a_share_of_the_rows_hides_its_end_alone() -> None:
+    batch = make_batch()
+    n_rows, time = batch.values.shape[0] * batch.values.shape[2], batch.values.shape[1]
+    tasks = {share: FillGaps(FillGapsConfig(tail_share=share)) for share in (0.0, 1.0)}
+    none, every = (
+        task.draw(batch, torch.Generator().manual_seed(0)).transpose(1, 2).reshape(n_rows, time)
+        for task in tasks.values()
+    )
+    ends = torch.arange(time) >= time - every.sum(1)[:, None]
+    assert (every == ends).all()
+    assert torch.equal(none, gap_masks.mixed_gaps(n_rows, time, torch.Generator().manual_seed(0)))
 
 
 def test_the_truth_scores_zero() -> None:

@@ -49,6 +49,15 @@ def test_a_long_segment_is_one_run_of_up_to_half_the_window() -> None:
     assert hidden[:, -1].any()
 
 
+def test_a_tail_is_the_end_of_the_window() -> None:
+    hidden = gap_masks.tails(200, 100, torch.Generator().manual_seed(0))
+    lengths = hidden.sum(1)
+    assert (hidden == (torch.arange(100) >= 100 - lengths[:, None])).all()
+    assert lengths.min() == 4
+    assert lengths.max() == 50
+    assert gap_masks.tails(5, 1, torch.Generator().manual_seed(0)).all()
+
+
 def test_outages_come_back_after_every_period() -> None:
     hidden = gap_masks.periodic_outages(ROWS, TIME, generator())
     several = [lengths[1:-1] for lengths in map(runs, hidden) if len(lengths) > 3]
