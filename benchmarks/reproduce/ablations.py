@@ -176,8 +176,14 @@ class FilledEnds:
         future = np.full((prediction_length, values.shape[1]), np.nan)
         items = [np.concatenate([one, future]) for one in np.split(values, offsets[1:-1])]
         ends = np.cumsum([len(item) for item in items])
+        is_future = np.zeros(ends[-1], bool)
+        is_future[(ends[:, None] - np.arange(1, prediction_length + 1)).ravel()] = True
         filled = fill_arrays(
-            self.model, np.concatenate(items), np.concatenate([[0], ends]), quantile_levels
+            self.model,
+            np.concatenate(items),
+            np.concatenate([[0], ends]),
+            quantile_levels,
+            wanted=is_future,
         )
         return np.stack([filled[:, end - prediction_length : end] for end in ends])
 
