@@ -21,7 +21,7 @@ import numpy as np
 from model_card_failures import failures
 
 from tsfm.errors import DataError
-from tsfm.jobs.markdown import markdown_table
+from tsfm.markdown import markdown_table
 from tsfm.models.backbone import count_parameters
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tsfm.jobs.markdown import markdown_table
+from tsfm.markdown import markdown_table
 from tsfm.tasks.forecast import Forecaster
 
 N_SERIES, HORIZON = 40, 28

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from tsfm.jobs.markdown import markdown_table
+from tsfm.markdown import markdown_table
 
 README = Path(__file__).parents[1] / "README.md"
 

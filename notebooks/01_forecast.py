@@ -27,10 +27,10 @@ import plotly.graph_objects as go
 import polars as pl
 
 import tsfm
-from tsfm.jobs.benchmark_sets import BenchmarkSet
-from tsfm.jobs.beside_published import BesidePublished, scored
-from tsfm.jobs.published import published_results
-from tsfm.jobs.rivals import load_rival
+from tsfm.evaluation.benchmark_sets import BenchmarkSet
+from tsfm.evaluation.beside_published import BesidePublished, scored
+from tsfm.evaluation.published import published_results
+from tsfm.evaluation.rivals import load_rival
 
 # Sizes; small ones when the notebook is only checked.
 SMALL = "TSFM_NOTEBOOK_SMALL" in os.environ

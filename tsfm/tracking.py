@@ -1,6 +1,6 @@
 """Tracker: where a run's parameters, metrics, data and files go.
 
-Code below `jobs/` knows only this protocol; `tsfm.mlflow_tracker` is the one that users meet.
+Code below `jobs` knows only this protocol; `tsfm.mlflow_tracker` is the one that users meet.
 """
 
 import json

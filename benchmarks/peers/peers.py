@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tsfm.jobs.rivals import Rival
+from tsfm.evaluation.rivals import Rival
 from tsfm.shapes import Float64, Int, ndarray
 
 OneSeries = Callable[[ndarray, int, Sequence[float]], Float64[ndarray, "quantile horizon"]]

@@ -24,10 +24,10 @@ import polars as pl
 from peers import peers
 
 from tsfm.config import load_recipe
-from tsfm.jobs.benchmark_sets import BenchmarkSet, last_windows, read_benchmark_set
-from tsfm.jobs.beside_published import score
-from tsfm.jobs.markdown import markdown_table
-from tsfm.jobs.rivals import Rival, load_rival
+from tsfm.evaluation.benchmark_sets import BenchmarkSet, last_windows, read_benchmark_set
+from tsfm.evaluation.beside_published import score
+from tsfm.evaluation.rivals import Rival, load_rival
+from tsfm.markdown import markdown_table
 from tsfm.metrics.forecasting import geometric_mean
 from tsfm.series.card_series import read_series
 from tsfm.series.cards import find_file, load_card

@@ -18,10 +18,10 @@ import torch
 from tables import Score, Table, arguments, standard_error
 
 from tsfm.config import load_recipe
+from tsfm.evaluation.benchmark_sets import BenchmarkSet, last_windows
+from tsfm.evaluation.beside_published import score
+from tsfm.evaluation.rivals import Rival
 from tsfm.jobs import pretrain
-from tsfm.jobs.benchmark_sets import BenchmarkSet, last_windows
-from tsfm.jobs.beside_published import score
-from tsfm.jobs.rivals import Rival
 from tsfm.metrics.forecasting import geometric_mean
 from tsfm.models.backbone import GapFiller
 from tsfm.models.model import TimeSeriesModel

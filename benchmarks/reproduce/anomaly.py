@@ -23,8 +23,8 @@ import polars as pl
 import torch
 from tables import Score, Table, arguments
 
-from tsfm.jobs.detection_rivals import season_of
-from tsfm.jobs.detection_sets import LabelledSeries, read_detection_set
+from tsfm.evaluation.detection_rivals import season_of
+from tsfm.evaluation.detection_sets import LabelledSeries, read_detection_set
 from tsfm.metrics.detection import first_hit_share
 from tsfm.models.backbone import count_parameters
 from tsfm.models.model import Provenance, TimeSeriesModel

@@ -20,10 +20,10 @@ import polars as pl
 from tables import Score, Table, arguments
 
 from tsfm.config import load_recipe
+from tsfm.evaluation.imputation import scored_windows, scores
+from tsfm.evaluation.imputation_config import ImputationConfig
+from tsfm.evaluation.imputation_fillers import Filler, filler_of, rivals
 from tsfm.jobs import finetune, pretrain
-from tsfm.jobs.imputation import scored_windows, scores
-from tsfm.jobs.imputation_config import ImputationConfig
-from tsfm.jobs.imputation_fillers import Filler, filler_of, rivals
 from tsfm.models.pretrained import load_pretrained
 from tsfm.series.ltsf_set import read_ltsf_set
 from tsfm.series.pool import SingleSeriesPool

@@ -18,8 +18,9 @@ import polars as pl
 from tables import Score, Table, arguments
 
 from tsfm.config import load_recipe
-from tsfm.jobs import finetune, ltsf, pretrain
-from tsfm.jobs.rivals import Rival, load_rival
+from tsfm.evaluation import ltsf
+from tsfm.evaluation.rivals import Rival, load_rival
+from tsfm.jobs import finetune, pretrain
 from tsfm.series.ltsf_set import LtsfSet, read_ltsf_set
 from tsfm.series.pool import SingleSeriesPool
 from tsfm.series.pool_builder import save_pool

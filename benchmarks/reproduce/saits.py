@@ -13,10 +13,10 @@ import polars as pl
 from tables import Score, Table, arguments
 
 from tsfm.config import load_recipe
+from tsfm.evaluation.imputation import saits_of_set, scored_windows, scores
+from tsfm.evaluation.imputation_config import ImputationConfig
+from tsfm.evaluation.imputation_fillers import Filler, filler_of, rivals
 from tsfm.jobs import finetune
-from tsfm.jobs.imputation import saits_of_set, scored_windows, scores
-from tsfm.jobs.imputation_config import ImputationConfig
-from tsfm.jobs.imputation_fillers import Filler, filler_of, rivals
 from tsfm.models.pretrained import load_pretrained
 from tsfm.series.ltsf_set import LtsfSet, read_ltsf_set
 

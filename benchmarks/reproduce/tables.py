@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsfm.jobs.markdown import markdown_table
+from tsfm.markdown import markdown_table
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 
 FOLDER = Path(__file__).parent

@@ -16,7 +16,8 @@ from einops import rearrange
 from tables import Score, Table, arguments
 
 from tsfm.config import load_recipe
-from tsfm.jobs import finetune, ltsf, pretrain
+from tsfm.evaluation import ltsf
+from tsfm.jobs import finetune, pretrain
 from tsfm.models.backbone import count_parameters
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained

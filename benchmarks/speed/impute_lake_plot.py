@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tsfm.jobs.markdown import markdown_table
+from tsfm.markdown import markdown_table
 
 RESULTS = Path(__file__).parent / "results"
 WIDTH, HEIGHT, MARGIN = 480, 320, 50

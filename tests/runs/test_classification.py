@@ -10,8 +10,9 @@ import torch
 
 from tsfm.config import load_recipe
 from tsfm.errors import DataError
-from tsfm.jobs import classification, evaluate
-from tsfm.jobs.classification import logistic_head, published_rows
+from tsfm.evaluation import classification
+from tsfm.evaluation.classification import logistic_head, published_rows
+from tsfm.jobs import evaluate
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.pretrained import save_pretrained
 from tsfm.models.timer import Timer, TimerConfig

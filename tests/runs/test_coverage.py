@@ -8,8 +8,9 @@ import pytest
 
 from tsfm.config import load_recipe
 from tsfm.errors import ConfigError, DataError
-from tsfm.jobs import coverage, evaluate
-from tsfm.jobs.coverage import CoverageConfig, Forecasts, past_cutoffs, read_filled, score
+from tsfm.evaluation import coverage
+from tsfm.evaluation.coverage import CoverageConfig, Forecasts, past_cutoffs, read_filled, score
+from tsfm.jobs import evaluate
 from tsfm.tracking import ListTracker
 
 

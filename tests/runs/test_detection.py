@@ -10,8 +10,8 @@ import pytest
 
 from tsfm.config import load_recipe
 from tsfm.errors import ConfigError
+from tsfm.evaluation.detection_sets import read_detection_set
 from tsfm.jobs import evaluate
-from tsfm.jobs.detection_sets import read_detection_set
 from tsfm.tracking import ListTracker
 
 CHANNELS = (

@@ -12,7 +12,8 @@ import torch
 
 from tsfm.config import load_recipe
 from tsfm.errors import ConfigError, DataError
-from tsfm.jobs import beside_published, evaluate
+from tsfm.evaluation import beside_published
+from tsfm.jobs import evaluate
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.pretrained import save_pretrained
 from tsfm.models.timer import Timer, TimerConfig
@@ -73,8 +74,8 @@ def publish(data: Path, *, hospital: float) -> None:
 
 
 def our_seasonal_naive() -> float:
-    from tsfm.jobs.benchmark_sets import read_benchmark_set
-    from tsfm.jobs.rivals import Rival
+    from tsfm.evaluation.benchmark_sets import read_benchmark_set
+    from tsfm.evaluation.rivals import Rival
     from tsfm.tasks.baselines import SeasonalNaive
 
     rival = Rival("seasonal naive", "baseline", SeasonalNaive(12))
@@ -220,7 +221,7 @@ def test_missing_values_are_refused_by_the_long_term_protocol(data: Path):
 
 
 def test_a_series_that_is_not_longer_than_the_horizon_is_refused(data: Path):
-    from tsfm.jobs.benchmark_sets import read_benchmark_set
+    from tsfm.evaluation.benchmark_sets import read_benchmark_set
 
     frame = pl.read_parquet(data / "hospital.parquet")
     short = frame.group_by("series_id", maintain_order=True).head(12)

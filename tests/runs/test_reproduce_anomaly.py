@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tsfm.jobs.detection_sets import LabelledSeries
+from tsfm.evaluation.detection_sets import LabelledSeries
 from tsfm.tasks.baselines import SeasonalNaive
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "reproduce" / "anomaly.py"

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from tsfm.jobs.rivals import Rival
+from tsfm.evaluation.rivals import Rival
 from tsfm.tasks.baselines import SeasonalNaive
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from tsfm.config import load_recipe
+from tsfm.evaluation.imputation_fillers import filler_of
 from tsfm.jobs import pretrain
-from tsfm.jobs.imputation_fillers import filler_of
 from tsfm.models.pretrained import load_pretrained
 from tsfm.tasks.interpolation import linear
 from tsfm.tracking import ListTracker

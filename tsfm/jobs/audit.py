@@ -14,7 +14,7 @@ from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import UnsupportedError
 from tsfm.jobs import audit_forecasts, audit_ltsf, audit_stocks
 from tsfm.jobs.audit_checks import Check
-from tsfm.jobs.markdown import markdown_table
+from tsfm.markdown import markdown_table
 
 N_CUTOFFS = 50
 MOST_SHOWN = 6

@@ -11,9 +11,9 @@ from tsfm.audits.cutoffs import choose_cutoffs
 from tsfm.audits.perturbation import VALUES_ONLY, Keys
 from tsfm.config import Recipe, build_sections
 from tsfm.errors import UnsupportedError
+from tsfm.evaluation.ltsf import LtsfConfig, window_errors
 from tsfm.jobs.audit_checks import Check, ask
 from tsfm.jobs.evaluate import EvaluateRunConfig
-from tsfm.jobs.ltsf import LtsfConfig, window_errors
 from tsfm.mlflow_tracker import TrackingConfig
 from tsfm.series.card_series import read_series
 from tsfm.series.cards import load_card, load_dataset

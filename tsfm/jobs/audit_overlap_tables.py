@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tsfm.jobs.markdown import markdown_table
+from tsfm.markdown import markdown_table
 
 CAPTION = """\
 Made by `tsfm audit overlap`: {points:,} values of {sets} sets ({origin}) against {benchmarks}

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from tsfm.jobs.backtest_rows import AVERAGED
-from tsfm.jobs.markdown import markdown_table
+from tsfm.markdown import markdown_table
 from tsfm.mlflow_tracker import MlflowTracker
 from tsfm.stocks.metrics import DAYS_PER_YEAR
 from tsfm.stocks.trials import logged_returns, trials_of, what_luck_explains

@@ -8,7 +8,7 @@ import polars as pl
 
 from tsfm.jobs.backtest_luck import luck_table, portfolio_key
 from tsfm.jobs.backtest_rows import MARKET, PRECISION_AT, RANDOM
-from tsfm.jobs.markdown import markdown_table
+from tsfm.markdown import markdown_table
 
 SCORES = ("ic", "ic_t", "icir", "rank_ic", "rank_ic_t", "rank_icir", "precision")
 PORTFOLIO = ("irr", "sharpe", "max_drawdown", "turnover", "break_even_bps")

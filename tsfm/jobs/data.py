@@ -9,7 +9,7 @@ from typing import Any
 
 from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.jobs.audit_overlap import shared_with
-from tsfm.jobs.markdown import markdown_table
+from tsfm.markdown import markdown_table
 from tsfm.series.cards import file_digest, find_file, list_cards, load_card, require_file
 from tsfm.series.pool_builder import COUNTS, build_pool
 

@@ -15,8 +15,16 @@ from pydantic.dataclasses import dataclass
 from tsfm.config import Recipe, build_sections, dump
 from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import ConfigError
-from tsfm.jobs import classification, coverage, detection, gift_eval, imputation, ltsf, zero_shot
-from tsfm.jobs.protocols import Evaluation, Protocol
+from tsfm.evaluation import (
+    classification,
+    coverage,
+    detection,
+    gift_eval,
+    imputation,
+    ltsf,
+    zero_shot,
+)
+from tsfm.evaluation.protocols import Evaluation, Protocol
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.tracking import Tracker
 

@@ -21,11 +21,11 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import ConfigError
-from tsfm.jobs.benchmark_sets import BenchmarkSet
-from tsfm.jobs.beside_published import BesidePublished, scored, summarised
-from tsfm.jobs.protocols import Evaluation, Protocol
-from tsfm.jobs.rivals import Rival
-from tsfm.jobs.zero_shot_tables import metrics
+from tsfm.evaluation.benchmark_sets import BenchmarkSet
+from tsfm.evaluation.beside_published import BesidePublished, scored, summarised
+from tsfm.evaluation.protocols import Evaluation, Protocol
+from tsfm.evaluation.rivals import Rival
+from tsfm.evaluation.zero_shot_tables import metrics
 from tsfm.series.card_series import read_series
 from tsfm.series.cards import load_card, load_dataset
 from tsfm.shapes import Float64, ndarray
@@ -149,7 +149,7 @@ def cut_windows(
 
 
 def published_results(folder: Path | None = None) -> pl.DataFrame:
-    """Return the results of the public board as `tsfm.jobs.published.published_results` does."""
+    """Return the results of the public board as `published.published_results` does."""
     path = (folder or Path(os.environ.get("TSFM_DATA", ""))) / RESULTS
     if not path.is_file():
         text = ("dataset", "model", "evaluation")

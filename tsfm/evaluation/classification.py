@@ -18,8 +18,8 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import DataError
-from tsfm.jobs.classification_tables import metrics, render
-from tsfm.jobs.protocols import Evaluation, Protocol
+from tsfm.evaluation.classification_tables import metrics, render
+from tsfm.evaluation.protocols import Evaluation, Protocol
 from tsfm.models.backbone import count_parameters
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained

@@ -22,12 +22,12 @@ import torch
 from einops import rearrange
 
 from tsfm.errors import DataError
-from tsfm.jobs import imputation_like
-from tsfm.jobs.imputation_config import ImputationConfig, Kind
-from tsfm.jobs.imputation_fillers import Filler, load_filler, rivals
-from tsfm.jobs.markdown import markdown_table
-from tsfm.jobs.protocols import Evaluation, Protocol
-from tsfm.jobs.saits import cut_windows, train_saits
+from tsfm.evaluation import imputation_like
+from tsfm.evaluation.imputation_config import ImputationConfig, Kind
+from tsfm.evaluation.imputation_fillers import Filler, load_filler, rivals
+from tsfm.evaluation.protocols import Evaluation, Protocol
+from tsfm.evaluation.saits import cut_windows, train_saits
+from tsfm.markdown import markdown_table
 from tsfm.objectives.gap_masks import aligned_segments, random_points
 from tsfm.series.ltsf_set import LtsfSet, read_ltsf_set
 from tsfm.shapes import Bool, Float64, ndarray

@@ -33,7 +33,7 @@ class ImputationConfig:
         file; 0 leaves it out. Needs PyPOTS (extra `pypots`).
     like
         A file whose own gaps are mimicked on its own values, in place of `datasets` and all
-        options of windows; see `tsfm.jobs.imputation_like`.
+        options of windows; see `tsfm.evaluation.imputation_like`.
     id_column, timestamp_column, target, freq, seasonality
         Of that file; by default all its columns of numbers, and what the stamps say.
     """

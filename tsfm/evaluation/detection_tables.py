@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsfm.jobs.markdown import markdown_table
+from tsfm.markdown import markdown_table
 from tsfm.metrics.nab import PROFILES
 from tsfm.shapes import Float64, ndarray
 

@@ -8,7 +8,7 @@ import pytest
 
 from tsfm.config import load_recipe
 from tsfm.errors import ConfigError
-from tsfm.jobs.gift_eval import (
+from tsfm.evaluation.gift_eval import (
     TERMS,
     GiftEvalConfig,
     GiftEvalSet,

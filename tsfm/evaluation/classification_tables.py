@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsfm.jobs.markdown import markdown_table
-from tsfm.jobs.protocols import Evaluation
+from tsfm.evaluation.protocols import Evaluation
+from tsfm.markdown import markdown_table
 
 
 def render(rows: pl.DataFrame, bar: str, part: str) -> str:

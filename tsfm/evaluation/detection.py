@@ -24,12 +24,12 @@ from pydantic import ConfigDict, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import ConfigError, DataError
-from tsfm.jobs.detection_rivals import RIVALS, Scores, ScoreSeries
-from tsfm.jobs.detection_sets import DetectionSet, LabelledSeries, read_detection_set, widened
-from tsfm.jobs.detection_tables import render, summarise
-from tsfm.jobs.injected import injected_series
-from tsfm.jobs.protocols import Evaluation, Protocol
-from tsfm.jobs.rivals import Rival
+from tsfm.evaluation.detection_rivals import RIVALS, Scores, ScoreSeries
+from tsfm.evaluation.detection_sets import DetectionSet, LabelledSeries, read_detection_set, widened
+from tsfm.evaluation.detection_tables import render, summarise
+from tsfm.evaluation.injected import injected_series
+from tsfm.evaluation.protocols import Evaluation, Protocol
+from tsfm.evaluation.rivals import Rival
 from tsfm.metrics.detection import (
     average_precision,
     first_hit_share,
@@ -57,7 +57,7 @@ class DetectionConfig:
         Cards with labels; ``"injected"`` draws series of `injected_cards` and puts anomalies into
         them, to choose a rule without the labels of a benchmark.
     rivals
-        Which cheap detectors to show; see `tsfm.jobs.detection_rivals.RIVALS`.
+        Which cheap detectors to show; see `tsfm.evaluation.detection_rivals.RIVALS`.
     rules
         How errors of the models become scores, by the name that is shown; an empty section is the
         default rule.

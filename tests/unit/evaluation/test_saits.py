@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tsfm.errors import DataError, UnsupportedError
-from tsfm.jobs.saits import cut_windows, in_tiles, saits_of_file, train_saits
+from tsfm.evaluation.saits import cut_windows, in_tiles, saits_of_file, train_saits
 
 N_STEPS, N_CHANNELS = 4, 2
 

@@ -18,7 +18,7 @@ import numpy as np
 from einops import rearrange
 
 from tsfm.errors import DataError, UnsupportedError
-from tsfm.jobs.imputation_fillers import Filler
+from tsfm.evaluation.imputation_fillers import Filler
 from tsfm.shapes import Float64, Int, ndarray
 from tsfm.tasks.interpolation import Interpolation, Windows
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsfm.jobs.markdown import markdown_table
-from tsfm.jobs.protocols import Evaluation
+from tsfm.evaluation.protocols import Evaluation
+from tsfm.markdown import markdown_table
 from tsfm.metrics.forecasting import geometric_mean
 from tsfm.shapes import Float, ndarray
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tsfm.errors import DataError
-from tsfm.jobs import imputation
-from tsfm.jobs.imputation import hidden_values, scored_windows, scores
-from tsfm.jobs.imputation_config import ImputationConfig
-from tsfm.jobs.imputation_fillers import Filler, filler_of, load_filler
+from tsfm.evaluation import imputation
+from tsfm.evaluation.imputation import hidden_values, scored_windows, scores
+from tsfm.evaluation.imputation_config import ImputationConfig
+from tsfm.evaluation.imputation_fillers import Filler, filler_of, load_filler
 from tsfm.series.ltsf_set import LtsfSet
 from tsfm.tasks import interpolation
 

@@ -10,10 +10,10 @@ import pytest
 
 from tsfm import cli
 from tsfm.errors import DataError
-from tsfm.jobs import imputation, imputation_like
-from tsfm.jobs.imputation_config import ImputationConfig
-from tsfm.jobs.imputation_fillers import Filler
-from tsfm.jobs.imputation_like import (
+from tsfm.evaluation import imputation, imputation_like
+from tsfm.evaluation.imputation_config import ImputationConfig
+from tsfm.evaluation.imputation_fillers import Filler
+from tsfm.evaluation.imputation_like import (
     bin_name,
     by_length,
     drawn_mask,
@@ -21,7 +21,7 @@ from tsfm.jobs.imputation_like import (
     gap_lengths,
     render,
 )
-from tsfm.jobs.protocols import Evaluation
+from tsfm.evaluation.protocols import Evaluation
 from tsfm.tasks import interpolation
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tsfm.jobs.markdown import markdown_table
+from tsfm.markdown import markdown_table
 
 
 def test_numbers_are_right_aligned_and_text_left():

@@ -13,11 +13,11 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import DataError
-from tsfm.jobs.benchmark_sets import BenchmarkSet
-from tsfm.jobs.protocols import Evaluation
-from tsfm.jobs.published import SEASONAL_NAIVE
-from tsfm.jobs.rivals import Rival
-from tsfm.jobs.zero_shot_tables import render, summarise
+from tsfm.evaluation.benchmark_sets import BenchmarkSet
+from tsfm.evaluation.protocols import Evaluation
+from tsfm.evaluation.published import SEASONAL_NAIVE
+from tsfm.evaluation.rivals import Rival
+from tsfm.evaluation.zero_shot_tables import render, summarise
 from tsfm.metrics.forecasting import (
     coverage,
     mase,

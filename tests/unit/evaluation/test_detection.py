@@ -5,11 +5,11 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from tsfm.jobs.detection import DetectionConfig, segment_alpha, series_scores, set_scores
-from tsfm.jobs.detection_rivals import PROFILE_WINDOW, RIVALS, season_of
-from tsfm.jobs.detection_sets import DetectionSet, LabelledSeries
-from tsfm.jobs.detection_tables import interval, summarise
-from tsfm.jobs.injected import CHANGES, inject
+from tsfm.evaluation.detection import DetectionConfig, segment_alpha, series_scores, set_scores
+from tsfm.evaluation.detection_rivals import PROFILE_WINDOW, RIVALS, season_of
+from tsfm.evaluation.detection_sets import DetectionSet, LabelledSeries
+from tsfm.evaluation.detection_tables import interval, summarise
+from tsfm.evaluation.injected import CHANGES, inject
 
 NAN = float("nan")
 PLAIN = [name for name in RIVALS if name != "matrix profile"]

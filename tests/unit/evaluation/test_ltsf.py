@@ -5,8 +5,8 @@ import pytest
 from pydantic import ValidationError
 
 from tsfm.errors import DataError
-from tsfm.jobs import ltsf
-from tsfm.jobs.ltsf import LtsfConfig, _ordinal, _repeat, window_errors
+from tsfm.evaluation import ltsf
+from tsfm.evaluation.ltsf import LtsfConfig, _ordinal, _repeat, window_errors
 from tsfm.series.ltsf_set import LtsfSet
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from tsfm.jobs.rivals import load_rival
+from tsfm.evaluation.rivals import load_rival
 
 
 class Evaluation(NamedTuple):

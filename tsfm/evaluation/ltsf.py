@@ -20,9 +20,9 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import ConfigError, DataError
-from tsfm.jobs.markdown import markdown_table
-from tsfm.jobs.protocols import Evaluation, Protocol
-from tsfm.jobs.rivals import Rival
+from tsfm.evaluation.protocols import Evaluation, Protocol
+from tsfm.evaluation.rivals import Rival
+from tsfm.markdown import markdown_table
 from tsfm.series.ltsf_set import LtsfSet, read_ltsf_set
 from tsfm.shapes import Float, ndarray
 from tsfm.tasks.ridge import RidgeForecaster

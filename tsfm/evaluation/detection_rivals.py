@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from tsfm.jobs.detection_sets import LabelledSeries
+from tsfm.evaluation.detection_sets import LabelledSeries
 from tsfm.shapes import Float64, ndarray
 from tsfm.tasks.anomaly_scores import (
     LARGEST_SCORE,

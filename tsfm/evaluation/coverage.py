@@ -16,10 +16,10 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import ConfigError, DataError
-from tsfm.jobs.benchmark_sets import Missing, filled_series
-from tsfm.jobs.markdown import markdown_table
-from tsfm.jobs.protocols import Evaluation, Protocol
-from tsfm.jobs.rivals import Rival
+from tsfm.evaluation.benchmark_sets import Missing, filled_series
+from tsfm.evaluation.protocols import Evaluation, Protocol
+from tsfm.evaluation.rivals import Rival
+from tsfm.markdown import markdown_table
 from tsfm.series.card_series import read_series
 from tsfm.series.cards import load_card
 from tsfm.shapes import Float64, Int, ndarray

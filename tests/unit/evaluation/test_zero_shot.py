@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 
 from tsfm.errors import DataError
-from tsfm.jobs.benchmark_sets import BenchmarkSet, filled_series
-from tsfm.jobs.beside_published import _add_ratios, check_harness, last_steps, score
-from tsfm.jobs.published import published_results
-from tsfm.jobs.rivals import Rival
-from tsfm.jobs.zero_shot import ZeroShotConfig
-from tsfm.jobs.zero_shot_tables import render, summarise
+from tsfm.evaluation.benchmark_sets import BenchmarkSet, filled_series
+from tsfm.evaluation.beside_published import _add_ratios, check_harness, last_steps, score
+from tsfm.evaluation.published import published_results
+from tsfm.evaluation.rivals import Rival
+from tsfm.evaluation.zero_shot import ZeroShotConfig
+from tsfm.evaluation.zero_shot_tables import render, summarise
 from tsfm.tasks.baselines import SeasonalNaive
 
 NAN = float("nan")

@@ -16,10 +16,10 @@ import numpy as np
 import polars as pl
 
 from tsfm.errors import DataError
-from tsfm.jobs.imputation_config import ImputationConfig
-from tsfm.jobs.imputation_fillers import Filler, rivals
-from tsfm.jobs.markdown import markdown_table
-from tsfm.jobs.saits import saits_of_file
+from tsfm.evaluation.imputation_config import ImputationConfig
+from tsfm.evaluation.imputation_fillers import Filler, rivals
+from tsfm.evaluation.saits import saits_of_file
+from tsfm.markdown import markdown_table
 from tsfm.series.files import read_input
 from tsfm.series.frame import SeriesFrame
 from tsfm.series.frequency import seasonality

@@ -18,12 +18,12 @@ import polars as pl
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from tsfm.jobs.benchmark_sets import Missing, read_benchmark_set
-from tsfm.jobs.beside_published import BesidePublished, scored, summarised
-from tsfm.jobs.protocols import Evaluation, Protocol
-from tsfm.jobs.published import published_results
-from tsfm.jobs.rivals import Rival
-from tsfm.jobs.zero_shot_tables import metrics
+from tsfm.evaluation.benchmark_sets import Missing, read_benchmark_set
+from tsfm.evaluation.beside_published import BesidePublished, scored, summarised
+from tsfm.evaluation.protocols import Evaluation, Protocol
+from tsfm.evaluation.published import published_results
+from tsfm.evaluation.rivals import Rival
+from tsfm.evaluation.zero_shot_tables import metrics
 
 OTHER = "other sets"
 

@@ -1,0 +1,1 @@
+"""How models are measured: protocols, the sets and rivals that they score, and their tables."""
