@@ -51,7 +51,7 @@ class ClassificationConfig:
     lengths, n_segments, with_changes, with_size
         See `SampleFeatures`.
     fine_tuned
-        Sets on which a TST is trained too, for `steps` steps on all training samples.
+        Sets on which a TST is trained too, for `steps` steps on all training samples; ``"all"``.
     bar
         Published model whose mean accuracy is to be passed.
     """
@@ -64,7 +64,7 @@ class ClassificationConfig:
     n_segments: int = Field(default=1, ge=1)
     with_changes: bool = True
     with_size: bool = True
-    fine_tuned: tuple[str, ...] = ()
+    fine_tuned: tuple[str, ...] | Literal["all"] = ()
     steps: int = Field(default=200, ge=1)
     published: tuple[str, ...] = ()
     bar: str = "1-NN DTW, learned window"
@@ -164,7 +164,8 @@ def arms(
         found[one.name] = Arm(
             one.label(name), features.of_samples, lambda labels: logistic_head(labels, seed)
         )
-    if name in config.fine_tuned and config.part == "test":
+    is_trained = config.fine_tuned == "all" or name in config.fine_tuned
+    if is_trained and config.part == "test":
         found[FINE_TUNED] = Arm("from scratch", _arrays, _new_tst(train, config.steps, seed))
     return found
 
