@@ -26,6 +26,7 @@ from tsfm.models.backbone import count_parameters
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained
 from tsfm.series.cards import load_card
+from tsfm.tasks.forecast import Forecaster
 
 METRICS = ("mase_ratio", "wql_ratio")
 HEADER = ["MASE ratio", "WQL ratio", "80 % coverage"]
@@ -216,10 +217,12 @@ def _training_data(model: TimeSeriesModel) -> str:
 
 
 def _limits(model: TimeSeriesModel) -> str:
+    usual = Forecaster(model).usual_context
     return (
         "Univariate: every channel is read by itself, without covariates or stamps. Steps must be\n"
-        f"regular. No more than {model.context_length:,} steps of the past are read. Quantiles "
-        "outside the trained\nlevels are extrapolated."
+        f"regular. The network reads no more than {model.context_length:,} steps of the past; a "
+        f"forecast reads\n{usual:,} unless `context_length=` says more, and looks further back "
+        "only for seasons and far\nhorizons. Quantiles outside the trained levels are extrapolated."
     )
 
 
