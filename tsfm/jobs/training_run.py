@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from torch import nn
 
@@ -17,7 +17,7 @@ from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import ConfigError
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.models.backbone import count_parameters
-from tsfm.models.model import Provenance, TimeSeriesModel
+from tsfm.models.model import USUAL_CONTEXT, Provenance, TimeSeriesModel
 from tsfm.models.pretrained import save_pretrained
 from tsfm.objectives.objective import OBJECTIVES
 from tsfm.registry import Registry
@@ -47,6 +47,9 @@ class TrainingRunConfig:
         Folder of the run; by default ``runs/<recipe>/<seed>``.
     training_cutoff
         The last date that the data may hold; it travels with the weights.
+    usual_context
+        Steps that a forecast reads when nobody says how many; it travels with the weights. None
+        reads all that the model can.
     """
 
     seed: int = 0
@@ -54,6 +57,7 @@ class TrainingRunConfig:
     precision: Literal["float32", "bfloat16"] = "float32"
     output: str | None = None
     training_cutoff: str | None = None
+    usual_context: int | None = Field(default=None, ge=1)
 
 
 @plain_dataclass(frozen=True)
@@ -268,6 +272,7 @@ def _delivered(
         details={
             "name": recipe.name,
             "run_id": state.run_id,
+            **({USUAL_CONTEXT: usual} if (usual := parts["run"].usual_context) else {}),
             **result,
             **({"started_from": seen.details} if start.seen else {}),
         },

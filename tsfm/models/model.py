@@ -9,6 +9,8 @@ from torch import nn
 from tsfm.errors import UnsupportedError
 from tsfm.models.backbone import NextPatchModel
 
+USUAL_CONTEXT = "usual_context"
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -25,7 +27,8 @@ class Provenance:
     synthetic_share
         Share of the training windows that were synthetic.
     details
-        Anything else: recipe, steps, points seen, seconds, run id.
+        Anything else: recipe, steps, points seen, seconds, run id; under `USUAL_CONTEXT` the steps
+        that a forecast reads by default.
     """
 
     trained_on: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from tsfm.errors import DataError, UnsupportedError
-from tsfm.models.model import TimeSeriesModel
+from tsfm.models.model import USUAL_CONTEXT, TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained
 from tsfm.models.timer_covariates import CovariateTimer
 from tsfm.series.frame import SeriesFrame
@@ -54,10 +54,11 @@ class Forecaster(OnDevice):
 
     @property
     def usual_context(self) -> int:
-        """Steps that the network reads when nobody says how many."""
-        # With windows of half its limit a network was trained most, and forecasts best.
-        half = max(self.model.patch_length, self.model.context_length // 2)
-        return half if self.views else self.model.context_length
+        """Steps that the network reads when nobody says how many: what its checkpoint says."""
+        longest = self.model.context_length
+        if not self.views:
+            return longest
+        return min(longest, self.model.provenance.details.get(USUAL_CONTEXT, longest))
 
     @staticmethod
     def from_pretrained(name: str | Path, *, device: str = "auto") -> "Forecaster":
@@ -105,8 +106,8 @@ class Forecaster(OnDevice):
             Any numbers between 0 and 1; beyond those the model was trained on they are
             extrapolated.
         context_length
-            Steps of the past that are read, at most; by default half of the model's own limit,
-            with a look further back for seasons and far horizons, or the limit without views.
+            Steps of the past that are read, at most; by default what the checkpoint says, or the
+            model's own limit, with a look further back for seasons and far horizons.
         batch_size
             Series read at once, at most; it moves speed and memory, never a forecast.
         device

@@ -283,6 +283,21 @@ def test_a_context_longer_than_the_series_or_the_model_changes_nothing(model):
     )
 
 
+def test_the_checkpoint_says_how_much_is_read_by_default(model):
+    assert (model.usual_context, model.model.context_length) == (1024, 2048)
+    assert Forecaster(model.model, views=False).usual_context == 2048
+    long = np.random.default_rng(0).normal(size=(4000, 1)).cumsum(0)
+    late, offsets = long[-1024:], np.array([0, 1024])
+    plain = [
+        one.forecast_arrays(long, np.array([0, 4000]), 3, (0.5,), context_length=n)
+        for one, n in ((model, 1024), (model, 2048))
+    ]
+    assert not np.array_equal(*plain)
+    np.testing.assert_array_equal(plain[0], model.forecast_arrays(late, offsets, 3, (0.5,)))
+    silent = TimeSeriesModel("timer", model.model.backbone, 640, Provenance())
+    assert Forecaster(silent).usual_context == 640
+
+
 # Point models
 
 
