@@ -133,9 +133,9 @@ def with_seasons(read: Read, *, reach: int, levels: Sequence[float], context_len
         forecast = read(batch, horizon)
         known = batch.observed & batch.inside
         past = past_seasons(batch.values, known, horizon, np.asarray(levels))
-        if horizon <= reach:
-            is_loose = past.share < LOOSE_SEASON_SHARE
-            forecast = _over_contexts(read, batch, forecast, context_length, is_loose)
+        near = forecast[:, :, :reach]
+        is_loose = past.share < LOOSE_SEASON_SHARE
+        near[:] = _over_contexts(read, batch, near, context_length, is_loose)
         beyond = np.clip((np.arange(horizon) + 1 - reach) / reach, 0, 1)
         share = NEAR_SEASON_SHARE + (FAR_SEASON_SHARE - NEAR_SEASON_SHARE) * beyond
         narrower = np.minimum(_width(forecast) / np.maximum(_width(past.quantiles), TINY), 1)
