@@ -64,6 +64,7 @@ class SeriesFrame:
         target: str | Sequence[str] = "target",
         freq: str | None = None,
         calendar: str | None = None,
+        sparse: bool = False,
         sources: Sequence[tuple[str, int]] = (),
     ) -> "SeriesFrame":
         """Validate a frame of any kind.
@@ -78,6 +79,9 @@ class SeriesFrame:
         calendar
             An exchange code: the grid is its sessions or, when stamps are less than a day apart,
             steps within its trading hours; stamps without a time zone are then the exchange's.
+        sparse
+            Whether `freq` may be so fine that no two stamps are neighbours, for those who fill in
+            what lies between.
         sources
             File names and row counts, for error messages.
 
@@ -96,7 +100,7 @@ class SeriesFrame:
         columns = pick_columns(frame, id_column, timestamp_column, target, sources)
         rows = check_rows(frame, columns, sources)
         grid = _choose_grid(rows, freq, calendar)
-        return _on_grid(rows, grid, columns, origin, is_given=freq is not None)
+        return _on_grid(rows, grid, columns, origin, is_true=freq is not None and not sparse)
 
     @property
     def n_items(self) -> int:
@@ -206,7 +210,7 @@ def _choose_grid(rows: Rows, freq: str | None, calendar: str | None) -> Grid | N
 
 
 def _on_grid(
-    rows: Rows, grid: Grid | None, columns: Columns, origin: Origin, *, is_given: bool
+    rows: Rows, grid: Grid | None, columns: Columns, origin: Origin, *, is_true: bool
 ) -> SeriesFrame:
     """Place every row at its ordinal and leave missing values between."""
     stamps = rows.utc if uses_utc(grid) else rows.wall
@@ -229,7 +233,7 @@ def _on_grid(
     last_rows = np.append(rows.starts[1:], len(rows.item)) - 1
     filled = place[last_rows] - first + 1
     _check_expansion(rows, place, filled, lengths, grid)
-    if is_given and isinstance(grid, FixedGrid):
+    if is_true and isinstance(grid, FixedGrid):
         _check_spacing(rows, place, of_row, grid)
     offsets = np.concatenate([[0], np.cumsum(filled)]).astype(np.int64)
     if offsets[-1] == len(rows.item):

@@ -13,7 +13,7 @@ from tsfm.models.pretrained import load_pretrained
 from tsfm.models.timer_covariates import CovariateTimer
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float64, Int, ndarray
-from tsfm.tasks.arguments import at_least_one, find_device, refuse_taken
+from tsfm.tasks.arguments import at_least_one, refuse_taken
 from tsfm.tasks.array_forecast import array_forecast
 from tsfm.tasks.contexts import has_value
 from tsfm.tasks.intermittent import toward_past
@@ -180,7 +180,7 @@ class Forecaster(OnDevice):
         """
         from tsfm.tasks.finetune import finetuned
 
-        place = self.device if device == "auto" else find_device(device)
+        place = self.place(device)
         series = SeriesFrame.from_any(
             data,
             id_column=id_column,

@@ -10,7 +10,6 @@ import numpy as np
 from tsfm.models.backbone import GapFiller
 from tsfm.models.pretrained import load_pretrained
 from tsfm.shapes import Bool, Float64, Int, ndarray
-from tsfm.tasks.arguments import find_device
 from tsfm.tasks.impute_arrays import bundled_for, fill_arrays
 from tsfm.tasks.impute_frame import (
     LeftMissing,
@@ -223,7 +222,7 @@ class Imputer(OnDevice):
         from tsfm.objectives.fill_gaps import FillGaps, FillGapsConfig
         from tsfm.tasks.finetune import finetuned
 
-        place = self.device if device == "auto" else find_device(device)
+        place = self.place(device)
         series = read_rows(
             data,
             id_column=id_column,

@@ -117,6 +117,7 @@ def read_rows(
         "id_column": columns.id,
         "timestamp_column": columns.timestamp,
         "target": [*columns.targets, ROW],
+        "sparse": True,
         "sources": sources,
     }
     try:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import save_pretrained
 from tsfm.tasks.arguments import find_device
@@ -27,9 +29,12 @@ class OnDevice:
 
     def move_to(self, device: str) -> None:
         """Move the model to a device, where it stays; ``"auto"`` leaves it where it is."""
-        if device != "auto":
-            self.device = find_device(device)
-            self.model.to(self.device)
+        self.device = self.place(device)
+        self.model.to(self.device)
+
+    def place(self, device: str) -> torch.device:
+        """Return a device by its name; ``"auto"`` is where the model is."""
+        return self.device if device == "auto" else find_device(device)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the model to a folder."""

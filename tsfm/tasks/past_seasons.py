@@ -24,14 +24,11 @@ class PastSeasons(NamedTuple):
     ----------
     share
         Of the variance that the other seasons explain, from 0 (there is no season) to 1.
-    period
-        In steps; 1 where there is no season.
     quantiles
         Of the steps after the context; zero where there is no season.
     """
 
     share: Float64[ndarray, " batch"]
-    period: Int[ndarray, " batch"]
     quantiles: Float64[ndarray, "batch quantile horizon"]
 
 
@@ -47,8 +44,8 @@ def past_seasons(
     --------
     >>> wave = np.tile([1.0, 2.0, 4.0, 3.0], (1, 9))
     >>> found = past_seasons(wave, np.ones_like(wave, bool), 5, np.array([0.1, 0.5]))
-    >>> found.share.tolist(), found.period.tolist(), found.quantiles[0, 1].tolist()
-    ([1.0], [4], [1.0, 2.0, 4.0, 3.0, 1.0])
+    >>> found.share.tolist(), found.quantiles[0, 1].tolist()
+    ([1.0], [1.0, 2.0, 4.0, 3.0, 1.0])
     """
     batch, time = values.shape
     share, period = np.zeros(batch), np.ones(batch, int)
@@ -61,7 +58,7 @@ def past_seasons(
         rows = np.flatnonzero((period == one) & (share > 0))
         of_phase = _quantiles(*_seasons(values[rows], observed[rows], int(one)), levels)
         quantiles[rows] = of_phase[:, :, np.arange(horizon) % one]
-    return PastSeasons(share, period, quantiles)
+    return PastSeasons(share, quantiles)
 
 
 def _seasons(

@@ -519,6 +519,7 @@ def test_a_given_frequency_at_which_no_stamps_are_neighbours_is_refused() -> Non
     )
     with pytest.raises(DataError, match=message):
         SeriesFrame.from_any(one_item(hours(11)), freq="15min")
+    assert SeriesFrame.from_any(one_item(hours(11)), freq="15min", sparse=True).lengths == [41]
     near = [*hours(11), hours(11)[-1] + timedelta(minutes=15)]
     assert SeriesFrame.from_any(one_item(near), freq="15min").freq == "15min"
 

@@ -310,3 +310,13 @@ def test_the_bundled_models_fill_a_frame_in_both_modes() -> None:
         out = tsfm.impute(data, mode=mode, quantile_levels=[0.1, 0.9])
         assert out["target"].null_count() == 0
         assert (out["target_0.1"] <= out["target_0.9"]).all()
+
+
+def test_a_frequency_finer_than_the_rows_is_no_mistake_for_who_fills() -> None:
+    weeks = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 6, 1), "1w", eager=True)
+    target = [float(n) if n != 5 else None for n in range(len(weeks))]
+    frame = pl.DataFrame({"timestamp": weeks, "target": target})
+    found = Imputer.from_pretrained(device="cpu").impute(frame, freq="D")
+    assert found["target"].null_count() == 0
+    with pytest.raises(DataError, match="pass the true freq= or leave it out"):
+        tsfm.forecast(frame, prediction_length=2, freq="D")
