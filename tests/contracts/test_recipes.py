@@ -95,7 +95,9 @@ def test_the_checkpoint_of_a_recipe_offers_what_its_objective_requires(name: str
     start = parts["start"].model
     if start.startswith("runs/"):
         # The run of another recipe, which makes the checkpoint first.
-        backbone = pretrain.build_step(parts_of(Path(start).parts[1])).backbone
+        while "start" in (made := parts_of(Path(start).parts[1])):
+            start = made["start"].model
+        backbone = pretrain.build_step(made).backbone
     else:
         backbone = load_pretrained(start).backbone
     # One on labels has its head made for the data, which are not read here.

@@ -10,6 +10,7 @@ from tsfm.config import Recipe
 from tsfm.jobs.pairs import check_pair
 from tsfm.jobs.training_run import Start, build_objective, train, training_sections
 from tsfm.models.pretrained import load_pretrained
+from tsfm.models.timer import with_seasons
 from tsfm.objectives.objective import OBJECTIVES
 from tsfm.tracking import Tracker
 from tsfm.training.policies import Mode, apply_policy
@@ -29,12 +30,16 @@ class StartConfig:
         See `apply_policy`.
     scratch
         Draw all weights anew: the control that shows what pre-training is worth.
+    seasons
+        Tell the tokens of a `Timer` what past seasons had, if they are not told so far; until it is
+        trained it forecasts as before.
     """
 
     model: str
     mode: Mode = "full"
     rank: PositiveInt = 8
     scratch: bool = False
+    seasons: bool = False
 
 
 def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
@@ -51,6 +56,8 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
     parts = training_sections(recipe, choices, start=StartConfig)
     config: StartConfig = parts["start"]
     model = load_pretrained(config.model)
+    if config.seasons:
+        model.backbone = with_seasons(model.backbone)
     check_pair(model.backbone, parts["objective"].name, parts["objective.config"])
 
     def start(stream: BatchStream) -> Start:

@@ -16,8 +16,11 @@ Departures, each a config word, with the published setting named:
 - `gated`: a third matrix in the feed-forward networks, as the 84 M successor has; published is
   without.
 - `arcsinh`: heavy tails are compressed after scaling; published is without.
+- `seasons`: every token is told what past seasons had at the steps that it forecasts; published is
+  without.
 """
 
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import torch
@@ -34,7 +37,9 @@ from tsfm.models.layers.feed_forward import ResidualMLP
 from tsfm.models.layers.normalization import TOKEN_NORMS, Statistics
 from tsfm.models.layers.patching import PatchedWindow, to_patches
 from tsfm.models.layers.positions import rotary_angles, sinusoidal_code
-from tsfm.shapes import Bool, Float, Float64, Inside, Observed, Patches, Tensor, Tokens, Values
+from tsfm.models.layers.token_seasons import SeasonReader, SeasonUnits
+from tsfm.models.layers.units import drift, in_units, of_token_before
+from tsfm.shapes import Bool, Float, Float64, Inside, Observed, Tensor, Tokens, Values
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 INITIAL_STD = 0.02
@@ -65,6 +70,7 @@ class TimerConfig:
     bias: bool = False
     gated: bool = False
     arcsinh: bool = True
+    seasons: bool = False
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
     @model_validator(mode="after")
@@ -85,12 +91,31 @@ class TimerConfig:
 
 
 class DecoderState(NamedTuple):
-    """What a decoder keeps of the tokens it has read: keys, values, statistics, validity."""
+    """What a decoder keeps of the tokens it has read: keys, values, statistics, validity.
+
+    The steps themselves are kept only where seasons are looked for in them.
+    """
 
     layers: list[KeyValue]
     attend: Bool[Tensor, "batch key"]
     sums: Float64[Tensor, "moment batch channel"]
     last: Statistics
+    read: PatchedWindow | None = None
+
+
+class Decoded(NamedTuple):
+    """What a decoder makes of the tokens of a window."""
+
+    tokens: Tokens
+    statistics: Statistics
+    seasons: SeasonUnits | None
+    state: DecoderState
+
+    def last(self) -> "Decoded":
+        """Return the last token alone."""
+        statistics = _last_token(self.statistics)
+        seasons = self.seasons and SeasonUnits(*(part[:, :, -1:] for part in self.seasons))
+        return Decoded(self.tokens[:, :, -1:], statistics, seasons, self.state)
 
 
 @BACKBONES.register("timer")
@@ -138,6 +163,14 @@ class Timer(nn.Module):
             self.head: nn.Module = nn.Linear(config.d_model, d_out)
         else:
             self.head = ResidualMLP(config.d_model, 2 * config.d_model, d_out)
+        self.season = None
+        if config.seasons:
+            self.season = SeasonReader(
+                patch_length=config.patch_length,
+                horizon=self.horizon,
+                d_model=config.d_model,
+                n_levels=max(1, len(config.quantile_levels)),
+            )
         self.dropout = nn.Dropout(config.dropout)
 
     @torch.no_grad()
@@ -151,11 +184,13 @@ class Timer(nn.Module):
             else:
                 std = max(INITIAL_STD, parameter.shape[1] ** -0.5 / 2)
                 parameter.normal_(0.0, std, generator=generator)
+        if self.season is not None:
+            self.season.ignore()
 
     def encode(self, values: Values, observed: Observed, inside: Inside) -> Tokens:
         """Return the tokens after the last layer, one per patch."""
         window = to_patches(values, observed, inside, self.patch_length)
-        return self._decode(window, None)[0]
+        return self._decode(window, None).tokens
 
     def forecast_patches(self, values: Values, observed: Observed, inside: Inside) -> PatchForecast:
         """Return, for every patch, the following `n_output_patches` patches.
@@ -164,8 +199,7 @@ class Timer(nn.Module):
         appending unobserved steps asks for forecasts farther ahead in the same pass.
         """
         window = to_patches(values, observed, inside, self.patch_length)
-        tokens, statistics, _ = self._decode(window, None)
-        return self._forecast(tokens, statistics)
+        return self._forecast(self._decode(window, None))
 
     def predict_next(self, values: Values, observed: Observed, inside: Inside) -> Values:
         """Return at the place of patch k the point forecast of patch k + 1, in input units."""
@@ -189,17 +223,24 @@ class Timer(nn.Module):
                 f"got {values.shape[1]} steps; keep the rest for the next call"
             )
         window = to_patches(values, observed, inside, self.patch_length)
-        tokens, statistics, state = self._decode(window, state)
-        last = Statistics(statistics.loc[..., -1:], statistics.scale[..., -1:], statistics.sums)
-        return self._forecast(tokens[:, :, -1:], last), state
+        decoded = self._decode(window, state)
+        return self._forecast(decoded.last()), decoded.state
 
     def _decode(
         self, window: PatchedWindow, state: DecoderState | None, beside: Tokens | None = None
-    ) -> tuple[Tokens, Statistics, DecoderState]:
+    ) -> Decoded:
         batch, _, n_tokens, _ = window.values.shape
         statistics = self.normalize(window.values, window.observed, state and state.sums)
-        features = self._features(window, statistics, state)
-        embedded = self.embedding(features) if beside is None else self.embedding(features) + beside
+        embedded = self.embedding(self._features(window, statistics, state))
+        if beside is not None:
+            embedded = embedded + beside
+        read, seasons = None, None
+        if self.season is not None:
+            read = window if state is None or state.read is None else _joined(state.read, window)
+            seasons = self.season.look_back(
+                *_in_steps(read), statistics, is_arcsinh=self.config.arcsinh
+            )
+            embedded = embedded + self.season.embed(seasons)
         x = rearrange(embedded, "batch channel token d -> (batch channel) token d")
         valid = rearrange(window.inside, "batch channel token -> (batch channel) token")
         attend = valid if state is None else torch.cat([state.attend, valid], -1)
@@ -222,46 +263,61 @@ class Timer(nn.Module):
         tokens = rearrange(
             self.norm(x), "(batch channel) token d -> batch channel token d", batch=batch
         )
-        last = Statistics(statistics.loc[..., -1:], statistics.scale[..., -1:], statistics.sums)
-        return tokens, statistics, DecoderState(layers, attend, statistics.sums, last)
+        last = _last_token(statistics)
+        state = DecoderState(layers, attend, statistics.sums, last, read)
+        return Decoded(tokens, statistics, seasons, state)
 
     def _features(
         self, window: PatchedWindow, statistics: Statistics, state: DecoderState | None
     ) -> Float[Tensor, "batch channel token feature"]:
-        scale = torch.where(statistics.scale > 0, statistics.scale, 1.0)
-        values = self._compress((window.values - statistics.loc[..., None]) / scale[..., None])
-        values = torch.where(window.observed, values, 0.0)
+        values = in_units(
+            window.values, window.observed, statistics, is_arcsinh=self.config.arcsinh
+        )
         if self.config.embedding == "linear":
             return values
-        return torch.cat(
-            [values, window.observed.to(values.dtype), self._drift(statistics, state)], -1
-        )
+        moved = drift(statistics, of_token_before(statistics, state and state.last))
+        return torch.cat([values, window.observed.to(values.dtype), moved], -1)
 
-    def _drift(
-        self, statistics: Statistics, state: DecoderState | None
-    ) -> Float[Tensor, "batch channel token 2"]:
-        """How far location and scale moved with this token; without it levels would be lost."""
-        loc, scale = statistics.loc, statistics.scale
-        first = Statistics(loc[..., :1], scale[..., :1], statistics.sums)
-        before = first if state is None else state.last
-        loc_before = torch.cat([before.loc, loc[..., :-1]], -1)
-        scale_before = torch.cat([before.scale, scale[..., :-1]], -1)
-        both = (scale > 0) & (scale_before > 0)
-        safe = torch.where(both, scale, 1.0)
-        shift = torch.where(both, ((loc - loc_before) / safe).asinh(), 0.0)
-        growth = torch.where(both, (safe / torch.where(both, scale_before, 1.0)).log(), 0.0)
-        return torch.stack([shift, growth], -1)
-
-    def _compress(self, values: Patches) -> Patches:
-        return values.asinh() if self.config.arcsinh else values
-
-    def _forecast(self, tokens: Tokens, statistics: Statistics) -> PatchForecast:
+    def _forecast(self, decoded: Decoded) -> PatchForecast:
         values = rearrange(
-            self.head(tokens),
+            self.head(decoded.tokens),
             "batch channel token (quantile horizon) -> batch channel token quantile horizon",
             horizon=self.horizon,
         )
+        if self.season is not None and decoded.seasons is not None:
+            values = self.season.move(values, decoded.tokens, decoded.seasons)
+        statistics = decoded.statistics
         return PatchForecast(values, statistics.loc, statistics.scale, self.config.arcsinh)
+
+
+def with_seasons(timer: nn.Module) -> Timer:
+    """Return a copy that is told of seasons, and does not use that yet.
+
+    Raises
+    ------
+    ConfigError
+        When the model is no plain `Timer`.
+    """
+    if type(timer) is not Timer:
+        raise ConfigError(f"seasons need a plain Timer to start from, got {type(timer).__name__}")
+    model = Timer(replace(timer.config, seasons=True))
+    model.load_state_dict(timer.state_dict(), strict=timer.config.seasons)
+    return model
+
+
+def _last_token(statistics: Statistics) -> Statistics:
+    return Statistics(statistics.loc[..., -1:], statistics.scale[..., -1:], statistics.sums)
+
+
+def _joined(before: PatchedWindow, after: PatchedWindow) -> PatchedWindow:
+    return PatchedWindow(*(torch.cat(parts, 2) for parts in zip(before, after, strict=True)))
+
+
+def _in_steps(
+    window: PatchedWindow,
+) -> tuple[Float[Tensor, "batch channel time"], Bool[Tensor, "batch channel time"]]:
+    flat = "batch channel token patch -> batch channel (token patch)"
+    return rearrange(window.values, flat), rearrange(window.observed, flat)
 
 
 def next_steps(forecast: PatchForecast, patch_length: int) -> Values:

@@ -97,8 +97,8 @@ class CovariateTimer(Timer):
             return super().forecast_patches(values, observed, inside)
         window = to_patches(values, observed, inside, self.patch_length)
         patches = self._patches(covariates, -values.shape[1] % self.patch_length, window)
-        tokens, statistics, _ = self._decode(window, None, self._embed(patches, window))
-        forecast = self._forecast(tokens, statistics)
+        decoded = self._decode(window, None, self._embed(patches, window))
+        tokens, forecast = decoded.tokens, self._forecast(decoded)
         if not self.n_known:
             return forecast
         known = patches[..., : self.n_known].nan_to_num()

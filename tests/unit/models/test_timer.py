@@ -24,6 +24,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "normalised last": {"norm_first": False, "bias": True},
     "without arcsinh": {"arcsinh": False},
     "point": {"quantile_levels": ()},
+    "seasons": {"seasons": True},
     "window": {"normalization": "window"},
 }
 CAUSAL = {name: options for name, options in VARIANTS.items() if name != "window"}

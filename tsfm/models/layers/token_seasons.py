@@ -1,0 +1,267 @@
+"""The season of a series as every token knows it: what past seasons had at the steps it forecasts.
+
+A decoder over patches must learn to look a season back, at a distance that differs from series to
+series and is seldom a whole number of patches. Here every token is told, from what lies before its
+end alone: for each common period, deviations from the trailing mean over one season are foretold by
+the mean of those of the last seasons at the same phase. The period that foretold best so far is
+the token's own. A season so removed may lie on a trend or on a random walk.
+"""
+
+from typing import NamedTuple
+
+import torch
+from einops import rearrange, reduce
+from torch import nn
+from torch.nn import functional as F
+
+from tsfm.models.layers.feed_forward import ResidualMLP
+from tsfm.models.layers.normalization import Statistics
+from tsfm.shapes import Bool, Float, Float64, Int, Tensor, Tokens
+
+# Common seasons in steps, also of series shown at a fourth of their rate.
+PERIODS = (
+    *(4, 5, 6, 7, 8, 10, 12, 13, 14, 18, 20, 24, 26, 30, 36, 42, 48, 52, 60, 72, 84, 96),
+    *(120, 144, 168, 288, 336, 365, 672),
+)
+MOST_SEASONS = 8
+# So many steps must have been foretold before a period counts, and no fewer than a season.
+FEWEST_FORETOLD = 8
+FEATURES_PER_STEP, FEATURES_PER_TOKEN = 3, 3
+# Logarithms of periods come out near one.
+PERIOD_UNIT = 5.0
+
+
+class TokenSeasons(NamedTuple):
+    """What past seasons had at the steps that each token forecasts, in input units.
+
+    Where `share`, the share of the variance that past seasons foretold, is 0, no season was found.
+    `latest` is by the last season alone, `deviation` that of the last seasons around their mean.
+    """
+
+    mean: Float[Tensor, "batch channel token horizon"]
+    latest: Float[Tensor, "batch channel token horizon"]
+    deviation: Float[Tensor, "batch channel token horizon"]
+    share: Float[Tensor, "batch channel token"]
+    period: Int[Tensor, "batch channel token"]
+
+
+class SeasonUnits(NamedTuple):
+    """The same in the units of the tokens; `available` is 0 or 1."""
+
+    mean: Float[Tensor, "batch channel token horizon"]
+    latest: Float[Tensor, "batch channel token horizon"]
+    deviation: Float[Tensor, "batch channel token horizon"]
+    available: Float[Tensor, "batch channel token 1"]
+    share: Float[Tensor, "batch channel token 1"]
+    period: Float[Tensor, "batch channel token 1"]
+
+
+@torch.no_grad()
+def token_seasons(
+    values: Float[Tensor, "batch channel time"],
+    observed: Bool[Tensor, "batch channel time"],
+    *,
+    patch_length: int,
+    horizon: int,
+) -> TokenSeasons:
+    """Find the season of every token, a patch of the series; nothing after it has a say.
+
+    Parameters
+    ----------
+    values
+        In whole patches; what is not observed has no say.
+    horizon
+        Steps after the end of each token.
+
+    Examples
+    --------
+    >>> wave = torch.tensor([0.0, 1.0, 5.0, 2.0] * 6)[None, None]
+    >>> found = token_seasons(wave, wave >= 0, patch_length=4, horizon=6)
+    >>> found.period[0, 0].tolist(), found.mean[0, 0, -1].tolist()
+    ([0, 0, 0, 4, 4, 4], [0.0, 1.0, 5.0, 2.0, 0.0, 1.0])
+    """
+    batch, _, time = values.shape
+    seen = rearrange(observed, "batch channel time -> (batch channel) time")
+    flat = rearrange(values, "batch channel time -> (batch channel) time")
+    flat = torch.where(seen, flat, 0.0)
+    found = [_of_period(flat, seen, one, patch_length) for one in PERIODS if 2 * one < time]
+    shape = (len(flat), time // patch_length)
+    if not found:
+        nothing = flat.new_zeros(*shape, horizon)
+        none = flat.new_zeros(shape)
+        parts = (nothing, nothing, nothing, none, none.long())
+    else:
+        parts = _chosen(found, patch_length, horizon)
+    wide = "(batch channel) ... -> batch channel ..."
+    return TokenSeasons(*(rearrange(part, wide, batch=batch) for part in parts))
+
+
+class _OfPeriod(NamedTuple):
+    """All steps by one period."""
+
+    period: int
+    place: Int[Tensor, "row time"]
+    away: Float[Tensor, "row time"]
+    mean: Float[Tensor, "row time"]
+    deviation: Float[Tensor, "row time"]
+    level: Float[Tensor, "row token"]
+    share: Float[Tensor, "row token"]
+
+
+def _of_period(
+    values: Float[Tensor, "row time"], seen: Bool[Tensor, "row time"], period: int, patch: int
+) -> _OfPeriod:
+    place = _latest_of_phase(seen, period)
+    filled = torch.where(place >= 0, values.gather(1, place.clamp(min=0)), 0.0)
+    level = (_trailing_sum(filled.double(), period) / period).to(values.dtype)
+    counted = seen & (_trailing_sum((place >= 0).double(), period) > period - 0.5)
+    away = torch.where(counted, values - level, 0.0)
+    count, total, square = sums = torch.stack([counted.to(values.dtype), away, away.square()])
+    n_seasons = 1
+    while n_seasons < MOST_SEASONS:
+        count, total, square = sums = sums + _later(sums, n_seasons * period)
+        n_seasons *= 2
+    mean = total / count.clamp(min=1)
+    deviation = (square / count.clamp(min=1) - mean.square()).clamp(min=0).sqrt()
+    # Foretold by its own phase, and by all phases of as many seasons.
+    around = torch.stack([counted.double(), away.double()])
+    n_around, total_around = _later(_trailing_sum(around, n_seasons * period), 1)
+    by_all = (total_around / n_around.clamp(min=1)).to(values.dtype)
+    is_foretold = counted & (_later(count, period) > 0)
+    parts = (
+        is_foretold.to(values.dtype),
+        torch.where(is_foretold, (away - _later(mean, period)).square(), 0.0),
+        torch.where(is_foretold, (away - by_all).square(), 0.0),
+    )
+    n_foretold, error, variance = reduce(
+        torch.stack(parts).double(), "part row (token patch) -> part row token", "sum", patch=patch
+    ).cumsum(2)
+    usable = (n_foretold >= max(FEWEST_FORETOLD, period)) & (variance > 0)
+    share = torch.where(usable, 1 - error / torch.where(usable, variance, 1.0), 0.0)
+    return _OfPeriod(
+        period,
+        _latest_of_phase(counted, period),
+        away,
+        mean,
+        deviation,
+        level[:, patch - 1 :: patch],
+        share.clamp(min=0).to(values.dtype),
+    )
+
+
+def _chosen(
+    found: list[_OfPeriod], patch: int, horizon: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Take for every token the period of the highest share, at the steps that it forecasts."""
+    share, best = torch.stack([one.share for one in found]).max(0)
+    n_rows, n_tokens = share.shape
+    time, device = n_tokens * patch, share.device
+    period = torch.tensor([one.period for one in found], device=device)[best]
+    end = patch * torch.arange(1, n_tokens + 1, device=device)[:, None]
+    ahead = torch.arange(horizon, device=device)
+    # As many whole seasons back as it takes to be before the end.
+    step = end + ahead - period[..., None] * (ahead // period[..., None] + 1)
+    row = time * (n_rows * best + torch.arange(n_rows, device=device)[:, None])[..., None]
+    place = torch.stack([one.place for one in found]).take(row + step.clamp(min=0))
+    known = (share[..., None] > 0) & (place >= 0) & (step >= 0)
+    place = row + place.clamp(min=0)
+    level = torch.stack([one.level for one in found]).gather(0, best[None])[0][..., None]
+    away, mean, deviation = (
+        torch.where(known, torch.stack(parts).take(place), 0.0)
+        for parts in zip(*((one.away, one.mean, one.deviation) for one in found), strict=True)
+    )
+    level = torch.where(share[..., None] > 0, level, 0.0)
+    return level + mean, level + away, deviation, share, torch.where(share > 0, period, 0)
+
+
+def _latest_of_phase(seen: Bool[Tensor, "row time"], period: int) -> Int[Tensor, "row time"]:
+    """Return for every step the latest seen one up to it at the same phase; -1 for none."""
+    time = seen.shape[1]
+    step = torch.arange(time, device=seen.device).expand(seen.shape)
+    place = F.pad(torch.where(seen, step, -1), (-time % period, 0), value=-1)
+    seasons = rearrange(place, "row (season phase) -> row season phase", phase=period)
+    latest = rearrange(seasons.cummax(1).values, "row season phase -> row (season phase)")
+    return latest[:, -time:]
+
+
+def _later(x: Float[Tensor, "*axes time"], n_steps: int) -> Float[Tensor, "*axes time"]:
+    """Move values to later steps; zero comes after the start."""
+    time = x.shape[-1]
+    return F.pad(x[..., : max(0, time - n_steps)], (min(n_steps, time), 0))
+
+
+def _trailing_sum(x: Float64[Tensor, "*axes time"], n_steps: int) -> Float64[Tensor, "*axes time"]:
+    running = x.cumsum(-1)
+    return running - _later(running, n_steps)
+
+
+class SeasonReader(nn.Module):
+    """Lets tokens know the season of what they forecast, and move their forecast toward it.
+
+    With weights of zero both have no effect; see `ignore`.
+    """
+
+    def __init__(self, *, patch_length: int, horizon: int, d_model: int, n_levels: int) -> None:
+        super().__init__()
+        self.patch_length, self.horizon = patch_length, horizon
+        d_in = FEATURES_PER_STEP * horizon + FEATURES_PER_TOKEN
+        self.embedding = ResidualMLP(d_in, 2 * d_model, d_model)
+        self.toward = nn.Linear(d_model, horizon + n_levels)
+        self.ignore()
+
+    @torch.no_grad()
+    def ignore(self) -> None:
+        """Start without any effect."""
+        for layer in (self.embedding.skip, self.embedding.correction, self.toward):
+            for parameter in layer.parameters():
+                parameter.zero_()
+
+    def look_back(
+        self,
+        values: Float[Tensor, "batch channel time"],
+        observed: Bool[Tensor, "batch channel time"],
+        statistics: Statistics,
+        *,
+        is_arcsinh: bool,
+    ) -> SeasonUnits:
+        """Find the seasons of the last tokens, as many as there are statistics."""
+        found = token_seasons(
+            values, observed, patch_length=self.patch_length, horizon=self.horizon
+        )
+        n_tokens = statistics.loc.shape[2]
+        mean, latest, deviation, share, period = (part[:, :, -n_tokens:] for part in found)
+        available = ((share > 0) & (statistics.scale > 0))[..., None]
+        scale = torch.where(available, statistics.scale[..., None], 1.0)
+        loc = statistics.loc[..., None]
+
+        def scaled(x: Tensor) -> Tensor:
+            x = (x - loc) / scale
+            return torch.where(available, x.asinh() if is_arcsinh else x, 0.0)
+
+        width = (scaled(mean + deviation) - scaled(mean - deviation)) / 2
+        is_there = available.to(loc.dtype)
+        return SeasonUnits(
+            scaled(mean),
+            scaled(latest),
+            width,
+            is_there,
+            is_there * share[..., None],
+            is_there * period[..., None].clamp(min=1).to(loc.dtype).log() / PERIOD_UNIT,
+        )
+
+    def embed(self, seasons: SeasonUnits) -> Tokens:
+        """Return what is added to the embedding of every token."""
+        embedded: Tokens = self.embedding(torch.cat(seasons, -1))
+        return seasons.available * embedded
+
+    def move(
+        self,
+        forecast: Float[Tensor, "batch channel token quantile horizon"],
+        tokens: Tokens,
+        seasons: SeasonUnits,
+    ) -> Float[Tensor, "batch channel token quantile horizon"]:
+        """Move the forecast of every step toward its season, and quantiles along its deviation."""
+        by_step, by_level = self.toward(tokens).tensor_split([self.horizon], -1)
+        moved = (by_step * seasons.mean)[..., None, :]
+        widened = by_level[..., None] * seasons.deviation[..., None, :]
+        return forecast + moved + widened
