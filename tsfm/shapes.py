@@ -14,17 +14,17 @@ from numpy import ndarray
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Float32, Float64, Int
+    from jaxtyping import Bool, Float, Float32, Float64, Int, Num
 else:
     try:
-        from jaxtyping import Bool, Float, Float32, Float64, Int
+        from jaxtyping import Bool, Float, Float32, Float64, Int, Num
     except ImportError:
 
         class _Unchecked:
             def __class_getitem__(cls, item: tuple[Any, str]) -> Any:
                 return item[0]
 
-        Bool = Float = Float32 = Float64 = Int = _Unchecked
+        Bool = Float = Float32 = Float64 = Int = Num = _Unchecked
 
 Values = Float[Tensor, "batch time channel"]
 Observed = Bool[Tensor, "batch time channel"]
@@ -41,6 +41,7 @@ __all__ = [
     "Float64",
     "Inside",
     "Int",
+    "Num",
     "Observed",
     "PatchMask",
     "Patches",

@@ -169,7 +169,7 @@ class Timer(nn.Module):
                 patch_length=config.patch_length,
                 horizon=self.horizon,
                 d_model=config.d_model,
-                n_levels=max(1, len(config.quantile_levels)),
+                levels=config.quantile_levels or (0.5,),
             )
         self.dropout = nn.Dropout(config.dropout)
 

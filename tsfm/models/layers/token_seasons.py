@@ -7,16 +7,18 @@ the mean of those of the last seasons at the same phase. The period that foretol
 the token's own. A season so removed may lie on a trend or on a random walk.
 """
 
+from collections.abc import Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import torch
-from einops import rearrange, reduce
+from einops import reduce
 from torch import nn
 from torch.nn import functional as F
 
 from tsfm.models.layers.feed_forward import ResidualMLP
 from tsfm.models.layers.normalization import Statistics
-from tsfm.shapes import Bool, Float, Float64, Int, Tensor, Tokens
+from tsfm.shapes import Bool, Float, Float64, Int, Num, Tensor, Tokens
 
 # Common seasons in steps, also of series shown at a fourth of their rate.
 PERIODS = (
@@ -27,6 +29,8 @@ MOST_SEASONS = 8
 # So many steps must have been foretold before a period counts, and no fewer than a season.
 FEWEST_FORETOLD = 8
 FEATURES_PER_STEP, FEATURES_PER_TOKEN = 3, 3
+# Steps of the longest context that a traced graph carries a season through.
+LONGEST_TRACED = 8192
 # Logarithms of periods come out near one.
 PERIOD_UNIT = 5.0
 
@@ -80,20 +84,22 @@ def token_seasons(
     >>> found.period[0, 0].tolist(), found.mean[0, 0, -1].tolist()
     ([0, 0, 0, 4, 4, 4], [0.0, 1.0, 5.0, 2.0, 0.0, 1.0])
     """
-    batch, _, time = values.shape
-    seen = rearrange(observed, "batch channel time -> (batch channel) time")
-    flat = rearrange(values, "batch channel time -> (batch channel) time")
+    batch, channels, time = values.shape
+    # The graph that a compiler traces is one of any length.
+    is_traced = torch.compiler.is_compiling()
+    longest = LONGEST_TRACED if is_traced else time
+    asked = [one for one in PERIODS if is_traced or 2 * one < time]
+    seen, flat = observed.flatten(0, 1), values.flatten(0, 1)
     flat = torch.where(seen, flat, 0.0)
-    found = [_of_period(flat, seen, one, patch_length) for one in PERIODS if 2 * one < time]
-    shape = (len(flat), time // patch_length)
+    found = [_of_period(flat, seen, one, patch_length, longest) for one in asked]
+    shape = (flat.shape[0], time // patch_length)
     if not found:
         nothing = flat.new_zeros(*shape, horizon)
         none = flat.new_zeros(shape)
         parts = (nothing, nothing, nothing, none, none.long())
     else:
         parts = _chosen(found, patch_length, horizon)
-    wide = "(batch channel) ... -> batch channel ..."
-    return TokenSeasons(*(rearrange(part, wide, batch=batch) for part in parts))
+    return TokenSeasons(*(part.reshape(batch, channels, *part.shape[1:]) for part in parts))
 
 
 class _OfPeriod(NamedTuple):
@@ -109,9 +115,13 @@ class _OfPeriod(NamedTuple):
 
 
 def _of_period(
-    values: Float[Tensor, "row time"], seen: Bool[Tensor, "row time"], period: int, patch: int
+    values: Float[Tensor, "row time"],
+    seen: Bool[Tensor, "row time"],
+    period: int,
+    patch: int,
+    longest: int,
 ) -> _OfPeriod:
-    place = _latest_of_phase(seen, period)
+    place = _latest_of_phase(seen, period, longest)
     filled = torch.where(place >= 0, values.gather(1, place.clamp(min=0)), 0.0)
     level = (_trailing_sum(filled.double(), period) / period).to(values.dtype)
     counted = seen & (_trailing_sum((place >= 0).double(), period) > period - 0.5)
@@ -140,7 +150,7 @@ def _of_period(
     share = torch.where(usable, 1 - error / torch.where(usable, variance, 1.0), 0.0)
     return _OfPeriod(
         period,
-        _latest_of_phase(counted, period),
+        _latest_of_phase(counted, period, longest),
         away,
         mean,
         deviation,
@@ -174,20 +184,22 @@ def _chosen(
     return level + mean, level + away, deviation, share, torch.where(share > 0, period, 0)
 
 
-def _latest_of_phase(seen: Bool[Tensor, "row time"], period: int) -> Int[Tensor, "row time"]:
+def _latest_of_phase(
+    seen: Bool[Tensor, "row time"], period: int, longest: int
+) -> Int[Tensor, "row time"]:
     """Return for every step the latest seen one up to it at the same phase; -1 for none."""
-    time = seen.shape[1]
-    step = torch.arange(time, device=seen.device).expand(seen.shape)
-    place = F.pad(torch.where(seen, step, -1), (-time % period, 0), value=-1)
-    seasons = rearrange(place, "row (season phase) -> row season phase", phase=period)
-    latest = rearrange(seasons.cummax(1).values, "row season phase -> row (season phase)")
-    return latest[:, -time:]
+    step = torch.arange(seen.shape[1], device=seen.device)
+    place = torch.where(seen, step, -1)
+    distance = period
+    while distance < longest:
+        place = torch.maximum(place, _later(place, distance, -1))
+        distance *= 2
+    return place
 
 
-def _later(x: Float[Tensor, "*axes time"], n_steps: int) -> Float[Tensor, "*axes time"]:
-    """Move values to later steps; zero comes after the start."""
-    time = x.shape[-1]
-    return F.pad(x[..., : max(0, time - n_steps)], (min(n_steps, time), 0))
+def _later(x: Num[Tensor, "*axes time"], n_steps: int, first: int = 0) -> Num[Tensor, "*axes time"]:
+    """Move values to later steps; before them comes `first`."""
+    return F.pad(x, (n_steps, 0), value=first)[..., : x.shape[-1]]
 
 
 def _trailing_sum(x: Float64[Tensor, "*axes time"], n_steps: int) -> Float64[Tensor, "*axes time"]:
@@ -198,23 +210,27 @@ def _trailing_sum(x: Float64[Tensor, "*axes time"], n_steps: int) -> Float64[Ten
 class SeasonReader(nn.Module):
     """Lets tokens know the season of what they forecast, and move their forecast toward it.
 
-    With weights of zero both have no effect; see `ignore`.
+    At first neither has an effect.
     """
 
-    def __init__(self, *, patch_length: int, horizon: int, d_model: int, n_levels: int) -> None:
+    def __init__(
+        self, *, patch_length: int, horizon: int, d_model: int, levels: Sequence[float]
+    ) -> None:
         super().__init__()
-        self.patch_length, self.horizon = patch_length, horizon
+        self.patch_length, self.horizon, self.levels = patch_length, horizon, tuple(levels)
         d_in = FEATURES_PER_STEP * horizon + FEATURES_PER_TOKEN
         self.embedding = ResidualMLP(d_in, 2 * d_model, d_model)
-        self.toward = nn.Linear(d_model, horizon + n_levels)
+        self.toward = nn.Linear(d_model, 2 * horizon + len(self.levels))
         self.ignore()
 
     @torch.no_grad()
     def ignore(self) -> None:
-        """Start without any effect."""
+        """Start without any effect; the first quantiles of a season are those of normal errors."""
         for layer in (self.embedding.skip, self.embedding.correction, self.toward):
             for parameter in layer.parameters():
                 parameter.zero_()
+        normal = [NormalDist().inv_cdf(level) for level in self.levels]
+        self.toward.bias[2 * self.horizon :] = torch.tensor(normal)
 
     def look_back(
         self,
@@ -260,8 +276,14 @@ class SeasonReader(nn.Module):
         tokens: Tokens,
         seasons: SeasonUnits,
     ) -> Float[Tensor, "batch channel token quantile horizon"]:
-        """Move the forecast of every step toward its season, and quantiles along its deviation."""
-        by_step, by_level = self.toward(tokens).tensor_split([self.horizon], -1)
-        moved = (by_step * seasons.mean)[..., None, :]
-        widened = by_level[..., None] * seasons.deviation[..., None, :]
-        return forecast + moved + widened
+        """Move the forecast of every step toward its mean season and the latest one.
+
+        Quantiles of the mean season lie a multiple of its deviation away, which the token says.
+        """
+        of_mean, of_latest, by_level = self.toward(tokens).split(
+            [self.horizon, self.horizon, len(self.levels)], -1
+        )
+        mean = seasons.mean[..., None, :] + by_level[..., None] * seasons.deviation[..., None, :]
+        to_mean = of_mean[..., None, :] * (mean - forecast)
+        to_latest = of_latest[..., None, :] * (seasons.latest[..., None, :] - forecast)
+        return forecast + seasons.available[..., None] * (to_mean + to_latest)
