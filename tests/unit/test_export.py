@@ -41,7 +41,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[TimeSeriesModel,
     import jaxtyping
 
     folder = tmp_path_factory.mktemp("export")
-    save_pretrained(_tiny(), folder / "checkpoint")
+    save_pretrained(_tiny(seasons=True), folder / "checkpoint")
     # Shapes are symbols while a graph is traced, and checks of shapes would pin them.
     was_off = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)

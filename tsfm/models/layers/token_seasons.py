@@ -21,7 +21,7 @@ from tsfm.models.layers.normalization import Statistics
 from tsfm.shapes import Bool, Float, Float64, Int, Num, Tensor, Tokens
 
 # Common seasons in steps, also of series shown at a fourth of their rate.
-PERIODS = (
+PERIODS: tuple[int, ...] = (
     *(4, 5, 6, 7, 8, 10, 12, 13, 14, 18, 20, 24, 26, 30, 36, 42, 48, 52, 60, 72, 84, 96),
     *(120, 144, 168, 288, 336, 365, 672),
 )
@@ -33,6 +33,7 @@ FEATURES_PER_STEP, FEATURES_PER_TOKEN = 3, 3
 LONGEST_TRACED = 8192
 # Logarithms of periods come out near one.
 PERIOD_UNIT = 5.0
+Steps = int | Int[Tensor, "row 1"]
 
 
 class TokenSeasons(NamedTuple):
@@ -85,43 +86,61 @@ def token_seasons(
     ([0, 0, 0, 4, 4, 4], [0.0, 1.0, 5.0, 2.0, 0.0, 1.0])
     """
     batch, channels, time = values.shape
-    # The graph that a compiler traces is one of any length.
-    is_traced = torch.compiler.is_compiling()
-    longest = LONGEST_TRACED if is_traced else time
-    asked = [one for one in PERIODS if is_traced or 2 * one < time]
     seen, flat = observed.flatten(0, 1), values.flatten(0, 1)
     flat = torch.where(seen, flat, 0.0)
-    found = [_of_period(flat, seen, one, patch_length, longest) for one in asked]
-    shape = (flat.shape[0], time // patch_length)
-    if not found:
-        nothing = flat.new_zeros(*shape, horizon)
-        none = flat.new_zeros(shape)
-        parts = (nothing, nothing, nothing, none, none.long())
+    if torch.compiler.is_compiling():
+        periods, found = PERIODS, _all_at_once(flat, seen, patch_length)
     else:
-        parts = _chosen(found, patch_length, horizon)
+        # In a short series there is none, which the shortest period finds as well as any.
+        periods = tuple(one for one in PERIODS if 2 * one < time) or PERIODS[:1]
+        found = _one_by_one(flat, seen, periods, patch_length)
+    parts = _chosen(torch.tensor(periods, device=flat.device), found, patch_length, horizon)
     return TokenSeasons(*(part.reshape(batch, channels, *part.shape[1:]) for part in parts))
 
 
 class _OfPeriod(NamedTuple):
-    """All steps by one period."""
+    """All steps by one period; in front of all axes is one of periods once there are several."""
 
-    period: int
-    place: Int[Tensor, "row time"]
-    away: Float[Tensor, "row time"]
-    mean: Float[Tensor, "row time"]
-    deviation: Float[Tensor, "row time"]
-    level: Float[Tensor, "row token"]
-    share: Float[Tensor, "row token"]
+    place: Int[Tensor, "*period row time"]
+    away: Float[Tensor, "*period row time"]
+    mean: Float[Tensor, "*period row time"]
+    deviation: Float[Tensor, "*period row time"]
+    level: Float[Tensor, "*period row token"]
+    share: Float[Tensor, "*period row token"]
+
+
+def _one_by_one(
+    values: Float[Tensor, "row time"],
+    seen: Bool[Tensor, "row time"],
+    periods: tuple[int, ...],
+    patch: int,
+) -> _OfPeriod:
+    time = values.shape[1]
+    found = [_of_period(values, seen, one, patch, -(-time // one)) for one in periods]
+    return _OfPeriod(*(torch.stack(parts) for parts in zip(*found, strict=True)))
+
+
+def _all_at_once(
+    values: Float[Tensor, "row time"], seen: Bool[Tensor, "row time"], patch: int
+) -> _OfPeriod:
+    """Return the same, of all periods, for a graph of any length; slower, but of few operations."""
+    n_periods, n_rows = len(PERIODS), values.shape[0]
+    period = torch.tensor(PERIODS, device=values.device)[:, None]
+    period = period.expand(n_periods, n_rows).reshape(-1, 1)
+    values, seen = values.repeat(n_periods, 1), seen.repeat(n_periods, 1)
+    found = _of_period(values, seen, period, patch, LONGEST_TRACED // min(PERIODS))
+    parts = (part.reshape(n_periods, n_rows, part.shape[1]) for part in found)
+    return _OfPeriod(*parts)
 
 
 def _of_period(
     values: Float[Tensor, "row time"],
     seen: Bool[Tensor, "row time"],
-    period: int,
+    period: Steps,
     patch: int,
-    longest: int,
+    most_seasons: int,
 ) -> _OfPeriod:
-    place = _latest_of_phase(seen, period, longest)
+    place = _latest_of_phase(seen, period, most_seasons)
     filled = torch.where(place >= 0, values.gather(1, place.clamp(min=0)), 0.0)
     level = (_trailing_sum(filled.double(), period) / period).to(values.dtype)
     counted = seen & (_trailing_sum((place >= 0).double(), period) > period - 0.5)
@@ -146,11 +165,10 @@ def _of_period(
     n_foretold, error, variance = reduce(
         torch.stack(parts).double(), "part row (token patch) -> part row token", "sum", patch=patch
     ).cumsum(2)
-    usable = (n_foretold >= max(FEWEST_FORETOLD, period)) & (variance > 0)
+    usable = (n_foretold >= FEWEST_FORETOLD) & (n_foretold >= period) & (variance > 0)
     share = torch.where(usable, 1 - error / torch.where(usable, variance, 1.0), 0.0)
     return _OfPeriod(
-        period,
-        _latest_of_phase(counted, period, longest),
+        _latest_of_phase(counted, period, most_seasons),
         away,
         mean,
         deviation,
@@ -160,49 +178,57 @@ def _of_period(
 
 
 def _chosen(
-    found: list[_OfPeriod], patch: int, horizon: int
+    periods: Int[Tensor, " period"], found: _OfPeriod, patch: int, horizon: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Take for every token the period of the highest share, at the steps that it forecasts."""
-    share, best = torch.stack([one.share for one in found]).max(0)
+    share, best = found.share.max(0)
     n_rows, n_tokens = share.shape
-    time, device = n_tokens * patch, share.device
-    period = torch.tensor([one.period for one in found], device=device)[best]
-    end = patch * torch.arange(1, n_tokens + 1, device=device)[:, None]
-    ahead = torch.arange(horizon, device=device)
+    period = periods[best]
+    end = patch * torch.arange(1, n_tokens + 1, device=share.device)[:, None]
+    ahead = torch.arange(horizon, device=share.device)
     # As many whole seasons back as it takes to be before the end.
     step = end + ahead - period[..., None] * (ahead // period[..., None] + 1)
-    row = time * (n_rows * best + torch.arange(n_rows, device=device)[:, None])[..., None]
-    place = torch.stack([one.place for one in found]).take(row + step.clamp(min=0))
-    known = (share[..., None] > 0) & (place >= 0) & (step >= 0)
+    row = n_rows * best + torch.arange(n_rows, device=share.device)[:, None]
+    row = (n_tokens * patch * row)[..., None]
+    place = found.place.take(row + step.clamp(min=0))
+    has_season = share[..., None] > 0
+    known = has_season & (place >= 0) & (step >= 0)
     place = row + place.clamp(min=0)
-    level = torch.stack([one.level for one in found]).gather(0, best[None])[0][..., None]
     away, mean, deviation = (
-        torch.where(known, torch.stack(parts).take(place), 0.0)
-        for parts in zip(*((one.away, one.mean, one.deviation) for one in found), strict=True)
+        torch.where(known, part.take(place), 0.0)
+        for part in (found.away, found.mean, found.deviation)
     )
-    level = torch.where(share[..., None] > 0, level, 0.0)
+    level = torch.where(has_season, found.level.gather(0, best[None])[0][..., None], 0.0)
     return level + mean, level + away, deviation, share, torch.where(share > 0, period, 0)
 
 
 def _latest_of_phase(
-    seen: Bool[Tensor, "row time"], period: int, longest: int
+    seen: Bool[Tensor, "row time"], period: Steps, most_seasons: int
 ) -> Int[Tensor, "row time"]:
     """Return for every step the latest seen one up to it at the same phase; -1 for none."""
     step = torch.arange(seen.shape[1], device=seen.device)
     place = torch.where(seen, step, -1)
-    distance = period
-    while distance < longest:
-        place = torch.maximum(place, _later(place, distance, -1))
-        distance *= 2
+    n_seasons = 1
+    while n_seasons < most_seasons:
+        place = torch.maximum(place, _later(place, n_seasons * period, -1))
+        n_seasons *= 2
     return place
 
 
-def _later(x: Num[Tensor, "*axes time"], n_steps: int, first: int = 0) -> Num[Tensor, "*axes time"]:
-    """Move values to later steps; before them comes `first`."""
-    return F.pad(x, (n_steps, 0), value=first)[..., : x.shape[-1]]
+def _later(
+    x: Num[Tensor, "*axes time"], n_steps: Steps, first: int = 0
+) -> Num[Tensor, "*axes time"]:
+    """Move values to later steps, all rows alike or each by its own; `first` comes before them."""
+    time = x.shape[-1]
+    if isinstance(n_steps, int):
+        return F.pad(x, (n_steps, 0), value=first)[..., :time]
+    place = (torch.arange(time, device=x.device) - n_steps).expand(x.shape)
+    return torch.where(place >= 0, x.gather(-1, place.clamp(min=0)), first)
 
 
-def _trailing_sum(x: Float64[Tensor, "*axes time"], n_steps: int) -> Float64[Tensor, "*axes time"]:
+def _trailing_sum(
+    x: Float64[Tensor, "*axes time"], n_steps: Steps
+) -> Float64[Tensor, "*axes time"]:
     running = x.cumsum(-1)
     return running - _later(running, n_steps)
 

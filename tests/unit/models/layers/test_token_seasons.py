@@ -111,6 +111,19 @@ def test_random_walks_and_short_series_have_no_season() -> None:
     assert not _find(torch.ones(1, 1, 480)).share.any()
 
 
+@pytest.mark.parametrize("n_steps", [PATCH, 3 * PATCH, 480])
+def test_a_graph_that_is_traced_finds_the_same(
+    n_steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values, observed = _seasonal(24, n_steps), torch.rand(2, 2, n_steps) > 0.2
+    observed[0, 0, n_steps // 2 :] = False
+    before = _find(values, observed)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    after = _find(values, observed)
+    for old, new in zip(before, after, strict=True):
+        assert torch.equal(old, new)
+
+
 def test_a_model_that_starts_to_read_seasons_forecasts_as_before() -> None:
     config = TimerConfig(patch_length=4, d_model=16, n_heads=2, n_layers=1, d_ff=24)
     timer = Timer(config)
