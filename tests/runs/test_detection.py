@@ -130,6 +130,35 @@ def test_rules_can_be_chosen_on_injected_anomalies(data, tmp_path):
     assert "for choosing, never for comparing" in report["message"]
 
 
+def test_how_channels_go_together_can_be_chosen_on_injected_anomalies(data, tmp_path):
+    generator, step = np.random.default_rng(0), np.arange(1000)
+    hidden = np.sin(step / 9) + generator.normal(0, 0.2, 1000)
+    stations = pl.concat(
+        pl.DataFrame(
+            {
+                "series_id": name,
+                "timestamp": step,
+                "target": hidden + generator.normal(0, 0.05, 1000),
+            }
+        )
+        for name in ("a|x", "a|y", "a|z", "b|x")
+    )
+    stations.write_parquet(data / "accelerometer_running.parquet")
+    report, _ = run(
+        tmp_path / "out",
+        'evaluate.datasets=["injected channels"]',
+        'evaluate.channel_cards=["accelerometer_running"]',
+        "evaluate.channels_per_card=4",
+    )
+    found = {row["model"]: row["auc_pr"] for row in report["summary"]}
+    assert found["tsfm-small, channels together"] > found["tsfm-small, smoothed"]
+    items = pl.read_parquet(tmp_path / "out" / "results.parquet")["item"].unique().sort()
+    kinds = ("delayed", "elsewhere", "flipped", "gained")
+    assert items.to_list() == [
+        f"accelerometer_running/{kind}/{number}" for number, kind in enumerate(kinds)
+    ]
+
+
 def test_a_set_without_labels_is_refused(data):
     pl.DataFrame(
         {"series_id": ["x"] * 3, "timestamp": [0, 1, 2], "target": [1.0, 2.0, 3.0]}

@@ -28,6 +28,7 @@ from tsfm.evaluation.detection_rivals import RIVALS, Scores, ScoreSeries
 from tsfm.evaluation.detection_sets import DetectionSet, LabelledSeries, read_detection_set, widened
 from tsfm.evaluation.detection_tables import render, summarise
 from tsfm.evaluation.injected import injected_series
+from tsfm.evaluation.injected_channels import injected_channels
 from tsfm.evaluation.protocols import Evaluation, Protocol
 from tsfm.evaluation.rivals import Rival
 from tsfm.metrics.detection import (
@@ -39,11 +40,16 @@ from tsfm.metrics.detection import (
     vus_pr,
 )
 from tsfm.metrics.nab import PROFILES, NabSeries, nab_score
+from tsfm.shapes import ndarray
 from tsfm.tasks.anomaly_scores import ScoreRule
 from tsfm.tasks.detect import Detector
 from tsfm.tasks.thresholds import fit_threshold
 
-INJECTED = "injected"
+INJECTED, INJECTED_CHANNELS = "injected", "injected channels"
+INJECTED_NOTE = (
+    "Real series with one anomaly put into each; for choosing, never for comparing. Windows of "
+    "NAB's score are widened to a tenth of the rows, as NAB's are."
+)
 log = logging.getLogger(__name__)
 
 
@@ -55,7 +61,8 @@ class DetectionConfig:
     ----------
     datasets
         Cards with labels; ``"injected"`` draws series of `injected_cards` and puts anomalies into
-        them, to choose a rule without the labels of a benchmark.
+        them, to choose a rule without the labels of a benchmark; ``"injected channels"`` does so
+        with several channels at a time, of `channel_cards`.
     rivals
         Which cheap detectors to show; see `tsfm.evaluation.detection_rivals.RIVALS`.
     rules
@@ -80,6 +87,8 @@ class DetectionConfig:
     rules: dict[str, ScoreRule] | None = None
     injected_cards: tuple[str, ...] = ()
     injected_per_card: PositiveInt = 14
+    channel_cards: tuple[str, ...] = ()
+    channels_per_card: PositiveInt = 13
     context_length: PositiveInt | None = None
     max_buffer: PositiveInt = 100
     segment_length: PositiveInt = 96
@@ -90,10 +99,9 @@ class DetectionConfig:
         unknown = [name for name in self.rivals if name not in RIVALS]
         if unknown:
             raise ConfigError(f"rivals must be some of {list(RIVALS)}, got {unknown}")
-        if INJECTED in self.datasets and not self.injected_cards:
-            raise ConfigError(
-                f"injected_cards must name cards when datasets has {INJECTED!r}, got none"
-            )
+        for name, cards in ((INJECTED, "injected_cards"), (INJECTED_CHANNELS, "channel_cards")):
+            if name in self.datasets and not getattr(self, cards):
+                raise ConfigError(f"{cards} must name cards when datasets has {name!r}, got none")
 
 
 def evaluate(
@@ -167,7 +175,7 @@ def segment_alpha(labels: np.ndarray, scores: Scores, segment_length: int) -> fl
 
 
 def set_scores(
-    data: DetectionSet, scores: list[Scores], config: DetectionConfig
+    data: DetectionSet, scores: list[ndarray], config: DetectionConfig
 ) -> dict[str, float]:
     """Return the measures of a whole set: those with one threshold, and NAB's."""
     masked, flags = [], []
@@ -232,18 +240,17 @@ def _scored_by(detector: Detector, config: DetectionConfig) -> Callable[[Labelle
 
 
 def _read(name: str, config: DetectionConfig, generator: np.random.Generator) -> DetectionSet:
-    if name != INJECTED:
+    if name == INJECTED:
+        one = injected_series(config.injected_cards, config.injected_per_card, generator)
+        drawn = [(item, values[:, None], labels) for item, values, labels in one]
+    elif name == INJECTED_CHANNELS:
+        drawn = injected_channels(config.channel_cards, config.channels_per_card, generator)
+    else:
         return read_detection_set(name)
-    drawn = injected_series(config.injected_cards, config.injected_per_card, generator)
     series = tuple(
-        LabelledSeries(item, values[:, None], labels, len(values) // 5)
-        for item, values, labels in drawn
+        LabelledSeries(item, values, labels, len(values) // 5) for item, values, labels in drawn
     )
-    note = (
-        "Real series with one anomaly put into each; for choosing, never for comparing. Windows of "
-        "NAB's score are widened to a tenth of the rows, as NAB's are."
-    )
-    return DetectionSet(INJECTED, series, note, window_share=0.1)
+    return DetectionSet(name, series, INJECTED_NOTE, window_share=0.1)
 
 
 def _caption(config: DetectionConfig) -> str:

@@ -64,14 +64,20 @@ def inject(
     """
     length = 1 if kind == "spike" else int(generator.integers(SHORTEST_ANOMALY, LONGEST_ANOMALY))
     start = int(generator.integers(len(values) // 3, len(values) - length))
-    around = values[max(0, start - LONGEST_ANOMALY) : start + length]
-    spread = float(np.nanstd(around)) or float(np.nanstd(values)) or 1.0
-    size = float(generator.uniform(SMALLEST_SIZE, LARGEST_SIZE)) * spread
     changed, labels = values.copy(), np.zeros(len(values), bool)
     labels[start : start + length] = True
-    part = values[labels]
-    changed[labels] = CHANGES[kind](values[:start], part, size, generator)
+    changed[labels] = changed_part(values, slice(start, start + length), kind, generator)
     return changed, labels
+
+
+def changed_part(
+    values: Float64[ndarray, " time"], rows: slice, kind: str, generator: np.random.Generator
+) -> Float64[ndarray, " step"]:
+    """Return what a change of that kind makes of these rows."""
+    around = values[max(0, rows.start - LONGEST_ANOMALY) : rows.stop]
+    spread = float(np.nanstd(around)) or float(np.nanstd(values)) or 1.0
+    size = float(generator.uniform(SMALLEST_SIZE, LARGEST_SIZE)) * spread
+    return CHANGES[kind](values[: rows.start], values[rows], size, generator)
 
 
 def _spike(

@@ -54,6 +54,15 @@ class ScoreRule:
         series and alarms that must be few; 0 for none, which ranks the rows of one series better.
     habit_length
         Steps over which that quantile is taken.
+    relation_weight
+        Above 0 the score of several channels is the logarithm of their mean score plus so many
+        times how unusual they are together, given the last `range_length` rows before the patch;
+        see `tsfm.tasks.channel_relation`. 3 suits channels that explain each other; 0 for the mean
+        alone, which suits all others.
+    relation_smoothing
+        Rows of the trailing mean of that.
+    relation_smoothing_weight
+        Multiple of that mean that is added to a row's own.
     """
 
     past_weight: float = 3.0
@@ -64,9 +73,12 @@ class ScoreRule:
     range_length: int = 2000
     habit_level: float = 0.0
     habit_length: int = 2000
+    relation_weight: float = 0.0
+    relation_smoothing: int = 64
+    relation_smoothing_weight: float = 4.0
 
     def __post_init__(self) -> None:
-        lengths = ("past_length", "smoothing", "range_length", "habit_length")
+        lengths = tuple(name for name in vars(self) if name.endswith(("length", "smoothing")))
         if min(getattr(self, name) for name in lengths) < 1:
             got = ", ".join(f"{name}={getattr(self, name)}" for name in lengths)
             raise ConfigError(f"lengths must be at least 1 step, got {got}")
@@ -75,7 +87,7 @@ class ScoreRule:
                 f"habit_level must be at least 0 and below 1, got {self.habit_level}; "
                 "use 0 for none"
             )
-        weights = ("past_weight", "smoothing_weight", "range_weight")
+        weights = tuple(name for name in vars(self) if name.endswith("weight"))
         if min(getattr(self, name) for name in weights) < 0:
             got = ", ".join(f"{name}={getattr(self, name)}" for name in weights)
             raise ConfigError(f"weights must not be negative, got {got}")

@@ -14,8 +14,9 @@ from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained
 from tsfm.series.added_columns import read_with_rows, refuse_present, with_columns
 from tsfm.shapes import Float64, Int, ndarray
-from tsfm.tasks.anomaly_scores import ScoreRule, channel_mean, item_starts, score_rows
+from tsfm.tasks.anomaly_scores import ScoreRule, item_starts, score_rows
 from tsfm.tasks.arguments import at_least_one
+from tsfm.tasks.channel_relation import joined_scores
 from tsfm.tasks.detect_stream import DetectorStream
 from tsfm.tasks.on_device import OnDevice
 from tsfm.tasks.progress import Advance, progress_bar
@@ -118,7 +119,7 @@ class Detector(OnDevice):
         Rows, order, types and the kind of frame stay as they came. A score does not change when
         later rows do, nor when an item is shifted or scaled. It is 0 for a row that is its
         forecast, and counts widths of the forecast's interval and past errors. Of several targets
-        it is the mean.
+        it is the mean; with `ScoreRule.relation_weight` it also counts how they go together.
 
         A row has no score, and is not flagged, where its value is missing, and in the first patch
         of an item, before anything could be forecast.
@@ -202,7 +203,7 @@ class Detector(OnDevice):
         batch_size: int = 256,
         advance: Advance | None = None,
     ) -> Float64[ndarray, " total_time"]:
-        """Score series that lie end to end, NaN where missing; the mean over channels."""
+        """Score series that lie end to end, NaN where missing; see `joined_scores` for channels."""
         at_least_one("batch_size", batch_size)
         context = self.context(context_length)
         scores = np.full(values.shape, np.nan)
@@ -218,7 +219,7 @@ class Detector(OnDevice):
                 )
             if advance is not None:
                 advance(len(offsets) - 1)
-        return channel_mean(scores)
+        return joined_scores(scores, values, offsets, self.model.patch_length, self.rule)
 
     def score_quantiles(
         self,

@@ -7,6 +7,7 @@ import numpy as np
 from tsfm.errors import DataError
 from tsfm.shapes import Float64, ndarray
 from tsfm.tasks.anomaly_scores import (
+    ScoreRule,
     channel_mean,
     errors_and_widths,
     habit,
@@ -15,6 +16,14 @@ from tsfm.tasks.anomaly_scores import (
     past_range,
     range_factor,
     trailing_mean,
+)
+from tsfm.tasks.channel_relation import (
+    Relation,
+    has_relation,
+    in_a_run,
+    past_relation,
+    row_distance,
+    with_relation,
 )
 from tsfm.tasks.row_forecasts import POINT, next_patch_quantiles
 
@@ -52,6 +61,7 @@ class DetectorStream:
         self.detector = detector
         self.context_length = detector.context(context_length)
         self.channels = [_Channel(detector, self.context_length) for _ in range(n_channels)]
+        self.together = _Together(detector.rule, detector.model.patch_length, n_channels)
 
     def update(self, row: Any) -> Scored:
         """Score the next row.
@@ -73,7 +83,10 @@ class DetectorStream:
             channel.update(float(value))
             for channel, value in zip(self.channels, values, strict=True)
         ]
-        score = float(channel_mean(np.array([scores]))[0])
+        mean = channel_mean(np.array([scores]))
+        if has_relation(len(self.channels), self.detector.rule):
+            mean = with_relation(mean, self.together.update(values), self.detector.rule)
+        score = float(mean[0])
         threshold = self.detector.threshold
         return Scored(score, None if threshold is None else score >= threshold.value)
 
@@ -131,3 +144,27 @@ class _Channel:
         self.quantiles = next_patch_quantiles(
             self.detector.model, self.values, context_length=self.block
         )
+
+
+class _Together:
+    """The past of all channels: rows for how they go together, distances for runs of them."""
+
+    def __init__(self, rule: ScoreRule, patch_length: int, n_channels: int) -> None:
+        self.rule, self.patch = rule, patch_length
+        self.rows: Float64[ndarray, "time channel"] = np.empty((0, n_channels))
+        self.n_rows = 0
+        self.relation: Relation | None = None
+        self.distances: Float64[ndarray, " time"] = np.empty(0)
+
+    def update(self, row: Float64[ndarray, " channel"]) -> Float64[ndarray, " one"]:
+        if not self.n_rows and np.isnan(row).all():
+            return np.full(1, np.nan)
+        if self.n_rows and self.n_rows % self.patch == 0:
+            self.rows = self.rows[-self.rule.range_length :]
+            self.relation = past_relation(self.rows)
+        self.rows, self.n_rows = np.vstack([self.rows, row]), self.n_rows + 1
+        now = (
+            np.full(1, np.nan) if self.relation is None else row_distance(row[None], self.relation)
+        )
+        self.distances = np.append(self.distances, now)[-self.rule.relation_smoothing :]
+        return in_a_run(self.distances, self.rule)[-1:]

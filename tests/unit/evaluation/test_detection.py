@@ -10,6 +10,7 @@ from tsfm.evaluation.detection_rivals import PROFILE_WINDOW, RIVALS, season_of
 from tsfm.evaluation.detection_sets import DetectionSet, LabelledSeries
 from tsfm.evaluation.detection_tables import interval, summarise
 from tsfm.evaluation.injected import CHANGES, inject
+from tsfm.evaluation.injected_channels import BREAKS, N_CHANGED, inject_channels
 
 NAN = float("nan")
 PLAIN = [name for name in RIVALS if name != "matrix profile"]
@@ -147,6 +148,7 @@ def test_means_have_an_interval_over_series_with_an_anomaly():
     [
         ({"rivals": ("oracle",)}, r"rivals must be some of .*got \['oracle'\]"),
         ({"datasets": ("injected",)}, "injected_cards must name cards when datasets has"),
+        ({"datasets": ("injected channels",)}, "channel_cards must name cards when datasets has"),
     ],
 )
 def test_a_config_without_sense_is_refused(changes, message):
@@ -166,3 +168,25 @@ def test_the_matrix_profile_is_that_of_a_double_loop():
         end = row - length + 1
         distances = [np.linalg.norm(units[end] - one) for one in units[: end - apart]]
         assert found[row] == pytest.approx(min(distances), rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", [*BREAKS, *CHANGES])
+def test_an_anomaly_of_several_channels_is_where_the_labels_are(kind):
+    generator = np.random.default_rng(4)
+    walk = np.cumsum(generator.normal(0, 1, (1000, 5)), axis=0)
+    walk[:, 4] = 7.0  # nothing can be seen in a channel that stands still
+    changed, labels = inject_channels(walk, kind, generator)
+    np.testing.assert_array_equal(changed[~labels], walk[~labels])
+    moved = (changed[labels] != walk[labels]).any(axis=0)
+    assert moved.sum() in ((N_CHANGED[kind],) if kind in BREAKS else (1, 2))
+    assert not moved[4]
+    assert labels[:333].sum() == 0
+    assert labels.sum() == 1 if kind == "spike" else labels.sum() >= 20
+
+
+def test_a_break_leaves_the_channel_in_its_own_range():
+    generator = np.random.default_rng(5)
+    wave = np.sin(np.arange(1000) / 9)[:, None] * [1.0, 10.0, 100.0]
+    for kind in ("delayed", "elsewhere", "flipped", "exchanged"):
+        changed, _ = inject_channels(wave, kind, generator)
+        assert (np.abs(changed).max(axis=0) < 1.3 * np.abs(wave).max(axis=0)).all(), kind

@@ -129,11 +129,13 @@ def test_a_saved_detector_flags_the_same_rows(detector, tmp_path):
     assert loaded.detect(frame).equals(fitted.detect(frame))
 
 
-def test_a_detector_saved_before_scores_knew_a_range_scores_as_it_did(detector, tmp_path):
+def test_a_detector_saved_before_scores_had_all_parts_scores_as_it_did(detector, tmp_path):
     folder = detector.save_pretrained(tmp_path / "mine")
     file = folder / "detector.json"
     settings = json.loads(file.read_text())
-    del settings["rule"]["range_weight"], settings["rule"]["range_length"]
+    for name in list(settings["rule"]):
+        if name.startswith(("range", "relation")):
+            del settings["rule"][name]
     file.write_text(json.dumps(settings))
     assert Detector.from_pretrained(folder).rule == ScoreRule(range_weight=0.0)
 
