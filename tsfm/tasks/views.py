@@ -21,12 +21,12 @@ Read = Callable[[Contexts, int], Float64[ndarray, "batch quantile horizon"]]
 """Contexts and horizon -> quantiles that do not cross, in the scale of the contexts."""
 
 # Chosen on the sets that the recipe of tsfm-small leaves out and on sets of its pool.
-COARSE_STEPS, COARSE_LEVEL_SHARE, COARSE_SPREAD_SHARE = 4, 0.75, 0.5
+COARSE_STEPS, COARSE_LEVEL_SHARE, COARSE_SPREAD_SHARE = 4, 0.6, 0.4
 FEWEST_COARSE_PATCHES, MOST_COARSE = 2, 2
 # Of a season that explains all, up to the reach and from twice the reach on.
-NEAR_SEASON_SHARE, FAR_SEASON_SHARE = 0.3, 0.7
+NEAR_SEASON_SHARE, FAR_SEASON_SHARE = 0.3, 0.5
 # A season that explains more is read from all of the context.
-LOOSE_SEASON_SHARE, SHORTEST_CONTEXT = 0.2, 256
+LOOSE_SEASON_SHARE, SHORTEST_CONTEXT = 0.35, 256
 TINY = 1e-12
 
 
