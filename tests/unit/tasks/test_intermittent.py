@@ -55,7 +55,7 @@ def test_only_the_context_is_the_past() -> None:
 
 def test_forecasts_of_many_items_are_those_of_each(generator: np.random.Generator) -> None:
     model = Forecaster.from_pretrained("tsfm-small")
-    pasts = [np.array(sparse(45)), generator.normal(size=60).cumsum(), np.array(sparse(30, 3.0))]
+    pasts = [np.array(sparse(44)), generator.normal(size=60).cumsum(), np.array(sparse(30, 3.0))]
     joined = np.concatenate(pasts)[:, None]
     offsets = np.cumsum([0, *map(len, pasts)])
     together = model.forecast_arrays(joined, offsets, 6, LEVELS)
