@@ -68,7 +68,8 @@ def inject_channels(
     >>> generator = np.random.default_rng(0)
     >>> wave = np.sin(np.arange(1000.0) / 9)[:, None] * [1.0, 2.0, -1.0]
     >>> changed, labels = inject_channels(wave, "flipped", generator)
-    >>> ((changed != wave).any(axis=1) <= labels).all(), (changed != wave).any(axis=0).sum()
+    >>> moved = changed != wave
+    >>> bool((moved.any(axis=1) <= labels).all()), int(moved.any(axis=0).sum())
     (True, 1)
     """
     longest = LONGEST_BREAK if kind in BREAKS else LONGEST_ANOMALY
