@@ -31,7 +31,7 @@ def _tiny(**options: object) -> TimeSeriesModel:
     backbone.reset_parameters(torch.Generator().manual_seed(0))
     with torch.no_grad():
         for parameter in backbone.parameters():  # projections that start at zero say nothing
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator()))
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator()))
     return TimeSeriesModel("timer", backbone.eval(), 160, Provenance(trained_on=("ETTh1",)))
 
 
@@ -112,7 +112,7 @@ def test_the_guide_runs_and_gives_the_forecast_of_the_model(
     seen = torch.ones_like(scaled, dtype=torch.bool)
     expected = roll_out(model, scaled, seen, seen[..., 0], prediction_length=96)[0, ..., 0].detach()
     expected = expected.double().numpy() * history.std() + history.mean()
-    np.testing.assert_allclose(names["forecast"], expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(names["forecast"], expected, atol=1e-4)
 
 
 def test_models_that_do_not_forecast_quantiles_are_refused(tmp_path: Path) -> None:

@@ -57,7 +57,8 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
     config: StartConfig = parts["start"]
     model = load_pretrained(config.model)
     if config.seasons:
-        model.backbone = with_seasons(model.backbone)
+        seed = parts["run"].seed
+        model.backbone = with_seasons(model.backbone, torch.Generator().manual_seed(seed))
     check_pair(model.backbone, parts["objective"].name, parts["objective.config"])
 
     def start(stream: BatchStream) -> Start:

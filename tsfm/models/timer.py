@@ -37,7 +37,7 @@ from tsfm.models.layers.feed_forward import ResidualMLP
 from tsfm.models.layers.normalization import TOKEN_NORMS, Statistics
 from tsfm.models.layers.patching import PatchedWindow, to_patches
 from tsfm.models.layers.positions import rotary_angles, sinusoidal_code
-from tsfm.models.layers.token_seasons import SeasonReader, SeasonUnits
+from tsfm.models.layers.season_reader import SeasonReader, SeasonUnits
 from tsfm.models.layers.units import drift, in_units, of_token_before
 from tsfm.shapes import Bool, Float, Float64, Inside, Observed, Tensor, Tokens, Values
 
@@ -290,8 +290,13 @@ class Timer(nn.Module):
         return PatchForecast(values, statistics.loc, statistics.scale, self.config.arcsinh)
 
 
-def with_seasons(timer: nn.Module) -> Timer:
+def with_seasons(timer: nn.Module, generator: torch.Generator) -> Timer:
     """Return a copy that is told of seasons, and does not use that yet.
+
+    Parameters
+    ----------
+    generator
+        Draws the new weights.
 
     Raises
     ------
@@ -301,6 +306,7 @@ def with_seasons(timer: nn.Module) -> Timer:
     if type(timer) is not Timer:
         raise ConfigError(f"seasons need a plain Timer to start from, got {type(timer).__name__}")
     model = Timer(replace(timer.config, seasons=True))
+    model.reset_parameters(generator)
     model.load_state_dict(timer.state_dict(), strict=timer.config.seasons)
     return model
 

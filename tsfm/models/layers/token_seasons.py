@@ -7,18 +7,13 @@ the mean of those of the last seasons at the same phase. The period that foretol
 the token's own. A season so removed may lie on a trend or on a random walk.
 """
 
-from collections.abc import Sequence
-from statistics import NormalDist
 from typing import NamedTuple
 
 import torch
 from einops import reduce
-from torch import nn
 from torch.nn import functional as F
 
-from tsfm.models.layers.feed_forward import ResidualMLP
-from tsfm.models.layers.normalization import Statistics
-from tsfm.shapes import Bool, Float, Float64, Int, Num, Tensor, Tokens
+from tsfm.shapes import Bool, Float, Float64, Int, Num, Tensor
 
 # Common seasons in steps, also of series shown at a fourth of their rate.
 PERIODS: tuple[int, ...] = (
@@ -28,11 +23,8 @@ PERIODS: tuple[int, ...] = (
 MOST_SEASONS = 8
 # So many steps must have been foretold before a period counts, and no fewer than a season.
 FEWEST_FORETOLD = 8
-FEATURES_PER_STEP, FEATURES_PER_TOKEN = 3, 3
 # Steps of the longest context that a traced graph carries a season through.
 LONGEST_TRACED = 8192
-# Logarithms of periods come out near one.
-PERIOD_UNIT = 5.0
 Steps = int | Int[Tensor, "row 1"]
 
 
@@ -48,17 +40,6 @@ class TokenSeasons(NamedTuple):
     deviation: Float[Tensor, "batch channel token horizon"]
     share: Float[Tensor, "batch channel token"]
     period: Int[Tensor, "batch channel token"]
-
-
-class SeasonUnits(NamedTuple):
-    """The same in the units of the tokens; `available` is 0 or 1."""
-
-    mean: Float[Tensor, "batch channel token horizon"]
-    latest: Float[Tensor, "batch channel token horizon"]
-    deviation: Float[Tensor, "batch channel token horizon"]
-    available: Float[Tensor, "batch channel token 1"]
-    share: Float[Tensor, "batch channel token 1"]
-    period: Float[Tensor, "batch channel token 1"]
 
 
 @torch.no_grad()
@@ -231,85 +212,3 @@ def _trailing_sum(
 ) -> Float64[Tensor, "*axes time"]:
     running = x.cumsum(-1)
     return running - _later(running, n_steps)
-
-
-class SeasonReader(nn.Module):
-    """Lets tokens know the season of what they forecast, and move their forecast toward it.
-
-    At first neither has an effect.
-    """
-
-    def __init__(
-        self, *, patch_length: int, horizon: int, d_model: int, levels: Sequence[float]
-    ) -> None:
-        super().__init__()
-        self.patch_length, self.horizon, self.levels = patch_length, horizon, tuple(levels)
-        d_in = FEATURES_PER_STEP * horizon + FEATURES_PER_TOKEN
-        self.embedding = ResidualMLP(d_in, 2 * d_model, d_model)
-        self.toward = nn.Linear(d_model, 2 * horizon + len(self.levels))
-        self.ignore()
-
-    @torch.no_grad()
-    def ignore(self) -> None:
-        """Start without any effect; the first quantiles of a season are those of normal errors."""
-        for layer in (self.embedding.skip, self.embedding.correction, self.toward):
-            for parameter in layer.parameters():
-                parameter.zero_()
-        normal = [NormalDist().inv_cdf(level) for level in self.levels]
-        self.toward.bias[2 * self.horizon :] = torch.tensor(normal)
-
-    def look_back(
-        self,
-        values: Float[Tensor, "batch channel time"],
-        observed: Bool[Tensor, "batch channel time"],
-        statistics: Statistics,
-        *,
-        is_arcsinh: bool,
-    ) -> SeasonUnits:
-        """Find the seasons of the last tokens, as many as there are statistics."""
-        found = token_seasons(
-            values, observed, patch_length=self.patch_length, horizon=self.horizon
-        )
-        n_tokens = statistics.loc.shape[2]
-        mean, latest, deviation, share, period = (part[:, :, -n_tokens:] for part in found)
-        available = ((share > 0) & (statistics.scale > 0))[..., None]
-        scale = torch.where(available, statistics.scale[..., None], 1.0)
-        loc = statistics.loc[..., None]
-
-        def scaled(x: Tensor) -> Tensor:
-            x = (x - loc) / scale
-            return torch.where(available, x.asinh() if is_arcsinh else x, 0.0)
-
-        width = (scaled(mean + deviation) - scaled(mean - deviation)) / 2
-        is_there = available.to(loc.dtype)
-        return SeasonUnits(
-            scaled(mean),
-            scaled(latest),
-            width,
-            is_there,
-            is_there * share[..., None],
-            is_there * period[..., None].clamp(min=1).to(loc.dtype).log() / PERIOD_UNIT,
-        )
-
-    def embed(self, seasons: SeasonUnits) -> Tokens:
-        """Return what is added to the embedding of every token."""
-        embedded: Tokens = self.embedding(torch.cat(seasons, -1))
-        return seasons.available * embedded
-
-    def move(
-        self,
-        forecast: Float[Tensor, "batch channel token quantile horizon"],
-        tokens: Tokens,
-        seasons: SeasonUnits,
-    ) -> Float[Tensor, "batch channel token quantile horizon"]:
-        """Move the forecast of every step toward its mean season and the latest one.
-
-        Quantiles of the mean season lie a multiple of its deviation away, which the token says.
-        """
-        of_mean, of_latest, by_level = self.toward(tokens).split(
-            [self.horizon, self.horizon, len(self.levels)], -1
-        )
-        mean = seasons.mean[..., None, :] + by_level[..., None] * seasons.deviation[..., None, :]
-        to_mean = of_mean[..., None, :] * (mean - forecast)
-        to_latest = of_latest[..., None, :] * (seasons.latest[..., None, :] - forecast)
-        return forecast + seasons.available[..., None] * (to_mean + to_latest)

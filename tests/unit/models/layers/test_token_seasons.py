@@ -25,6 +25,10 @@ def _find(values: Tensor, observed: Tensor | None = None) -> TokenSeasons:
     return token_seasons(values, observed, patch_length=PATCH, horizon=HORIZON)
 
 
+def _gaps(share: float, n_steps: int = 480) -> Tensor:
+    return torch.rand(2, 2, n_steps, generator=torch.Generator().manual_seed(1)) > share
+
+
 def test_every_token_is_told_of_every_step_that_it_forecasts() -> None:
     found = _find(_seasonal(12))
     for part in (found.mean, found.latest, found.deviation):
@@ -62,7 +66,7 @@ def test_a_trend_is_held_where_it_ended() -> None:
 
 
 def test_nothing_after_a_token_has_a_say() -> None:
-    values, observed = _seasonal(12), torch.rand(2, 2, 480) > 0.1
+    values, observed = _seasonal(12), _gaps(0.1)
     before = _find(values, observed)
     for token in (20, 41):
         changed, hidden = values.clone(), observed.clone()
@@ -75,7 +79,7 @@ def test_nothing_after_a_token_has_a_say() -> None:
 
 
 def test_what_is_not_observed_has_no_say() -> None:
-    values, observed = _seasonal(12), torch.rand(2, 2, 480) > 0.3
+    values, observed = _seasonal(12), _gaps(0.3)
     before = _find(values, observed)
     after = _find(torch.where(observed, values, 1e6), observed)
     for old, new in zip(before, after, strict=True):
@@ -115,7 +119,7 @@ def test_random_walks_and_short_series_have_no_season() -> None:
 def test_a_graph_that_is_traced_finds_the_same(
     n_steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    values, observed = _seasonal(24, n_steps), torch.rand(2, 2, n_steps) > 0.2
+    values, observed = _seasonal(24, n_steps), _gaps(0.2, n_steps)
     observed[0, 0, n_steps // 2 :] = False
     before = _find(values, observed)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
@@ -128,7 +132,9 @@ def test_a_model_that_starts_to_read_seasons_forecasts_as_before() -> None:
     config = TimerConfig(patch_length=4, d_model=16, n_heads=2, n_layers=1, d_ff=24)
     timer = Timer(config)
     timer.reset_parameters(torch.Generator().manual_seed(0))
-    told = with_seasons(timer)
+    told, again = (with_seasons(timer, torch.Generator().manual_seed(1)) for _ in range(2))
+    for name, weight in told.state_dict().items():
+        assert torch.equal(weight, again.state_dict()[name])
     values = _seasonal(6, 120).transpose(1, 2)
     observed, inside = torch.ones_like(values).bool(), torch.ones(2, 120).bool()
     before = timer.forecast_patches(values, observed, inside).values
@@ -144,7 +150,7 @@ def test_a_model_that_starts_to_read_seasons_forecasts_as_before() -> None:
 def test_seasons_start_from_a_plain_decoder_alone() -> None:
     timer = Timer(TimerConfig(patch_length=4, d_model=16, n_heads=2, n_layers=1, d_ff=24))
     with pytest.raises(ConfigError, match="plain Timer to start from, got CovariateTimer"):
-        with_seasons(with_covariates(timer, ("price",), ()))
+        with_seasons(with_covariates(timer, ("price",), ()), torch.Generator())
 
 
 def test_periods_are_those_that_a_fourth_of_the_rate_has_too() -> None:
