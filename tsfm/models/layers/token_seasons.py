@@ -23,6 +23,8 @@ PERIODS: tuple[int, ...] = (
 MOST_SEASONS = 8
 # So many steps must have been foretold before a period counts, and no fewer than a season.
 FEWEST_FORETOLD = 8
+# Up to so many steps in all rows, one operation over all periods is quicker than one for each.
+FEW_STEPS = 4096
 # Steps of the longest context that a traced graph carries a season through.
 LONGEST_TRACED = 8192
 Steps = int | Int[Tensor, "row 1"]
@@ -69,7 +71,7 @@ def token_seasons(
     batch, channels, time = values.shape
     seen, flat = observed.flatten(0, 1), values.flatten(0, 1)
     flat = torch.where(seen, flat, 0.0)
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or flat.numel() <= FEW_STEPS:
         periods, found = PERIODS, _all_at_once(flat, seen, patch_length)
     else:
         # In a short series there is none, which the shortest period finds as well as any.
@@ -104,7 +106,7 @@ def _one_by_one(
 def _all_at_once(
     values: Float[Tensor, "row time"], seen: Bool[Tensor, "row time"], patch: int
 ) -> _OfPeriod:
-    """Return the same, of all periods, for a graph of any length; slower, but of few operations."""
+    """Return the same, of all periods: few operations, and a graph that suits any length."""
     n_periods, n_rows = len(PERIODS), values.shape[0]
     period = torch.tensor(PERIODS, device=values.device)[:, None]
     period = period.expand(n_periods, n_rows).reshape(-1, 1)
