@@ -68,52 +68,68 @@ def token_seasons(
     >>> found.period[0, 0].tolist(), found.mean[0, 0, -1].tolist()
     ([0, 0, 0, 4, 4, 4], [0.0, 1.0, 5.0, 2.0, 0.0, 1.0])
     """
-    batch, channels, time = values.shape
+    batch, channels, _ = values.shape
     seen, flat = observed.flatten(0, 1), values.flatten(0, 1)
     flat = torch.where(seen, flat, 0.0)
-    if torch.compiler.is_compiling() or flat.numel() <= FEW_STEPS:
-        periods, found = PERIODS, _all_at_once(flat, seen, patch_length)
-    else:
-        # In a short series there is none, which the shortest period finds as well as any.
-        periods = tuple(one for one in PERIODS if 2 * one < time) or PERIODS[:1]
-        found = _one_by_one(flat, seen, periods, patch_length)
-    parts = _chosen(torch.tensor(periods, device=flat.device), found, patch_length, horizon)
+    is_one_graph = torch.compiler.is_compiling() or flat.numel() <= FEW_STEPS
+    find = _all_at_once if is_one_graph else _one_by_one
+    parts = find(flat, seen, patch_length, horizon)
     return TokenSeasons(*(part.reshape(batch, channels, *part.shape[1:]) for part in parts))
 
 
 class _OfPeriod(NamedTuple):
-    """All steps by one period; in front of all axes is one of periods once there are several."""
+    """All steps by one period, or by one for each row."""
 
-    place: Int[Tensor, "*period row time"]
-    away: Float[Tensor, "*period row time"]
-    mean: Float[Tensor, "*period row time"]
-    deviation: Float[Tensor, "*period row time"]
-    level: Float[Tensor, "*period row token"]
-    share: Float[Tensor, "*period row token"]
+    place: Int[Tensor, "row time"]
+    away: Float[Tensor, "row time"]
+    mean: Float[Tensor, "row time"]
+    deviation: Float[Tensor, "row time"]
+    level: Float[Tensor, "row token"]
+    share: Float[Tensor, "row token"]
 
 
 def _one_by_one(
-    values: Float[Tensor, "row time"],
-    seen: Bool[Tensor, "row time"],
-    periods: tuple[int, ...],
-    patch: int,
-) -> _OfPeriod:
+    values: Float[Tensor, "row time"], seen: Bool[Tensor, "row time"], patch: int, horizon: int
+) -> tuple[Tensor, ...]:
+    """Return the parts of `TokenSeasons`, looking at a row again by the periods it chose.
+
+    Kept for all periods, what a lookup needs would be many times the series, and slower.
+    """
     time = values.shape[1]
-    found = [_of_period(values, seen, one, patch, -(-time // one)) for one in periods]
-    return _OfPeriod(*(torch.stack(parts) for parts in zip(*found, strict=True)))
+    # In a short series there is none, which the shortest period finds as well as any.
+    periods = tuple(one for one in PERIODS if 2 * one < time) or PERIODS[:1]
+    share, best = torch.stack(
+        [_of_period(values, seen, one, patch, -(-time // one)).share for one in periods]
+    ).max(0)
+    chosen = torch.where(share > 0, best, -1)
+    ahead = values.new_zeros((3, *share.shape, horizon))
+    period = torch.zeros_like(best)
+    for index, one in enumerate(periods):
+        row, token = (chosen == index).nonzero(as_tuple=True)
+        if len(row):
+            rows, row_of = torch.unique(row, return_inverse=True)
+            found = _of_period(values[rows], seen[rows], one, patch, -(-time // one))
+            length = torch.full_like(row, one)
+            ahead[:, row, token] = torch.stack(_ahead(found, row_of, token, length, patch, horizon))
+            period[row, token] = one
+    return *ahead, share, period
 
 
 def _all_at_once(
-    values: Float[Tensor, "row time"], seen: Bool[Tensor, "row time"], patch: int
-) -> _OfPeriod:
-    """Return the same, of all periods: few operations, and a graph that suits any length."""
+    values: Float[Tensor, "row time"], seen: Bool[Tensor, "row time"], patch: int, horizon: int
+) -> tuple[Tensor, ...]:
+    """Return the same by few operations, in a graph that suits any length."""
+    periods = torch.tensor(PERIODS, device=values.device)
     n_periods, n_rows = len(PERIODS), values.shape[0]
-    period = torch.tensor(PERIODS, device=values.device)[:, None]
-    period = period.expand(n_periods, n_rows).reshape(-1, 1)
+    by_row = periods[:, None].expand(n_periods, n_rows).reshape(-1, 1)
     values, seen = values.repeat(n_periods, 1), seen.repeat(n_periods, 1)
-    found = _of_period(values, seen, period, patch, LONGEST_TRACED // min(PERIODS))
-    parts = (part.reshape(n_periods, n_rows, part.shape[1]) for part in found)
-    return _OfPeriod(*parts)
+    found = _of_period(values, seen, by_row, patch, LONGEST_TRACED // min(PERIODS))
+    share, best = found.share.reshape(n_periods, n_rows, -1).max(0)
+    row = n_rows * best + torch.arange(n_rows, device=values.device)[:, None]
+    token = torch.arange(share.shape[1], device=values.device).expand(share.shape)
+    period = periods[best]
+    ahead = _ahead(found, row, token, period, patch, horizon)
+    return *ahead, share, torch.where(share > 0, period, 0)
 
 
 def _of_period(
@@ -123,10 +139,13 @@ def _of_period(
     patch: int,
     most_seasons: int,
 ) -> _OfPeriod:
+    time = values.shape[1]
     place = _latest_of_phase(seen, period, most_seasons)
     filled = torch.where(place >= 0, values.gather(1, place.clamp(min=0)), 0.0)
     level = (_trailing_sum(filled.double(), period) / period).to(values.dtype)
-    counted = seen & (_trailing_sum((place >= 0).double(), period) > period - 0.5)
+    # Once every phase was seen there is always a whole season to take the mean of.
+    whole = _trailing_sum((place >= 0).double(), period) > period - 0.5
+    counted = seen & whole
     away = torch.where(counted, values - level, 0.0)
     count, total, square = sums = torch.stack([counted.to(values.dtype), away, away.square()])
     n_seasons = 1
@@ -151,7 +170,7 @@ def _of_period(
     usable = (n_foretold >= FEWEST_FORETOLD) & (n_foretold >= period) & (variance > 0)
     share = torch.where(usable, 1 - error / torch.where(usable, variance, 1.0), 0.0)
     return _OfPeriod(
-        _latest_of_phase(counted, period, most_seasons),
+        torch.where(place >= time - whole.sum(1, keepdim=True), place, -1),
         away,
         mean,
         deviation,
@@ -160,29 +179,30 @@ def _of_period(
     )
 
 
-def _chosen(
-    periods: Int[Tensor, " period"], found: _OfPeriod, patch: int, horizon: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Take for every token the period of the highest share, at the steps that it forecasts."""
-    share, best = found.share.max(0)
-    n_rows, n_tokens = share.shape
-    period = periods[best]
-    end = patch * torch.arange(1, n_tokens + 1, device=share.device)[:, None]
-    ahead = torch.arange(horizon, device=share.device)
+def _ahead(
+    found: _OfPeriod,
+    row: Int[Tensor, "*token"],
+    token: Int[Tensor, "*token"],
+    period: Int[Tensor, "*token"],
+    patch: int,
+    horizon: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean, latest and deviation at the steps that tokens forecast."""
+    time = found.place.shape[1]
+    row, length = row[..., None], period[..., None]
+    ahead = torch.arange(horizon, device=row.device)
     # As many whole seasons back as it takes to be before the end.
-    step = end + ahead - period[..., None] * (ahead // period[..., None] + 1)
-    row = n_rows * best + torch.arange(n_rows, device=share.device)[:, None]
-    row = (n_tokens * patch * row)[..., None]
-    place = found.place.take(row + step.clamp(min=0))
-    has_season = share[..., None] > 0
+    step = patch * (token[..., None] + 1) + ahead - length * (ahead // length + 1)
+    place = found.place.take(time * row + step.clamp(min=0))
+    has_season = found.share[row, token[..., None]] > 0
     known = has_season & (place >= 0) & (step >= 0)
-    place = row + place.clamp(min=0)
+    place = time * row + place.clamp(min=0)
     away, mean, deviation = (
         torch.where(known, part.take(place), 0.0)
         for part in (found.away, found.mean, found.deviation)
     )
-    level = torch.where(has_season, found.level.gather(0, best[None])[0][..., None], 0.0)
-    return level + mean, level + away, deviation, share, torch.where(share > 0, period, 0)
+    level = torch.where(has_season, found.level[row, token[..., None]], 0.0)
+    return level + mean, level + away, deviation
 
 
 def _latest_of_phase(
