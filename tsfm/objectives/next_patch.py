@@ -13,6 +13,7 @@ from einops import rearrange
 from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
+from tsfm.errors import ConfigError
 from tsfm.models.backbone import NextPatchModel, PatchForecast
 from tsfm.models.layers.patching import following_patches, to_patches
 from tsfm.objectives.objective import OBJECTIVES, Loss
@@ -21,6 +22,8 @@ from tsfm.shapes import Float, Observed, Patches, Tensor
 
 # Beyond this many scales (after arcsinh) a target teaches nothing but to be an outlier.
 LARGEST_TARGET = 12.0
+# Forecasts narrower than this, in the scale of a token, weigh no more than this one.
+LEAST_SPREAD = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -39,12 +42,17 @@ class NextPatchConfig:
     context_length
         Steps of the window that are read, at most; all later ones are targets only. None reads
         all but the last patch.
+    weights
+        ``"even"``: all forecasts weigh alike, so the loss is mostly that of noise; ``"sure"``: the
+        surer the model is of a forecast, the more it weighs, as in a mean of errors relative to
+        what can be had. Only a quantile model knows how sure it is.
     """
 
     units: Literal["normalized", "input"] = "normalized"
     hidden_share: float = Field(default=0.0, ge=0, le=1)
     longest_span: float = Field(default=0.5, gt=0, le=1)
     context_length: PositiveInt | None = None
+    weights: Literal["even", "sure"] = "even"
 
 
 def pinball(
@@ -111,7 +119,15 @@ class NextPatch:
         else:
             loss = error.square().mean(-2)
         count = int(counted.sum())
-        total = torch.where(counted, loss, 0.0).sum() / max(count, 1)
+        weight = counted.to(loss.dtype)
+        if self.config.weights == "sure":
+            if not model.quantile_levels:
+                raise ConfigError(
+                    "a point model does not know how sure it is: set objective.config.weights to "
+                    "'even', or give the model quantile_levels"
+                )
+            weight = weight * sureness(forecast.values)
+        total = torch.where(counted, weight * loss, 0.0).sum() / weight.sum().clamp(min=1e-6)
         return Loss(total, count)
 
     def _n_read(self, length: int, patch_length: int) -> int:
@@ -134,6 +150,14 @@ class NextPatch:
         inside_span = (token >= first[:, None]) & (token < (first + span)[:, None])
         hidden = inside_span & (chance < self.config.hidden_share)[:, None]
         return rearrange(hidden, "batch time -> batch time 1").to(batch.values.device)
+
+
+def sureness(
+    predicted: Float[Tensor, "batch channel token quantile horizon"],
+) -> Float[Tensor, "batch channel token 1"]:
+    """Return the reciprocal width of every forecast, from what was read alone; no gradient."""
+    width = (predicted[..., -1, :] - predicted[..., 0, :]).detach().clamp(min=0)
+    return 1 / (width.mean(-1, keepdim=True) + LEAST_SPREAD)
 
 
 def normalized(target: Patches, forecast: PatchForecast) -> Patches:

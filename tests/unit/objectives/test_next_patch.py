@@ -10,14 +10,18 @@ import torch
 from pydantic import ValidationError
 from sklearn.metrics import mean_pinball_loss
 
+from tsfm.errors import ConfigError
 from tsfm.models.backbone import PatchForecast
+from tsfm.models.layers.patching import following_patches, to_patches
 from tsfm.models.timer import Timer, TimerConfig
 from tsfm.objectives.next_patch import (
     LARGEST_TARGET,
+    LEAST_SPREAD,
     NextPatch,
     NextPatchConfig,
     normalized,
     pinball,
+    sureness,
 )
 from tsfm.objectives.objective import OBJECTIVES, Objective
 from tsfm.series.windows import WindowBatch
@@ -97,17 +101,42 @@ def replaced(batch: WindowBatch, values: torch.Tensor) -> WindowBatch:
     return WindowBatch(values, batch.observed, batch.inside, batch.item)
 
 
-def by_hand(model: Timer, batch: WindowBatch, units: str) -> tuple[float, int]:
+def shown(batch: WindowBatch) -> tuple[torch.Tensor, ...]:
+    """All but the last patch."""
+    return tuple(one[:, :-PATCH] for one in (batch.values, batch.observed, batch.inside))
+
+
+def fixed_weights_loss(model: Timer, batch: WindowBatch, weights: torch.Tensor) -> float:
+    """The mean loss with weights that are given by row and token."""
+    forecast = model.forecast_patches(*shown(batch))
+    target = normalized(following(batch.values, forecast), forecast)
+    known = following(batch.observed.float(), forecast) > 0
+    known &= (forecast.scale > 0)[..., None]
+    known &= to_patches(*shown(batch), PATCH).inside[..., None]
+    loss = pinball(target[:, :, :, None] - forecast.values, torch.tensor(LEVELS))
+    weight = (known * weights).double()
+    return float((weight * loss).sum() / weight.sum())
+
+
+def following(steps: torch.Tensor, forecast: PatchForecast) -> torch.Tensor:
+    whole = to_patches(steps, torch.ones_like(steps) > 0, torch.ones(steps.shape[:2]) > 0, PATCH)
+    return following_patches(whole.values, 2)[:, :, : forecast.loc.shape[2]]
+
+
+def by_hand(
+    model: Timer, batch: WindowBatch, units: str, weights: str = "even"
+) -> tuple[float, int]:
     """The mean loss with loops over rows, tokens, steps ahead and levels."""
-    read = (one[:, :-PATCH] for one in (batch.values, batch.observed, batch.inside))
-    forecast = model.forecast_patches(*read)
+    forecast = model.forecast_patches(*shown(batch))
     raw = forecast.in_input_units() if units == "input" else forecast.values
     predicted = raw.detach().double().numpy()
     loc, scale = (x.double().numpy() for x in (forecast.loc, forecast.scale))
     values, observed = batch.values[..., 0].double().numpy(), batch.observed[..., 0].numpy()
     n_rows, length = values.shape
     padding = -length % PATCH
-    losses = []
+    in_scales = forecast.values.detach().double().numpy()[:, 0]
+    width_in_scales = in_scales[:, :, -1] - in_scales[:, :, 0]
+    losses, of_losses = [], []
     for row in range(n_rows):
         for token in range((length + padding) // PATCH - 1):
             end = (token + 1) * PATCH - padding
@@ -132,7 +161,10 @@ def by_hand(model: Timer, batch: WindowBatch, units: str) -> tuple[float, int]:
                     losses.append(sum(parts) / len(parts))
                 else:
                     losses.append(errors[0] ** 2)
-    return sum(losses) / len(losses), len(losses)
+                width = np.maximum(width_in_scales[row, token], 0).mean()
+                sure = 1 / (width + LEAST_SPREAD)
+                of_losses.append(sure if weights == "sure" else 1.0)
+    return float(np.average(losses, weights=of_losses)), len(losses)
 
 
 @pytest.mark.parametrize("units", ["normalized", "input"])
@@ -150,6 +182,44 @@ def test_the_loss_equals_plain_loops(
     expected, count = by_hand(model, batch, units)
     assert loss.count == count
     assert loss.total.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("units", ["normalized", "input"])
+def test_by_sureness_narrow_forecasts_weigh_more(
+    make_timer: MakeTimer, make_batch: MakeBatch, units: Any
+) -> None:
+    model, batch = make_timer(), make_batch()
+    loss = NextPatch(NextPatchConfig(units=units, weights="sure"))(model, batch, seeded())
+    expected, count = by_hand(model, batch, units, weights="sure")
+    even, _ = by_hand(model, batch, units)
+    assert loss.count == count
+    assert loss.total.item() == pytest.approx(expected, rel=1e-5)
+    assert loss.total.item() != pytest.approx(even, rel=1e-3)
+
+
+def test_weights_teach_nothing_themselves(make_timer: MakeTimer, make_batch: MakeBatch) -> None:
+    """Else a model could lower its loss by being unsure of what is hard."""
+    model, batch = make_timer(), make_batch()
+    parameters = list(model.parameters())
+    objective = NextPatch(NextPatchConfig(weights="sure"))
+    found = torch.autograd.grad(objective(model, batch, seeded()).total, parameters)
+    step, change = 1e-3, 0.0
+    kept = sureness(model.forecast_patches(*shown(batch)).values).detach()
+    for moved in (step, -step):
+        with torch.no_grad():
+            for parameter, gradient in zip(parameters, found, strict=True):
+                parameter += moved * gradient
+            change += np.sign(moved) * fixed_weights_loss(model, batch, kept)
+            for parameter, gradient in zip(parameters, found, strict=True):
+                parameter -= moved * gradient
+    squared = sum(gradient.square().sum().item() for gradient in found)
+    assert change / (2 * step) == pytest.approx(squared, rel=0.02)
+
+
+def test_a_point_model_has_no_sureness(make_timer: MakeTimer, make_batch: MakeBatch) -> None:
+    model = make_timer(quantile_levels=())
+    with pytest.raises(ConfigError, match=r"set objective\.config\.weights to 'even'"):
+        NextPatch(NextPatchConfig(weights="sure"))(model, make_batch(), seeded())
 
 
 def test_the_pinball_loss_is_that_of_scikit_learn(generator: np.random.Generator) -> None:
