@@ -72,12 +72,15 @@ class Start:
         Where the weights come from, for those that do not begin at random.
     thaw
         See `fit`.
+    finish
+        What is still done to the model before it is saved.
     """
 
     backbone: str
     trained: TrainingStep
     seen: Provenance | None = None
     thaw: Callable[[float], None] | None = None
+    finish: Callable[[TimeSeriesModel], TimeSeriesModel] | None = None
 
 
 def training_sections(
@@ -277,7 +280,8 @@ def _delivered(
             **({"started_from": seen.details} if start.seen else {}),
         },
     )
-    return TimeSeriesModel(start.backbone, backbone, stream.context_length, provenance, heads)
+    model = TimeSeriesModel(start.backbone, backbone, stream.context_length, provenance, heads)
+    return start.finish(model) if start.finish else model
 
 
 def resolve(parts: dict[str, Any]) -> dict[str, Any]:

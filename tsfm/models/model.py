@@ -10,6 +10,7 @@ from tsfm.errors import UnsupportedError
 from tsfm.models.backbone import NextPatchModel
 
 USUAL_CONTEXT = "usual_context"
+TRUST = "trust"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Provenance:
         Share of the training windows that were synthetic.
     details
         Anything else: recipe, steps, points seen, seconds, run id; under `USUAL_CONTEXT` the steps
-        that a forecast reads by default.
+        that a forecast reads by default, under `TRUST` the share of its move from the last value
+        that a forecast goes.
     """
 
     trained_on: tuple[str, ...] = ()
@@ -83,6 +85,11 @@ class TimeSeriesModel(nn.Module):
                 f"{self.name!r}; choose another model"
             )
         return tuple(self.backbone.quantile_levels)
+
+    @property
+    def trust(self) -> float:
+        """Share of the move from the last value that a forecast goes; 1 unless asked for less."""
+        return float(self.provenance.details.get(TRUST, 1.0))
 
     @property
     def patch_length(self) -> int:

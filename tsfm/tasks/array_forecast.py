@@ -9,7 +9,7 @@ import torch
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.roll_out import RollOut, roll_out
 from tsfm.shapes import Float64, Int, ndarray
-from tsfm.tasks.contexts import Contexts, context_batches
+from tsfm.tasks.contexts import Contexts, context_batches, last_values
 from tsfm.tasks.progress import Advance
 from tsfm.tasks.quantiles import at_levels
 from tsfm.tasks.views import (
@@ -49,9 +49,9 @@ def array_forecast(
     looks_back
         Whether views may know steps before the context.
     read
-        What reads a batch; by default the model.
+        What reads a batch; by default the model, as far as it is trusted.
     """
-    read = read or partial(read_contexts, model)
+    read = read or partial(_read_with_trust, model)
     longest = context_length
     if views:
         reach = model.backbone.horizon
@@ -110,6 +110,22 @@ def read_contexts(
     )
     scaled: ndarray = forecast[:n_rows, ..., 0].cpu().double().numpy()
     return scaled
+
+
+def _read_with_trust(
+    model: TimeSeriesModel, batch: Contexts, prediction_length: int
+) -> Float64[ndarray, "batch trained horizon"]:
+    forecast = read_contexts(model, batch, prediction_length)
+    return forecast if model.trust == 1 else held_to_last(forecast, batch, model.trust)
+
+
+def held_to_last(
+    forecast: Float64[ndarray, "batch quantile horizon"], batch: Contexts, trust: float
+) -> Float64[ndarray, "batch quantile horizon"]:
+    """Draw the median to the last observed value of its context; other quantiles move with it."""
+    last = last_values(np.where(batch.observed, batch.values, np.nan))[:, None, None]
+    middle = forecast[:, [forecast.shape[1] // 2]]
+    return forecast + (1 - trust) * (last - middle)
 
 
 def _in_input_units(

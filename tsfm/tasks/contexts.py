@@ -60,6 +60,13 @@ def _lengths(values: np.ndarray, offsets: np.ndarray, context_length: int) -> In
     return ends - np.minimum(ends, observed[np.searchsorted(observed, starts)])
 
 
+def last_values(contexts: Float64[ndarray, "*axes time"]) -> Float64[ndarray, "*axes"]:
+    """Return the last value that is there, not NaN; NaN where there is none."""
+    place = contexts.shape[-1] - 1 - np.isfinite(contexts)[..., ::-1].argmax(-1)
+    found: ndarray = np.take_along_axis(contexts, place[..., None], -1)[..., 0]
+    return found
+
+
 def has_value(
     values: Float64[ndarray, "total_time channel"],
     offsets: Int[ndarray, " item_and_end"],

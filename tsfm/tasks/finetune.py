@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from tsfm.errors import ConfigError, DataError
-from tsfm.models.model import Provenance, TimeSeriesModel
+from tsfm.models.model import TRUST, Provenance, TimeSeriesModel
 from tsfm.objectives.next_patch import NextPatch, NextPatchConfig
 from tsfm.objectives.objective import Objective
 from tsfm.series.frame import SeriesFrame
@@ -200,12 +200,14 @@ def train_further(
         )
     best = merge(state.delivered(best=True).cpu().backbone)
     seen = model.provenance
+    # Held-out rows had trust in the weights as they were.
+    details = {key: value for key, value in seen.details.items() if key != TRUST}
     provenance = Provenance(
         trained_on=seen.trained_on,
         training_cutoff=None,
         licence=seen.licence,
         synthetic_share=seen.synthetic_share,
-        details={**seen.details, "finetuned": {"mode": mode, **result}},
+        details={**details, "finetuned": {"mode": mode, **result}},
     )
     return TimeSeriesModel(name or model.name, best, model.context_length, provenance).eval()
 
