@@ -21,7 +21,7 @@ Departures, each a config word, with the published setting named:
 """
 
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from einops import rearrange
@@ -31,15 +31,15 @@ from torch import nn
 
 from tsfm.errors import ConfigError
 from tsfm.models.backbone import BACKBONES, PatchForecast
-from tsfm.models.layers.attention import KeyValue
 from tsfm.models.layers.block import Block
+from tsfm.models.layers.decoder_state import Decoded, DecoderState, in_steps, joined, last_token
 from tsfm.models.layers.feed_forward import ResidualMLP
 from tsfm.models.layers.normalization import TOKEN_NORMS, Statistics
 from tsfm.models.layers.patching import PatchedWindow, to_patches
 from tsfm.models.layers.positions import rotary_angles, sinusoidal_code
-from tsfm.models.layers.season_reader import SeasonReader, SeasonUnits
+from tsfm.models.layers.season_reader import SeasonReader
 from tsfm.models.layers.units import drift, in_units, of_token_before
-from tsfm.shapes import Bool, Float, Float64, Inside, Observed, Tensor, Tokens, Values
+from tsfm.shapes import Float, Inside, Observed, Tensor, Tokens, Values
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 INITIAL_STD = 0.02
@@ -88,34 +88,6 @@ class TimerConfig:
         if levels and levels[len(levels) // 2] != 0.5:
             raise ValueError(f"quantile_levels must have 0.5 in the middle, got {levels}")
         return self
-
-
-class DecoderState(NamedTuple):
-    """What a decoder keeps of the tokens it has read: keys, values, statistics, validity.
-
-    The steps themselves are kept only where seasons are looked for in them.
-    """
-
-    layers: list[KeyValue]
-    attend: Bool[Tensor, "batch key"]
-    sums: Float64[Tensor, "moment batch channel"]
-    last: Statistics
-    read: PatchedWindow | None = None
-
-
-class Decoded(NamedTuple):
-    """What a decoder makes of the tokens of a window."""
-
-    tokens: Tokens
-    statistics: Statistics
-    seasons: SeasonUnits | None
-    state: DecoderState
-
-    def last(self) -> "Decoded":
-        """Return the last token alone."""
-        statistics = _last_token(self.statistics)
-        seasons = self.seasons and SeasonUnits(*(part[:, :, -1:] for part in self.seasons))
-        return Decoded(self.tokens[:, :, -1:], statistics, seasons, self.state)
 
 
 @BACKBONES.register("timer")
@@ -236,9 +208,9 @@ class Timer(nn.Module):
             embedded = embedded + beside
         read, seasons = None, None
         if self.season is not None:
-            read = window if state is None or state.read is None else _joined(state.read, window)
+            read = window if state is None or state.read is None else joined(state.read, window)
             seasons = self.season.look_back(
-                *_in_steps(read), statistics, is_arcsinh=self.config.arcsinh
+                *in_steps(read), statistics, is_arcsinh=self.config.arcsinh
             )
             embedded = embedded + self.season.embed(seasons)
         x = rearrange(embedded, "batch channel token d -> (batch channel) token d")
@@ -263,7 +235,7 @@ class Timer(nn.Module):
         tokens = rearrange(
             self.norm(x), "(batch channel) token d -> batch channel token d", batch=batch
         )
-        last = _last_token(statistics)
+        last = last_token(statistics)
         state = DecoderState(layers, attend, statistics.sums, last, read)
         return Decoded(tokens, statistics, seasons, state)
 
@@ -309,21 +281,6 @@ def with_seasons(timer: nn.Module, generator: torch.Generator) -> Timer:
     model.reset_parameters(generator)
     model.load_state_dict(timer.state_dict(), strict=timer.config.seasons)
     return model
-
-
-def _last_token(statistics: Statistics) -> Statistics:
-    return Statistics(statistics.loc[..., -1:], statistics.scale[..., -1:], statistics.sums)
-
-
-def _joined(before: PatchedWindow, after: PatchedWindow) -> PatchedWindow:
-    return PatchedWindow(*(torch.cat(parts, 2) for parts in zip(before, after, strict=True)))
-
-
-def _in_steps(
-    window: PatchedWindow,
-) -> tuple[Float[Tensor, "batch channel time"], Bool[Tensor, "batch channel time"]]:
-    flat = "batch channel token patch -> batch channel (token patch)"
-    return rearrange(window.values, flat), rearrange(window.observed, flat)
 
 
 def next_steps(forecast: PatchForecast, patch_length: int) -> Values:
