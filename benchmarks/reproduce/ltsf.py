@@ -45,8 +45,8 @@ its standard error. Lower is better. Context 672; the ridge rival has 512.""",
 1 % of the windows of exchange_rate (docs/log.md; a later pool is built without them). "self":
 pre-trained in the same way, for 800 steps, on the set's own training rows; "scratch": fine-tuned
 from random weights; "pool, trusted": as "pool", and the share of its move from the last value that
-a forecast goes is chosen on validation rows, one number a set. Seconds are those of one seed,
-without the pre-training on the pool.""",
+a forecast goes is chosen on validation rows, one number a set (pre-trained on the later pool).
+Seconds are those of one seed, without the pre-training on the pool.""",
     """weather_jena_2020 lacks one repeated stamp and keeps its codes of -9999, as copies in use
 do.""",
 )
