@@ -1,11 +1,11 @@
 """Fine-tune a checkpoint by a recipe: all weights, the heads, layer by layer, or low-rank."""
 
-from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
-from pydantic import ConfigDict, NonNegativeInt, PositiveInt
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.config import Recipe
@@ -18,7 +18,7 @@ from tsfm.models.timer import with_seasons
 from tsfm.objectives.objective import OBJECTIVES
 from tsfm.tasks.trust import with_trust
 from tsfm.tracking import Tracker
-from tsfm.training.policies import Mode, apply_policy
+from tsfm.training.policies import Mode, apply_policy, keep_share
 from tsfm.training.step import TrainingStep
 from tsfm.training.stream import STREAMS, BatchStream
 
@@ -38,6 +38,9 @@ class StartConfig:
     seasons
         Tell the tokens of a `Timer` what past seasons had, if they are not told so far; until it is
         trained it forecasts as before.
+    kept_share
+        Share of the weights it starts from in those that are delivered; see `keep_share`. Losses in
+        the report are those of the weights before.
     """
 
     model: str
@@ -45,6 +48,13 @@ class StartConfig:
     rank: PositiveInt = 8
     scratch: bool = False
     seasons: bool = False
+    kept_share: float = Field(default=0.0, ge=0, lt=1)
+
+    def __post_init__(self) -> None:
+        if self.scratch and self.kept_share:
+            raise ConfigError(
+                "from scratch there are no weights to keep a share of: set kept_share or scratch"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -73,12 +83,23 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
     choices = {"data": STREAMS, "objective": OBJECTIVES}
     parts = training_sections(recipe, choices, start=StartConfig, trust=TrustConfig)
     config: StartConfig = parts["start"]
-    finish = _finish(parts["trust"], parts["objective.config"])
+    context_length = _held_out_context(parts["trust"], parts["objective.config"])
     model = load_pretrained(config.model)
     if config.seasons:
         seed = parts["run"].seed
         model.backbone = with_seasons(model.backbone, torch.Generator().manual_seed(seed))
     check_pair(model.backbone, parts["objective"].name, parts["objective.config"])
+    before = {name: value.clone() for name, value in model.backbone.state_dict().items()}
+
+    def finish(delivered: TimeSeriesModel, stream: BatchStream) -> TimeSeriesModel:
+        if config.kept_share:
+            keep_share(delivered.backbone, before, config.kept_share)
+            told = {**delivered.provenance.details, "kept_share": config.kept_share}
+            delivered.provenance = replace(delivered.provenance, details=told)
+        if context_length is None:
+            return delivered
+        batches = parts["trust"].batches
+        return with_trust(delivered, stream, context_length=context_length, batches=batches)
 
     def start(stream: BatchStream) -> Start:
         generator = torch.Generator().manual_seed(parts["run"].seed)
@@ -92,18 +113,19 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
         trained = TrainingStep(model.backbone, objective)
         thaw = apply_policy(model.backbone, config.mode, rank=config.rank, generator=generator)
         seen = None if config.scratch else model.provenance
-        return Start(model.name, trained, seen, thaw, finish and partial(finish, stream=stream))
+        return Start(model.name, trained, seen, thaw, partial(finish, stream=stream))
 
     return train(recipe, parts, start, tracker=tracker)
 
 
-def _finish(config: TrustConfig, objective: Any) -> Callable[..., TimeSeriesModel] | None:
-    if not config.batches:
+def _held_out_context(trust: TrustConfig, objective: Any) -> int | None:
+    """Return how much of a held-out window is read to ask for trust; None where nobody asks."""
+    if not trust.batches:
         return None
-    context_length = getattr(objective, "context_length", None)
-    if context_length is None:
+    found: int | None = getattr(objective, "context_length", None)
+    if found is None:
         raise ConfigError(
             "trust.batches needs objective.config.context_length, which says where a held-out "
             "window is forecast from; set it, or trust.batches=0"
         )
-    return partial(with_trust, context_length=context_length, batches=config.batches)
+    return found

@@ -7,7 +7,7 @@ import torch
 
 from tsfm.errors import ConfigError
 from tsfm.models.timer import Timer, TimerConfig
-from tsfm.training.policies import Mode, apply_policy, merge
+from tsfm.training.policies import Mode, apply_policy, keep_share, merge
 
 INPUT = (torch.randn(2, 48, 1), torch.ones(2, 48, 1).bool(), torch.ones(2, 48).bool())
 
@@ -90,3 +90,14 @@ def test_lora_starts_from_the_very_forecasts_and_has_few_weights() -> None:
 def test_a_backbone_without_a_head_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"mode='head' needs a backbone .*got Linear"):
         apply_policy(torch.nn.Linear(2, 2), "head", generator=torch.Generator())
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_a_share_of_the_way_is_taken_back(share: float) -> None:
+    backbone = new_backbone()
+    before = {name: one.clone() for name, one in backbone.state_dict().items()}
+    for parameter in backbone.parameters():
+        parameter.data += 0.5
+    keep_share(backbone, before, share)
+    for name, one in backbone.state_dict().items():
+        torch.testing.assert_close(one, before[name] + (1 - share) * 0.5)
