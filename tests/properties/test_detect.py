@@ -28,7 +28,12 @@ def detector() -> Detector:
                 parameter.shape, generator=torch.Generator().manual_seed(1)
             )
     rule = ScoreRule(
-        smoothing=8, past_length=60, range_length=90, habit_level=0.9, habit_length=110
+        smoothing=8,
+        long_smoothing=40,
+        past_length=60,
+        range_length=90,
+        habit_level=0.9,
+        habit_length=110,
     )
     return Detector(TimeSeriesModel("timer", backbone, 64, Provenance()), rule=rule)
 

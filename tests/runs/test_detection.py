@@ -159,6 +159,34 @@ def test_how_channels_go_together_can_be_chosen_on_injected_anomalies(data, tmp_
     ]
 
 
+def test_what_lasts_can_be_chosen_on_injected_states(data, tmp_path):
+    generator, step = np.random.default_rng(0), np.arange(1000)
+    wave = np.sin(step / 4) + generator.normal(0, 0.1, 1000)
+    one = pl.DataFrame({"series_id": "x", "timestamp": step, "target": wave})
+    one.write_parquet(data / "m4_hourly.parquet")
+    channels = [
+        one.with_columns(series_id=pl.lit(name), target=pl.Series(generator.normal(size=1000)))
+        for name in ("a|x", "a|y", "a|z")
+    ]
+    pl.concat(channels).write_parquet(data / "accelerometer_running.parquet")
+    report, _ = run(
+        tmp_path / "out",
+        'evaluate.datasets=["injected states"]',
+        'evaluate.injected_cards=["m4_hourly"]',
+        'evaluate.channel_cards=["accelerometer_running"]',
+        "evaluate.states_per_card=2",
+    )
+    assert {row["dataset"] for row in report["summary"]} == {"injected states"}
+    items = pl.read_parquet(tmp_path / "out" / "results.parquet")["item"].unique().sort()
+    assert items.to_list() == [
+        "accelerometer_running/coupling/2",
+        "accelerometer_running/spreads/1",
+        "m4_hourly/levels/0",
+        "machine/drift/3",
+        "machine/levels/4",
+    ]
+
+
 def test_a_set_without_labels_is_refused(data):
     pl.DataFrame(
         {"series_id": ["x"] * 3, "timestamp": [0, 1, 2], "target": [1.0, 2.0, 3.0]}

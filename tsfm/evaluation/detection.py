@@ -29,6 +29,7 @@ from tsfm.evaluation.detection_sets import DetectionSet, LabelledSeries, read_de
 from tsfm.evaluation.detection_tables import render, summarise
 from tsfm.evaluation.injected import injected_series
 from tsfm.evaluation.injected_channels import injected_channels
+from tsfm.evaluation.injected_states import injected_states
 from tsfm.evaluation.protocols import Evaluation, Protocol
 from tsfm.evaluation.rivals import Rival
 from tsfm.metrics.detection import (
@@ -45,7 +46,12 @@ from tsfm.tasks.anomaly_scores import ScoreRule
 from tsfm.tasks.detect import Detector
 from tsfm.tasks.thresholds import fit_threshold
 
-INJECTED, INJECTED_CHANNELS = "injected", "injected channels"
+INJECTED, INJECTED_CHANNELS, INJECTED_STATES = "injected", "injected channels", "injected states"
+CARDS_OF = {
+    INJECTED: ("injected_cards",),
+    INJECTED_CHANNELS: ("channel_cards",),
+    INJECTED_STATES: ("injected_cards", "channel_cards"),
+}
 INJECTED_NOTE = (
     "Real series with one anomaly put into each; for choosing, never for comparing. Windows of "
     "NAB's score are widened to a tenth of the rows, as NAB's are."
@@ -62,7 +68,8 @@ class DetectionConfig:
     datasets
         Cards with labels; ``"injected"`` draws series of `injected_cards` and puts anomalies into
         them, to choose a rule without the labels of a benchmark; ``"injected channels"`` does so
-        with several channels at a time, of `channel_cards`.
+        with several channels at a time, of `channel_cards`; ``"injected states"`` takes series of
+        both, `states_per_card` of each, for anomalies that last.
     rivals
         Which cheap detectors to show; see `tsfm.evaluation.detection_rivals.RIVALS`.
     rules
@@ -89,6 +96,7 @@ class DetectionConfig:
     injected_per_card: PositiveInt = 14
     channel_cards: tuple[str, ...] = ()
     channels_per_card: PositiveInt = 13
+    states_per_card: PositiveInt = 6
     context_length: PositiveInt | None = None
     max_buffer: PositiveInt = 100
     segment_length: PositiveInt = 96
@@ -99,9 +107,12 @@ class DetectionConfig:
         unknown = [name for name in self.rivals if name not in RIVALS]
         if unknown:
             raise ConfigError(f"rivals must be some of {list(RIVALS)}, got {unknown}")
-        for name, cards in ((INJECTED, "injected_cards"), (INJECTED_CHANNELS, "channel_cards")):
-            if name in self.datasets and not getattr(self, cards):
-                raise ConfigError(f"{cards} must name cards when datasets has {name!r}, got none")
+        for name in set(CARDS_OF) & set(self.datasets):
+            for cards in CARDS_OF[name]:
+                if not getattr(self, cards):
+                    raise ConfigError(
+                        f"{cards} must name cards when datasets has {name!r}, got none"
+                    )
 
 
 def evaluate(
@@ -245,6 +256,9 @@ def _read(name: str, config: DetectionConfig, generator: np.random.Generator) ->
         drawn = [(item, values[:, None], labels) for item, values, labels in one]
     elif name == INJECTED_CHANNELS:
         drawn = injected_channels(config.channel_cards, config.channels_per_card, generator)
+    elif name == INJECTED_STATES:
+        cards = config.injected_cards, config.channel_cards
+        drawn = injected_states(*cards, config.states_per_card, generator)
     else:
         return read_detection_set(name)
     series = tuple(

@@ -37,7 +37,7 @@ def injected_series(
     found = []
     kinds = list(CHANGES)
     for card in cards:
-        drawn = _draw(card, n_per_card, generator)
+        drawn = draw_series(card, n_per_card, generator)
         for number, values in enumerate(drawn):
             kind = kinds[number % len(kinds)]
             changed, labels = inject(values, kind, generator)
@@ -152,9 +152,10 @@ CHANGES: Mapping[str, Change] = {
 }
 
 
-def _draw(
+def draw_series(
     card: str, n_series: int, generator: np.random.Generator
 ) -> list[Float64[ndarray, " time"]]:
+    """Draw stretches of series of a card, at most one of each, that move and are mostly there."""
     long = [values for _, values in read_series(load_card(card)) if len(values) >= SHORTEST]
     drawn: list[Float64[ndarray, " time"]] = []
     for index in generator.permutation(len(long)):

@@ -46,7 +46,7 @@ def injected_channels(
     found: list[tuple[str, ndarray, ndarray]] = []
     kinds = list(BREAKS) + list(CHANGES)
     for card in cards:
-        for values in _draw(load_card(card), n_per_card, generator):
+        for values in draw_channels(load_card(card), n_per_card, generator):
             kind = kinds[len(found) % len(kinds)]
             changed, labels = inject_channels(values, kind, generator)
             found.append((f"{card}/{kind}/{len(found)}", changed, labels))
@@ -129,13 +129,13 @@ def _elsewhere(
 def _flipped(
     values: Float64[ndarray, "time channel"], rows: slice, _: np.random.Generator
 ) -> Float64[ndarray, "step channel"]:
-    return 2 * _level(values, rows) - values[rows]
+    return 2 * level_around(values, rows) - values[rows]
 
 
 def _gained(
     values: Float64[ndarray, "time channel"], rows: slice, generator: np.random.Generator
 ) -> Float64[ndarray, "step channel"]:
-    level = _level(values, rows)
+    level = level_around(values, rows)
     return level + generator.choice(GAINS) * (values[rows] - level)
 
 
@@ -143,7 +143,7 @@ def _exchanged(
     values: Float64[ndarray, "time channel"], rows: slice, _: np.random.Generator
 ) -> Float64[ndarray, "step channel"]:
     """Each channel with the course of the other, at its own level and spread."""
-    level, spread = _level(values, rows), _spread(values, rows)
+    level, spread = level_around(values, rows), spread_around(values, rows)
     return level + spread * ((values[rows] - level) / spread)[:, ::-1]
 
 
@@ -153,7 +153,7 @@ def _shifted(
     """Several channels at once, each by too little to be seen alone."""
     n_channels = values.shape[1]
     size = generator.uniform(*SHIFTS, n_channels) * generator.choice([-1, 1], n_channels)
-    return values[rows] + size * _spread(values, rows)
+    return values[rows] + size * spread_around(values, rows)
 
 
 BREAKS: Mapping[str, Break] = {
@@ -167,16 +167,22 @@ BREAKS: Mapping[str, Break] = {
 N_CHANGED = {"delayed": 1, "elsewhere": 1, "flipped": 1, "gained": 1, "exchanged": 2, "shifted": 3}
 
 
-def _level(values: Float64[ndarray, "time channel"], rows: slice) -> Float64[ndarray, " channel"]:
+def level_around(
+    values: Float64[ndarray, "time channel"], rows: slice
+) -> Float64[ndarray, " channel"]:
+    """Return the median of every channel around these rows; 0 where there is none."""
     return np.nan_to_num(np.nanmedian(_around(values, rows), axis=0))
 
 
-def _spread(values: Float64[ndarray, "time channel"], rows: slice) -> Float64[ndarray, " channel"]:
+def spread_around(
+    values: Float64[ndarray, "time channel"], rows: slice
+) -> Float64[ndarray, " channel"]:
+    """Return the deviation of every channel around these rows; 1 where there is none."""
     spread = np.nan_to_num(np.nanstd(_around(values, rows), axis=0))
     return np.where(spread > 0, spread, 1.0)
 
 
-def _draw(
+def draw_channels(
     card: DatasetCard, n_series: int, generator: np.random.Generator
 ) -> Iterator[Float64[ndarray, "time channel"]]:
     """Draw stretches of any length and place, with some of the channels that move and are there."""

@@ -7,6 +7,16 @@ number comes from earlier rows, so no anomaly shrinks its own score.
 
 A surprise weighs more where the value also lies outside of what the series has been: forecasts
 follow a new level or a wild stretch within a window, while the range of the past does not.
+
+Forecasts follow a series that has changed its state and stays there, and are surprised no more. Two
+slow parts remember it: a long trailing mean of the surprise, and how far the mean of as many values
+lies outside of the range that such means had (a moving-average control chart whose limits come from
+the past of the series).
+
+References
+----------
+Montgomery (2009), "Introduction to Statistical Quality Control", chapter 9, on charts of moving
+averages.
 """
 
 from collections.abc import Sequence
@@ -24,6 +34,8 @@ FEWEST_FOR_A_RANGE = 64
 RANGE_LEVELS = (0.1, 0.5, 0.9)
 FARTHEST = 50.0
 """Half ranges, beyond which a value is not told from one still farther."""
+ROUNDING = 1e-12
+"""Half a range below this share of the median is that of a constant."""
 LARGEST_SCORE = 1e6
 """Of a step away from a series that has been constant, for which there is no unit."""
 
@@ -43,6 +55,13 @@ class ScoreRule:
     smoothing_weight
         Multiple of that mean that is added to a row's own score, so that a run of small surprises
         counts too; 0 for none, which suits single rows.
+    long_smoothing, long_smoothing_weight
+        The same once more, over more steps: a state of hundreds of rows surprises most where it
+        begins, and is remembered for so long.
+    level_weight
+        To a score is added so many times the excess of the level, which is the mean of the last
+        `long_smoothing` values: its distance to the median of the levels of `range_length` steps
+        before the patch, in half widths of their 80 % range, as far as it exceeds one; 0 for none.
     range_weight
         A score is multiplied by one more than so many times the distance of the value to the median
         of the past, in half widths of the past's 80 % range, as far as it exceeds one; 0 for none.
@@ -69,6 +88,9 @@ class ScoreRule:
     past_length: int = 1000
     smoothing: int = 32
     smoothing_weight: float = 1.0
+    long_smoothing: int = 128
+    long_smoothing_weight: float = 3.0
+    level_weight: float = 1.0
     range_weight: float = 1.0
     range_length: int = 2000
     habit_level: float = 0.0
@@ -114,7 +136,7 @@ def score_rows(
     Examples
     --------
     >>> values, quantiles = np.array([0.0, 0.0, 4.0]), np.array([[-1.0, 0.0, 1.0]] * 3)
-    >>> rule = ScoreRule(past_weight=0.0, smoothing_weight=0.0)
+    >>> rule = ScoreRule(past_weight=0.0, smoothing_weight=0.0, long_smoothing_weight=0.0)
     >>> score_rows(values, quantiles, (0.1, 0.5, 0.9), first=0, patch_length=1, rule=rule)
     array([0., 0., 4.])
     """
@@ -127,7 +149,9 @@ def score_rows(
             # From the end, since a habit is one of scores that were not divided yet.
             before = own[max(first, start - rule.habit_length) : start]
             own[start : start + patch_length] /= 1 + habit(before, rule)
-    return own + rule.smoothing_weight * trailing_mean(own, rule.smoothing)
+    level = trailing_mean(values, rule.long_smoothing)
+    excess = range_excesses(level, first, patch_length, rule.range_length)
+    return in_runs(own, rule) + rule.level_weight * excess
 
 
 def errors_and_widths(
@@ -165,13 +189,19 @@ def range_factors(
     values: Float64[ndarray, " time"], first: int, patch_length: int, rule: ScoreRule
 ) -> Float64[ndarray, " time"]:
     """Return by how much the score of every row is multiplied; see `ScoreRule.range_weight`."""
-    factors = np.ones(len(values))
-    if rule.range_weight:
-        for start in range(first + patch_length, len(values), patch_length):
-            before = values[max(first, start - rule.range_length) : start]
-            patch = slice(start, start + patch_length)
-            factors[patch] = range_factor(values[patch], past_range(before), rule)
-    return factors
+    return 1 + rule.range_weight * range_excesses(values, first, patch_length, rule.range_length)
+
+
+def range_excesses(
+    values: Float64[ndarray, " time"], first: int, patch_length: int, range_length: int
+) -> Float64[ndarray, " time"]:
+    """Return how far every value lies outside of the range before its patch; see `range_excess`."""
+    excesses = np.zeros(len(values))
+    for start in range(first + patch_length, len(values), patch_length):
+        before = values[max(first, start - range_length) : start]
+        patch = slice(start, start + patch_length)
+        excesses[patch] = range_excess(values[patch], past_range(before))
+    return excesses
 
 
 def past_range(before: Float64[ndarray, " time"]) -> Float64[ndarray, " 2"]:
@@ -184,16 +214,22 @@ def past_range(before: Float64[ndarray, " time"]) -> Float64[ndarray, " 2"]:
         return np.array([middle, (high - low) / 2])
 
 
-def range_factor(
-    values: Float64[ndarray, " step"], past: Float64[ndarray, " 2"], rule: ScoreRule
+def range_excess(
+    values: Float64[ndarray, " step"], past: Float64[ndarray, " 2"]
 ) -> Float64[ndarray, " step"]:
-    """Return the factors of values after such a past; 1 where it has no range."""
+    """Return the distance to the median beyond half a range, in half ranges; 0 where none is known.
+
+    Examples
+    --------
+    >>> range_excess(np.array([1.0, 6.0, -3.0]), np.array([2.0, 2.0]))
+    array([0. , 1. , 1.5])
+    """
     middle, half_range = past
-    if not 0 < half_range < np.inf:
-        return np.ones(len(values))
+    if not ROUNDING * abs(middle) < half_range < np.inf:
+        return np.zeros(len(values))
     with np.errstate(over="ignore"):
         distance = np.minimum(np.abs(values - middle) / half_range, FARTHEST)
-    return 1 + rule.range_weight * np.maximum(np.nan_to_num(distance, nan=1.0) - 1, 0)
+    return np.maximum(np.nan_to_num(distance, nan=1.0) - 1, 0)
 
 
 def habit(before: Float64[ndarray, " time"], rule: ScoreRule) -> float:
@@ -220,19 +256,28 @@ def past_error(errors: Float64[ndarray, " time"], n_least: int) -> Float64[ndarr
     return np.array([np.median(errors) if len(errors) >= n_least else np.nan])
 
 
-def trailing_mean(scores: Float64[ndarray, " time"], n_steps: int) -> Float64[ndarray, " time"]:
-    """Return the mean of a row's score and those of the steps before it; missing ones are skipped.
+def in_runs(own: Float64[ndarray, " time"], rule: ScoreRule) -> Float64[ndarray, " time"]:
+    """Return scores plus multiples of their trailing means, so that runs of surprises count."""
+    short = rule.smoothing_weight * trailing_mean(own, rule.smoothing)
+    long = rule.long_smoothing_weight * trailing_mean(own, rule.long_smoothing)
+    return own + short + long
+
+
+def trailing_mean(values: Float64[ndarray, " time"], n_steps: int) -> Float64[ndarray, " time"]:
+    """Return the mean of a row's value and those of the steps before it; missing ones are skipped.
 
     Examples
     --------
     >>> trailing_mean(np.array([np.nan, 2.0, 4.0, 6.0]), 2)
     array([nan,  2.,  3.,  5.])
     """
-    padded = np.append(np.full(n_steps - 1, np.nan), scores)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, n_steps)
-    count = (~np.isnan(windows)).sum(1)
-    mean = np.nansum(windows, axis=1) / np.maximum(count, 1)
-    return np.where(np.isnan(scores), np.nan, mean)
+    if not len(values):
+        return values
+    known, window = ~np.isnan(values), np.ones(n_steps)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.convolve(np.where(known, values, 0.0), window)[: len(values)]
+        mean = total / np.maximum(np.convolve(known, window)[: len(values)], 1)
+    return np.where(known, mean, np.nan)
 
 
 def channel_mean(scores: Float64[ndarray, "time channel"]) -> Float64[ndarray, " time"]:

@@ -117,9 +117,10 @@ class Detector(OnDevice):
         """Return the rows with `anomaly_score`, and `is_anomaly` once a threshold was fitted.
 
         Rows, order, types and the kind of frame stay as they came. A score does not change when
-        later rows do, nor when an item is shifted or scaled. It is 0 for a row that is its
-        forecast, and counts widths of the forecast's interval and past errors. Of several targets
-        it is the mean; with `ScoreRule.relation_weight` it also counts how they go together.
+        later rows do, nor when an item is shifted or scaled. It counts widths of the forecast's
+        interval and past errors, of the row and of those before it, and how far the level has left
+        where it has been; it is 0 where all rows were their forecasts. Of several targets it is the
+        mean; with `ScoreRule.relation_weight` it also counts how they go together.
 
         A row has no score, and is not flagged, where its value is missing, and in the first patch
         of an item, before anything could be forecast.
@@ -300,8 +301,9 @@ def _read_settings(file: Path) -> tuple[Threshold | None, ScoreRule | None]:
     try:
         settings = json.loads(file.read_text(encoding="utf-8"))
         kept = settings["threshold"]
-        # A threshold belongs to the scores it was fitted on, which once had no range.
-        rule = ScoreRule(**{"range_weight": 0.0, **settings["rule"]})
+        # A threshold belongs to the scores it was fitted on, which once had fewer parts.
+        without = {"range_weight": 0.0, "long_smoothing_weight": 0.0, "level_weight": 0.0}
+        rule = ScoreRule(**{**without, **settings["rule"]})
         return Threshold(**kept) if kept else None, rule
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(

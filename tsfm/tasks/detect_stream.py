@@ -11,10 +11,11 @@ from tsfm.tasks.anomaly_scores import (
     channel_mean,
     errors_and_widths,
     habit,
+    in_runs,
     own_scores,
     past_error,
     past_range,
-    range_factor,
+    range_excess,
     trailing_mean,
 )
 from tsfm.tasks.channel_relation import (
@@ -105,6 +106,9 @@ class _Channel:
         self.past = np.full(1, np.nan)
         self.seen: Float64[ndarray, " time"] = np.empty(0)
         self.range = np.full(2, np.nan)
+        self.recent: Float64[ndarray, " time"] = np.empty(0)
+        self.means: Float64[ndarray, " time"] = np.empty(0)
+        self.range_of_means = np.full(2, np.nan)
         self.undivided: Float64[ndarray, " time"] = np.empty(0)
         self.habit = 0.0
 
@@ -120,12 +124,21 @@ class _Channel:
         self.values, self.seen = np.append(self.values, value), np.append(self.seen, value)
         self.errors = np.append(self.errors, error)
         undivided = own_scores(error, half_width, self.past, self.rule)
-        undivided *= range_factor(np.array([value]), self.range, self.rule)
+        undivided *= 1 + self.rule.range_weight * range_excess(self.seen[-1:], self.range)
         self.undivided = np.append(self.undivided, undivided)
         own = undivided / (1 + self.habit)
-        self.own = np.append(self.own, own)[-self.rule.smoothing :]
-        smooth = trailing_mean(self.own, self.rule.smoothing)[-1]
-        return float(own[0] + self.rule.smoothing_weight * smooth)
+        most = max(self.rule.smoothing, self.rule.long_smoothing)
+        self.own = np.append(self.own, own)[-most:]
+        score = in_runs(self.own, self.rule)[-1] + self.rule.level_weight * self._level(value)
+        return float(score)
+
+    def _level(self, value: float) -> float:
+        """Return how far the mean of the last values lies outside of where it has been."""
+        length = self.rule.long_smoothing
+        self.recent = np.append(self.recent, value)[-length:]
+        mean = trailing_mean(self.recent, length)[-1:]
+        self.means = np.append(self.means, mean)
+        return float(range_excess(mean, self.range_of_means)[0])
 
     def _forecast(self) -> None:
         """Forecast the next patch, and forget what is not needed any more.
@@ -139,6 +152,8 @@ class _Channel:
         self.past = past_error(self.errors, self.patch)
         self.seen = self.seen[-self.rule.range_length :]
         self.range = past_range(self.seen)
+        self.means = self.means[-self.rule.range_length :]
+        self.range_of_means = past_range(self.means)
         self.undivided = self.undivided[-self.rule.habit_length :]
         self.habit = habit(self.undivided, self.rule)
         self.quantiles = next_patch_quantiles(

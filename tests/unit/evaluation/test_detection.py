@@ -149,6 +149,10 @@ def test_means_have_an_interval_over_series_with_an_anomaly():
         ({"rivals": ("oracle",)}, r"rivals must be some of .*got \['oracle'\]"),
         ({"datasets": ("injected",)}, "injected_cards must name cards when datasets has"),
         ({"datasets": ("injected channels",)}, "channel_cards must name cards when datasets has"),
+        (
+            {"datasets": ("injected states",), "injected_cards": ("m4_hourly",)},
+            "channel_cards must name cards when datasets has 'injected states'",
+        ),
     ],
 )
 def test_a_config_without_sense_is_refused(changes, message):

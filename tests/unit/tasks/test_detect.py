@@ -134,10 +134,11 @@ def test_a_detector_saved_before_scores_had_all_parts_scores_as_it_did(detector,
     file = folder / "detector.json"
     settings = json.loads(file.read_text())
     for name in list(settings["rule"]):
-        if name.startswith(("range", "relation")):
+        if name.startswith(("range", "relation", "long", "level")):
             del settings["rule"][name]
     file.write_text(json.dumps(settings))
-    assert Detector.from_pretrained(folder).rule == ScoreRule(range_weight=0.0)
+    without = ScoreRule(range_weight=0.0, long_smoothing_weight=0.0, level_weight=0.0)
+    assert Detector.from_pretrained(folder).rule == without
 
 
 def test_a_folder_with_a_broken_threshold_is_refused(detector, tmp_path):
