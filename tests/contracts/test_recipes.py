@@ -96,7 +96,10 @@ def test_the_checkpoint_of_a_recipe_offers_what_its_objective_requires(name: str
     start = parts["start"].model
     if start.startswith("runs/"):
         # The run of another recipe, which makes the checkpoint first.
+        before = {name}
         while "start" in (made := parts_of(Path(start).parts[1])):
+            assert Path(start).parts[1] not in before, "recipes start from each other in a circle"
+            before.add(Path(start).parts[1])
             start = made["start"].model
         backbone = pretrain.build_step(made).backbone
     else:

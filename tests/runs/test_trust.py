@@ -24,7 +24,7 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "checkpoint"
 
 
-def trust(folder: Path, start: Path, values: np.ndarray) -> float:
+def trust(folder: Path, start: Path, values: np.ndarray, *more: str) -> float:
     """Fine-tune on the set and return how far its validation rows trust the model."""
     names = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
     frame = pl.DataFrame(values, schema=names)
@@ -38,7 +38,9 @@ def trust(folder: Path, start: Path, values: np.ndarray) -> float:
     settings = (f"run.output={output}", f"start.model={start}", f"data.config.split={list(SPLIT)}")
     sizes = ("data.config.window_length=128", "objective.config.context_length=96")
     steps = ("training.steps=80", "training.validate_every=20", "optimizer.learning_rate=3e-3")
-    recipe = load_recipe("timer_ltsf", [*settings, *sizes, *steps, *SHORT, "trust.batches=4"])
+    recipe = load_recipe(
+        "timer_ltsf", [*settings, *sizes, *steps, *SHORT, "trust.batches=4", *more]
+    )
     finetune.run(recipe, tracker=ListTracker())
     return load_pretrained(output / "checkpoint").trust
 
@@ -61,3 +63,16 @@ def test_it_must_know_where_held_out_windows_are_forecast_from(pretrained: Path)
     settings = (f"start.model={pretrained}", "trust.batches=4")
     with pytest.raises(ConfigError, match=r"trust\.batches needs objective\.config\.context_len"):
         finetune.run(load_recipe("ltsf_finetune", settings), tracker=ListTracker())
+
+
+def test_held_out_windows_must_reach_beyond_what_is_read(
+    tmp_path: Path,
+    pretrained: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    generator: np.random.Generator,
+) -> None:
+    monkeypatch.setenv("TSFM_DATA", str(tmp_path))
+    walk = generator.normal(size=(ROWS, 7)).cumsum(0)
+    with pytest.raises(ConfigError, match=r"needs windows longer than .*=128, got 128 steps"):
+        trust(tmp_path, pretrained, walk, "objective.config.context_length=128")
+    assert not (tmp_path / "tuned" / "checkpoint").exists()

@@ -89,7 +89,9 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
         seed = parts["run"].seed
         model.backbone = with_seasons(model.backbone, torch.Generator().manual_seed(seed))
     check_pair(model.backbone, parts["objective"].name, parts["objective.config"])
-    before = {name: value.clone() for name, value in model.backbone.state_dict().items()}
+    before = {}
+    if config.kept_share:
+        before = {name: value.clone() for name, value in model.backbone.state_dict().items()}
 
     def finish(delivered: TimeSeriesModel, stream: BatchStream) -> TimeSeriesModel:
         if config.kept_share:
@@ -102,6 +104,11 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
         return with_trust(delivered, stream, context_length=context_length, batches=batches)
 
     def start(stream: BatchStream) -> Start:
+        if context_length is not None and stream.context_length <= context_length:
+            raise ConfigError(
+                f"trust.batches needs windows longer than objective.config.context_length="
+                f"{context_length}, got {stream.context_length} steps; lengthen the windows of data"
+            )
         generator = torch.Generator().manual_seed(parts["run"].seed)
         if config.scratch:
             model.backbone.reset_parameters(generator)

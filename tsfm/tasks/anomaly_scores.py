@@ -149,9 +149,12 @@ def score_rows(
             # From the end, since a habit is one of scores that were not divided yet.
             before = own[max(first, start - rule.habit_length) : start]
             own[start : start + patch_length] /= 1 + habit(before, rule)
-    level = trailing_mean(values, rule.long_smoothing)
-    excess = range_excesses(level, first, patch_length, rule.range_length)
-    return in_runs(own, rule) + rule.level_weight * excess
+    scores = in_runs(own, rule)
+    if rule.level_weight:
+        level = trailing_mean(values, rule.long_smoothing)
+        excess = range_excesses(level, first, patch_length, rule.range_length)
+        scores += rule.level_weight * excess
+    return scores
 
 
 def errors_and_widths(
@@ -189,6 +192,8 @@ def range_factors(
     values: Float64[ndarray, " time"], first: int, patch_length: int, rule: ScoreRule
 ) -> Float64[ndarray, " time"]:
     """Return by how much the score of every row is multiplied; see `ScoreRule.range_weight`."""
+    if not rule.range_weight:
+        return np.ones(len(values))
     return 1 + rule.range_weight * range_excesses(values, first, patch_length, rule.range_length)
 
 

@@ -9,7 +9,7 @@ import torch
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.roll_out import RollOut, roll_out
 from tsfm.shapes import Float64, Int, ndarray
-from tsfm.tasks.contexts import Contexts, context_batches, last_values
+from tsfm.tasks.contexts import Contexts, context_batches, last_observed
 from tsfm.tasks.progress import Advance
 from tsfm.tasks.quantiles import at_levels
 from tsfm.tasks.views import (
@@ -123,7 +123,7 @@ def held_to_last(
     forecast: Float64[ndarray, "batch quantile horizon"], batch: Contexts, trust: float
 ) -> Float64[ndarray, "batch quantile horizon"]:
     """Draw the median to the last observed value of its context; other quantiles move with it."""
-    last = last_values(np.where(batch.observed, batch.values, np.nan))[:, None, None]
+    last = last_observed(np.where(batch.observed, batch.values, np.nan).T)[:, None, None]
     middle = forecast[:, [forecast.shape[1] // 2]]
     return forecast + (1 - trust) * (last - middle)
 

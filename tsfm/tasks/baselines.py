@@ -13,6 +13,7 @@ import numpy as np
 
 from tsfm.errors import ConfigError
 from tsfm.shapes import Float, Int, ndarray
+from tsfm.tasks.contexts import last_observed
 
 
 @runtime_checkable
@@ -93,18 +94,9 @@ class SeasonalNaive:
         padded = np.full((n_seasons * self.seasonality, n_channels), np.nan)
         padded[len(padded) - length :] = context
         seasons = padded.reshape(n_seasons, self.seasonality, n_channels)
-        last_value = _last_observed(context)
-        last_season = _last_observed(seasons)
+        last_value = last_observed(context)
+        last_season = last_observed(seasons)
         return np.where(np.isnan(last_season), last_value, last_season)
-
-
-def _last_observed(values: np.ndarray) -> np.ndarray:
-    """Return the last value along the first axis that is not missing, NaN where there is none."""
-    if not len(values):
-        return np.full(values.shape[1:], np.nan)
-    observed = ~np.isnan(values[::-1])
-    first = np.argmax(observed, axis=0)
-    return np.take_along_axis(values[::-1], first[None], axis=0)[0]
 
 
 def _root_mean_square(values: Float[ndarray, "time channel"]) -> Float[ndarray, " channel"]:

@@ -60,11 +60,13 @@ def _lengths(values: np.ndarray, offsets: np.ndarray, context_length: int) -> In
     return ends - np.minimum(ends, observed[np.searchsorted(observed, starts)])
 
 
-def last_values(contexts: Float64[ndarray, "*axes time"]) -> Float64[ndarray, "*axes"]:
-    """Return the last value that is there, not NaN; NaN where there is none."""
-    place = contexts.shape[-1] - 1 - np.isfinite(contexts)[..., ::-1].argmax(-1)
-    found: ndarray = np.take_along_axis(contexts, place[..., None], -1)[..., 0]
-    return found
+def last_observed(values: np.ndarray) -> np.ndarray:
+    """Return the last value along the first axis that is not missing, NaN where there is none."""
+    if not len(values):
+        return np.full(values.shape[1:], np.nan)
+    observed = ~np.isnan(values[::-1])
+    first = np.argmax(observed, axis=0)
+    return np.take_along_axis(values[::-1], first[None], axis=0)[0]
 
 
 def has_value(

@@ -3,7 +3,8 @@
 On a random walk nothing beats the last value, and what fine-tuning found in the training rows is
 seldom there in later ones. So held-out rows say what share of the way from the last value to the
 forecast is worth going, by least squares (Bates and Granger 1969, "The combination of forecasts");
-the quantiles move with their median. The share travels with the weights.
+the quantiles move with their median. The share is that of the network alone, before any view of a
+series (`tsfm.tasks.views`), and travels with the weights.
 """
 
 from dataclasses import replace
@@ -14,7 +15,7 @@ from einops import rearrange
 from tsfm.models.model import TRUST, TimeSeriesModel
 from tsfm.shapes import Float64, ndarray
 from tsfm.tasks.array_forecast import array_forecast
-from tsfm.tasks.contexts import last_values
+from tsfm.tasks.contexts import last_observed
 from tsfm.training.stream import BatchStream
 
 
@@ -33,6 +34,8 @@ def with_trust(
     moved, asked = [], []
     for number in range(batches):
         batch = stream.validation(number)
+        if batch.values.shape[1] <= context_length:
+            continue
         values = np.where(batch.observed.numpy(), batch.values.numpy().astype(np.float64), np.nan)
         known = batch.observed if batch.supervised is None else batch.supervised
         context, future = values[:, :context_length], values[:, context_length:]
@@ -48,10 +51,10 @@ def with_trust(
             context_length=context_length,
             batch_size=len(values),
         )[:, 0]
-        last = last_values(rearrange(context, "window time channel -> window channel time"))
+        last = last_observed(rearrange(context, "window time channel -> time window channel"))
         moved.append((found - last[:, None]).ravel())
         asked.append((future - last[:, None]).ravel())
-    share = least_squares_share(np.concatenate(moved), np.concatenate(asked))
+    share = least_squares_share(np.concatenate([[], *moved]), np.concatenate([[], *asked]))
     details = {**model.provenance.details, TRUST: share}
     model.provenance = replace(model.provenance, details=details)
     return model
