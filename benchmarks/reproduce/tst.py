@@ -66,8 +66,8 @@ NOTES = (
         '"target": first fills hidden runs of the same training samples (recipe `tst_pretrain`); '
         '"pool": the bundled forecaster, pre-trained on other data, on whose frozen tokens a head '
         'learns; "as published": tokens that see one patch only, no augmentation; "together": mean '
-        "of the probabilities of all seeds. Half as wide as published, at most 32 tokens (patches "
-        "of longer samples)."
+        "of the predictions of all seeds, for classes of their probabilities. Half as wide as "
+        "published, at most 32 tokens (patches of longer samples)."
     ),
     (
         "Classes: a fixed number of steps with a falling rate, on all training samples; whether "
@@ -112,8 +112,7 @@ def main() -> None:
                     if not table.has(dataset=name, model=NAMES[arm], seed=seed):
                         table.add(scored(problem, arm, seed, table, options))
                 row = f"{NAMES[arm]}, together"
-                is_due = options.seeds > 1 and not problem.is_regression
-                if is_due and not table.has(dataset=name, model=row):
+                if options.seeds > 1 and not table.has(dataset=name, model=row):
                     table.add(together(problem, arm, row, options))
         table.notes = (*NOTES, *verdicts(table.frame, NAMES))
 
@@ -156,10 +155,9 @@ def scored(
     fitted.fit(arrays(problem.train), problem.target)
     samples = arrays(problem.test)
     found = fitted.predict(samples)
-    if not problem.is_regression:
-        file = chances_file(problem, arm, seed, options)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        np.save(file, fitted.predict_proba(samples))
+    file = answers_file(problem, arm, seed, options)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    np.save(file, found if problem.is_regression else fitted.predict_proba(samples))
     return Score(
         **problem.facts,
         model=NAMES[arm],
@@ -172,15 +170,17 @@ def scored(
 
 
 def together(problem: Problem, arm: str, row: str, options: argparse.Namespace) -> Score:
-    """Score the mean of the probabilities of all seeds."""
+    """Score the mean over all seeds of what they predict, for classes of their probabilities."""
     seeds = range(options.seeds)
-    chances = [np.load(chances_file(problem, arm, seed, options)) for seed in seeds]
-    found = np.unique(problem.target)[np.mean(chances, axis=0).argmax(1)]
+    answers = [np.load(answers_file(problem, arm, seed, options)) for seed in seeds]
+    found = np.mean(answers, axis=0)
+    if not problem.is_regression:
+        found = np.unique(problem.target)[found.argmax(1)]
     return Score(**problem.facts, model=row, value=score(problem, found), label="ensemble")
 
 
-def chances_file(problem: Problem, arm: str, seed: int, options: argparse.Namespace) -> Path:
-    """Return where the probabilities of one fit are kept."""
+def answers_file(problem: Problem, arm: str, seed: int, options: argparse.Namespace) -> Path:
+    """Return where the predictions of one fit are kept, of classes their probabilities."""
     folder: Path = options.work / problem.name.replace("/", "_")
     return folder / f"{arm.replace(' ', '_')}_{seed}.npy"
 

@@ -42,7 +42,7 @@ def gain(by_seed: np.ndarray) -> str:
 
 
 def bar(name: str, sign: int, part: pl.DataFrame, names: Mapping[str, str]) -> str:
-    """Say how two arms, seeds together where there are classes, compare with the bar."""
+    """Say how two arms, seeds together where that was scored, compare with the bar."""
     deep = published("tst").filter(pl.col("model").is_in(DEEP), dataset=name)
     if not len(deep):
         deep = part.filter(label="baseline")
