@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from tsfm import __version__
-from tsfm.errors import CheckpointError, UnsupportedError
+from tsfm.errors import CheckpointError, ConfigError, DataError, UnsupportedError
 from tsfm.mlflow_tracker import DEFAULT_URI, MlflowTracker, import_mlflow
 from tsfm.tasks.forecast import DECILES
 from tsfm.tracking import NoTracker, set_default_tracker
@@ -208,12 +208,20 @@ class _PyFunc:
         self.model, self.kind = model, kind
 
     def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """Ask the model with the parameters of its signature; empty ones take its defaults."""
+        """Ask the model with the parameters of its signature; empty ones take its defaults.
+
+        What is wrong with the input is MLflow's own error here: its server answers with a trace
+        for any other.
+        """
         given = {key: value for key, value in (params or {}).items() if _is_given(value)}
         if "target" in given:
             names = [str(name) for name in given["target"]]
             given["target"] = names[0] if len(names) == 1 else names
-        return getattr(self.model, self.kind.method)(model_input, **given)
+        try:
+            return getattr(self.model, self.kind.method)(model_input, **given)
+        except (DataError, ConfigError) as error:
+            exceptions = import_mlflow().exceptions
+            raise exceptions.MlflowException.invalid_parameter_value(str(error)) from error
 
 
 def _load_pyfunc(path: str) -> _PyFunc:

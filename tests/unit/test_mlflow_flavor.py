@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import tsfm.mlflow as flavor
-from tsfm.errors import CheckpointError, UnsupportedError
+from tsfm.errors import CheckpointError, DataError, UnsupportedError
 from tsfm.mlflow_tracker import import_mlflow
 from tsfm.stocks.cross_sections import SectionConfig
 from tsfm.stocks.features import FeatureConfig
@@ -65,6 +65,23 @@ def test_pyfunc_predicts_with_parameters_and_with_their_defaults(
     renamed = frame.rename(columns={"target": "load"})
     named = served.predict(renamed, params={**asked, "target": ["load"]})
     np.testing.assert_array_equal(named["predictions"], found["predictions"])
+
+
+def test_bad_input_is_answered_in_one_line_and_without_a_trace(
+    forecaster: Forecaster, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    flavor.save_model(forecaster, tmp_path / "saved")
+    served = mlflow.pyfunc.load_model(str(tmp_path / "saved"))
+    twice = pd.concat([frame, frame.tail(1)])
+    with pytest.raises(DataError) as told:
+        forecaster.predict(twice, prediction_length=24)
+    with pytest.raises(mlflow.exceptions.MlflowException) as found:
+        served.predict(twice)
+    assert str(found.value) == str(told.value)
+    assert found.value.get_http_status_code() == 400
+    assert "Traceback" not in found.value.serialize_as_json()
+    with pytest.raises(mlflow.exceptions.MlflowException, match="prediction_length must be"):
+        served.predict(frame, params={"prediction_length": 0})
 
 
 def test_a_registered_model_is_found_by_its_alias(
