@@ -42,8 +42,9 @@ from tsfm.models.backbone import BACKBONES, PatchForecast
 from tsfm.models.layers.attention import KeyValue
 from tsfm.models.layers.normalization import TOKEN_NORMS, Statistics
 from tsfm.models.layers.patching import PatchedWindow, to_patches
+from tsfm.models.layers.places import Places, causal_places
 from tsfm.models.layers.pooling import Pooling
-from tsfm.models.layers.stage import Places, Stage, causal_places
+from tsfm.models.layers.stage import Stage
 from tsfm.models.layers.units import drift, in_units, of_token_before
 from tsfm.shapes import Bool, Float, Float64, Inside, Observed, Patches, Tensor, Tokens, Values
 

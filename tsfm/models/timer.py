@@ -36,7 +36,7 @@ from tsfm.models.layers.decoder_state import Decoded, DecoderState, in_steps, jo
 from tsfm.models.layers.feed_forward import ResidualMLP
 from tsfm.models.layers.normalization import TOKEN_NORMS, Statistics
 from tsfm.models.layers.patching import PatchedWindow, to_patches
-from tsfm.models.layers.positions import rotary_angles, sinusoidal_code
+from tsfm.models.layers.places import causal_places
 from tsfm.models.layers.season_reader import SeasonReader
 from tsfm.models.layers.units import drift, in_units, of_token_before
 from tsfm.shapes import Float, Inside, Observed, Tensor, Tokens, Values
@@ -216,21 +216,18 @@ class Timer(nn.Module):
         x = rearrange(embedded, "batch channel token d -> (batch channel) token d")
         valid = rearrange(window.inside, "batch channel token -> (batch channel) token")
         attend = valid if state is None else torch.cat([state.attend, valid], -1)
-        n_past = attend.shape[1] - n_tokens
-        positions = torch.arange(n_past, n_past + n_tokens, device=x.device)
-        angles = None
-        if self.config.positions == "rotary":
-            angles = rotary_angles(positions, self.config.d_model // self.config.n_heads)
-        else:
-            since_start = (attend.cumsum(-1) - 1).clamp(min=0)[:, n_past:]
-            x = x + sinusoidal_code(since_start, self.config.d_model)
-        x = self.dropout(x)
-        causal = torch.arange(attend.shape[1], device=x.device) <= positions[:, None]
-        itself = torch.arange(attend.shape[1], device=x.device) == positions[:, None]
-        mask = ((causal & attend[:, None]) | itself)[:, None]
+        places = causal_places(
+            attend,
+            n_tokens,
+            self.config.d_model,
+            self.config.n_heads,
+            is_rotary=self.config.positions == "rotary",
+        )
+        x = self.dropout(x if places.code is None else x + places.code)
         layers = []
         for index, block in enumerate(self.blocks):
-            x, present = block(x, mask, angles, state.layers[index] if state else None)
+            past = state.layers[index] if state else None
+            x, present = block(x, places.attend, places.angles, past)
             layers.append(present)
         tokens = rearrange(
             self.norm(x), "(batch channel) token d -> batch channel token d", batch=batch

@@ -6,17 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from tsfm.models.layers.places import Places, causal_places
 from tsfm.models.layers.pooling import Pooling
-from tsfm.models.layers.stage import Places, Stage, causal_places
+from tsfm.models.layers.stage import Stage
 
 PATCH, TOKENS, WIDTH, HEADS = 8, 5, 12, 2
 STILL = torch.zeros(1, 1, TOKENS, 2)
 
 
-def places(*, inside: Tensor | None = None, is_rotary: bool = True) -> Places:
-    if inside is None:
-        inside = torch.ones(1, TOKENS, dtype=torch.bool)
-    return causal_places(inside, TOKENS, WIDTH, HEADS, is_rotary=is_rotary)
+def places() -> Places:
+    return causal_places(
+        torch.ones(1, TOKENS, dtype=torch.bool), TOKENS, WIDTH, HEADS, is_rotary=True
+    )
 
 
 def make_stage(pool: int, pooling: Pooling = "max", **options: Any) -> Stage:
@@ -66,31 +67,3 @@ def test_only_the_plain_embedding_does_not_see_how_the_units_moved(patches: Tens
         stage = make_stage(1, is_linear=is_linear)
         one, other = (stage(patches, observed, STILL + x, places())[0] for x in (0.0, 0.3))
         assert torch.equal(one, other) == is_linear
-
-
-def test_tokens_attend_to_themselves_and_to_earlier_ones_within_the_series() -> None:
-    inside = torch.tensor([[False, False, True, True]])
-    attend = causal_places(inside, 4, WIDTH, HEADS, is_rotary=True).attend[0, 0]
-    expected = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1]]
-    assert attend.int().tolist() == expected
-
-
-@pytest.mark.parametrize("is_rotary", [True, False])
-def test_the_last_tokens_have_the_same_places_when_read_alone(is_rotary: bool) -> None:
-    inside = torch.tensor([[False, True, True, True, True]])
-    whole = places(inside=inside, is_rotary=is_rotary)
-    part = causal_places(inside, 2, WIDTH, HEADS, is_rotary=is_rotary)
-    assert torch.equal(part.attend, whole.attend[:, :, 3:])
-    if is_rotary:
-        assert part.angles is not None
-        assert whole.angles is not None
-        for one, other in zip(part.angles, whole.angles, strict=True):
-            assert torch.equal(one, other[3:])
-    else:
-        assert part.code is not None
-        assert whole.code is not None
-        assert torch.equal(part.code, whole.code[:, 3:])
-        # Counted from the first token inside, so that padding moves nothing.
-        unpadded = causal_places(inside[:, 1:], 2, WIDTH, HEADS, is_rotary=False)
-        assert unpadded.code is not None
-        assert torch.equal(part.code, unpadded.code)
