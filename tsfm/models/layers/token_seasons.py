@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import torch
 from einops import reduce
-from torch.nn import functional as F
 
 from tsfm.shapes import Bool, Float, Float64, Int, Num, Tensor
 
@@ -83,7 +82,7 @@ class _OfPeriod(NamedTuple):
     place: Int[Tensor, "row time"]
     away: Float[Tensor, "row time"]
     mean: Float[Tensor, "row time"]
-    deviation: Float[Tensor, "row time"]
+    n_seen: Float[Tensor, "row time"]
     level: Float[Tensor, "row token"]
     share: Float[Tensor, "row token"]
 
@@ -110,7 +109,10 @@ def _one_by_one(
             rows, row_of = torch.unique(row, return_inverse=True)
             found = _of_period(values[rows], seen[rows], one, patch, -(-time // one))
             length = torch.full_like(row, one)
-            ahead[:, row, token] = torch.stack(_ahead(found, row_of, token, length, patch, horizon))
+            by_step = found.away, found.mean, _deviation(found, one)
+            ahead[:, row, token] = torch.stack(
+                _ahead(found, by_step, row_of, token, length, patch, horizon)
+            )
             period[row, token] = one
     return *ahead, share, period
 
@@ -128,7 +130,8 @@ def _all_at_once(
     row = n_rows * best + torch.arange(n_rows, device=values.device)[:, None]
     token = torch.arange(share.shape[1], device=values.device).expand(share.shape)
     period = periods[best]
-    ahead = _ahead(found, row, token, period, patch, horizon)
+    by_step = found.away, found.mean, _deviation(found, by_row)
+    ahead = _ahead(found, by_step, row, token, period, patch, horizon)
     return *ahead, share, torch.where(share > 0, period, 0)
 
 
@@ -147,16 +150,11 @@ def _of_period(
     whole = _trailing_sum((place >= 0).double(), period) > period - 0.5
     counted = seen & whole
     away = torch.where(counted, values - level, 0.0)
-    count, total, square = sums = torch.stack([counted.to(values.dtype), away, away.square()])
-    n_seasons = 1
-    while n_seasons < MOST_SEASONS:
-        count, total, square = sums = sums + _later(sums, n_seasons * period)
-        n_seasons *= 2
+    count, total = _over_seasons(torch.stack([counted.to(values.dtype), away]), period)
     mean = total / count.clamp(min=1)
-    deviation = (square / count.clamp(min=1) - mean.square()).clamp(min=0).sqrt()
     # Foretold by its own phase, and by all phases of as many seasons.
     around = torch.stack([counted.double(), away.double()])
-    n_around, total_around = _later(_trailing_sum(around, n_seasons * period), 1)
+    n_around, total_around = _later(_trailing_sum(around, MOST_SEASONS * period), 1)
     by_all = (total_around / n_around.clamp(min=1)).to(values.dtype)
     is_foretold = counted & (_later(count, period) > 0)
     parts = (
@@ -173,21 +171,40 @@ def _of_period(
         torch.where(place >= time - whole.sum(1, keepdim=True), place, -1),
         away,
         mean,
-        deviation,
+        count,
         level[:, patch - 1 :: patch],
         share.clamp(min=0).to(values.dtype),
     )
 
 
+def _deviation(found: _OfPeriod, period: Steps) -> Float[Tensor, "row time"]:
+    """Return that of the last seasons around their mean, at every step."""
+    square = _over_seasons(found.away.square(), period) / found.n_seen.clamp(min=1)
+    return (square - found.mean.square()).clamp(min=0).sqrt()
+
+
+def _over_seasons(x: Float[Tensor, "*axes time"], period: Steps) -> Float[Tensor, "*axes time"]:
+    """Return for every step the sum of it and the seasons before it at the same phase."""
+    n_seasons = 1
+    while n_seasons < MOST_SEASONS:
+        x = _with_later(x, n_seasons * period)
+        n_seasons *= 2
+    return x
+
+
 def _ahead(
     found: _OfPeriod,
+    by_step: tuple[Tensor, Tensor, Tensor],
     row: Int[Tensor, "*token"],
     token: Int[Tensor, "*token"],
     period: Int[Tensor, "*token"],
     patch: int,
     horizon: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean, latest and deviation at the steps that tokens forecast."""
+    """Return mean, latest and deviation at the steps that tokens forecast.
+
+    `by_step` are the values away from their level, the mean over seasons, and the deviation.
+    """
     time = found.place.shape[1]
     row, length = row[..., None], period[..., None]
     ahead = torch.arange(horizon, device=row.device)
@@ -197,10 +214,7 @@ def _ahead(
     has_season = found.share[row, token[..., None]] > 0
     known = has_season & (place >= 0) & (step >= 0)
     place = time * row + place.clamp(min=0)
-    away, mean, deviation = (
-        torch.where(known, part.take(place), 0.0)
-        for part in (found.away, found.mean, found.deviation)
-    )
+    away, mean, deviation = (torch.where(known, part.take(place), 0.0) for part in by_step)
     level = torch.where(has_season, found.level[row, token[..., None]], 0.0)
     return level + mean, level + away, deviation
 
@@ -224,13 +238,25 @@ def _later(
     """Move values to later steps, all rows alike or each by its own; `first` comes before them."""
     time = x.shape[-1]
     if isinstance(n_steps, int):
-        return F.pad(x, (n_steps, 0), value=first)[..., :time]
+        n_before = min(n_steps, time)
+        before = x.new_full((1,), first).expand(*x.shape[:-1], n_before)
+        return torch.cat([before, x[..., : time - n_before]], -1)
     place = (torch.arange(time, device=x.device) - n_steps).expand(x.shape)
     return torch.where(place >= 0, x.gather(-1, place.clamp(min=0)), first)
+
+
+def _with_later(
+    x: Float[Tensor, "*axes time"], n_steps: Steps, factor: int = 1
+) -> Float[Tensor, "*axes time"]:
+    """Return `x` plus so many times its values moved to later steps."""
+    if isinstance(n_steps, int):
+        total = x.clone()
+        total[..., n_steps:].add_(x[..., : max(0, x.shape[-1] - n_steps)], alpha=factor)
+        return total
+    return x + factor * _later(x, n_steps)
 
 
 def _trailing_sum(
     x: Float64[Tensor, "*axes time"], n_steps: Steps
 ) -> Float64[Tensor, "*axes time"]:
-    running = x.cumsum(-1)
-    return running - _later(running, n_steps)
+    return _with_later(x.cumsum(-1), n_steps, -1)
