@@ -92,20 +92,19 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Parameters
     ----------
     name
-        Name of a recipe of this package, or path of a TOML file.
+        Name of a recipe of this package, or path of a TOML file. Its first key may be
+        ``extends = "another"``: then it says only what is different from that recipe.
     overrides
         Assignments ``section.key=value``; later ones win.
 
     Raises
     ------
     ConfigError
-        When there is no such recipe, it is no TOML, or an override is malformed.
+        When there is no such recipe, it is no TOML, an override is malformed, or recipes extend
+        each other in a circle.
     """
     source = _find(name)
-    try:
-        sections = tomllib.loads(source.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{source}: a recipe must be valid TOML: {error}") from error
+    sections = _read(source)
     for path, value in parse_overrides(overrides):
         _assign(sections, path, value)
     return Recipe(source.stem, source, sections)
@@ -245,6 +244,35 @@ def _find(name: str | Path) -> Path:
         f"recipe must be one of {list(names)} or the path of a TOML file, got {text!r}"
         f"{_suggestion(text, names)}"
     )
+
+
+def _read(source: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Return the sections of a recipe on top of those that it extends."""
+    try:
+        sections = tomllib.loads(source.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{source}: a recipe must be valid TOML: {error}") from error
+    extended = sections.pop("extends", None)
+    if extended is None:
+        return sections
+    # A path is meant from where the recipe that names it lies.
+    beside = source.parent / str(extended)
+    found = beside if beside.is_file() else _find(extended)
+    if found in (*below, source):
+        raise ConfigError(
+            f"{source}: extends must not lead back to the recipe itself, got {extended!r}; name "
+            "another or remove it"
+        )
+    return _on_top(sections, _read(found, (*below, source)))
+
+
+def _on_top(own: Mapping[str, Any], of: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `of` with all that `own` has, table by table."""
+    merged = {**of, **own}
+    for key, value in own.items():
+        if isinstance(value, Mapping) and isinstance(of.get(key), Mapping):
+            merged[key] = _on_top(value, of[key])
+    return merged
 
 
 def _suggestion(name: str, names: Sequence[str] | set[str]) -> str:

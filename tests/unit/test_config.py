@@ -93,6 +93,51 @@ def test_broken_toml_names_the_file(tmp_path: Path) -> None:
         load_recipe(tmp_path / "broken.toml")
 
 
+def test_a_recipe_that_extends_another_says_only_what_is_different(
+    recipe_file: Path, tmp_path: Path
+) -> None:
+    before = load_recipe(recipe_file).sections
+    (tmp_path / "longer.toml").write_text(
+        'extends = "mine.toml"\n[training]\nsteps = 20\n[run.window]\nstride = 3\n'
+    )
+    (tmp_path / "longest.toml").write_text('extends = "longer.toml"\ntraining.steps = 40\n')
+    longer, longest = (load_recipe(tmp_path / f"{name}.toml") for name in ("longer", "longest"))
+    assert longer.name == "longer"
+    assert longer.sections["training"] == {"steps": 20}
+    assert longer.sections["run"]["window"]["stride"] == 3
+    assert {**longest.sections, "training": {"steps": 20}} == longer.sections
+    # What is not named is that of the recipe below, which stays as it is.
+    assert {k: v for k, v in longer.sections.items() if k not in ("training", "run")} == {
+        k: v for k, v in before.items() if k not in ("training", "run")
+    }
+    assert load_recipe(recipe_file).sections == before
+
+
+def test_a_recipe_can_extend_one_of_the_package(tmp_path: Path) -> None:
+    (tmp_path / "quick.toml").write_text('extends = "timer_tiny"\ntraining.steps = 1\n')
+    of_package = load_recipe("timer_tiny", ["training.steps=1"])
+    assert load_recipe(tmp_path / "quick.toml").sections == of_package.sections
+
+
+@pytest.mark.parametrize(
+    ("extended", "message"),
+    [
+        ("timer_tyni", r"recipe must be one of .*got 'timer_tyni'; did you mean timer_tiny"),
+        (
+            "one.toml",
+            r"two\.toml: extends must not lead back to the recipe itself, got 'one\.toml'",
+        ),
+    ],
+)
+def test_a_recipe_must_extend_one_that_is_there_and_not_itself(
+    extended: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "one.toml").write_text('extends = "two.toml"\n')
+    (tmp_path / "two.toml").write_text(f'extends = "{extended}"\n')
+    with pytest.raises(ConfigError, match=message):
+        load_recipe(tmp_path / "one.toml")
+
+
 def test_overrides_replace_and_add_values(recipe_file: Path) -> None:
     recipe = load_recipe(recipe_file, ["training.steps=5", "model.config.d_model=64"])
     assert recipe.sections["training"] == {"steps": 5}
