@@ -39,8 +39,8 @@ class StartConfig:
         Tell the tokens of a `Timer` what past seasons had, if they are not told so far; until it is
         trained it forecasts as before.
     kept_share
-        Share of the weights it starts from in those that are delivered; see `keep_share`. Losses in
-        the report are those of the weights before.
+        Share of the weights it starts from in those that are delivered; see `keep_share`. Their
+        loss is `delivered_validation_loss` in the report; the others are of the weights before.
     """
 
     model: str
@@ -120,7 +120,10 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
         trained = TrainingStep(model.backbone, objective)
         thaw = apply_policy(model.backbone, config.mode, rank=config.rank, generator=generator)
         seen = None if config.scratch else model.provenance
-        return Start(model.name, trained, seen, thaw, partial(finish, stream=stream))
+        is_changed = config.kept_share or context_length is not None
+        return Start(
+            model.name, trained, seen, thaw, partial(finish, stream=stream) if is_changed else None
+        )
 
     return train(recipe, parts, start, tracker=tracker)
 

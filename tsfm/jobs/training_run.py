@@ -177,7 +177,7 @@ def train(
         with recorded(FileTracker(folder / "log.jsonl", inner), recipe.name, resolved) as tracker:
             state.run_id = tracker.run_id
             result = _fit(parts, start, stream, state, folder, tracker, processes)
-            model = _delivered(recipe, parts, start, state, stream, result)
+            model, result = _delivered(recipe, parts, start, state, stream, result)
             save_pretrained(model, folder / "checkpoint")
             report = {
                 "recipe": recipe.name,
@@ -261,7 +261,8 @@ def _delivered(
     state: TrainingState,
     stream: BatchStream,
     result: dict[str, Any],
-) -> TimeSeriesModel:
+) -> tuple[TimeSeriesModel, dict[str, Any]]:
+    """Return the model, and the result with the loss of what was still changed after training."""
     best = parts["training"].keep == "best"
     trained = state.delivered(best=best).cpu().eval()
     backbone = merge(trained.backbone)
@@ -281,7 +282,15 @@ def _delivered(
         },
     )
     model = TimeSeriesModel(start.backbone, backbone, stream.context_length, provenance, heads)
-    return start.finish(model) if start.finish else model
+    if start.finish is None:
+        return model, result
+    model = start.finish(model)
+    place = next(model.parameters()).device
+    measure = _validation(stream, parts["training"], parts["run"].seed, place)
+    if measure is None:
+        return model, result
+    loss = measure(TrainingStep(model.backbone, trained.objective))
+    return model, {**result, "delivered_validation_loss": loss}
 
 
 def resolve(parts: dict[str, Any]) -> dict[str, Any]:
