@@ -1,14 +1,12 @@
 """Recipes: TOML read into frozen dataclasses, with every problem of a file reported at once.
 
-A config lives beside the code that it configures; here they are only found, overridden, checked
-and written back.
+A config lives beside the code that it configures; here they are only found, overridden and checked.
 """
 
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, time
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -195,19 +193,6 @@ def build_sections(recipe: Recipe, classes: Mapping[str, type[Any]]) -> dict[str
     return built
 
 
-def dump(sections: Mapping[str, Any]) -> str:
-    """Write sections as TOML; what `tomllib` reads back is equal, None values left out.
-
-    Examples
-    --------
-    >>> print(dump({"run": {"seed": 1, "name": "first"}}), end="")
-    [run]
-    seed = 1
-    name = "first"
-    """
-    return "\n".join(_tables((), sections))
-
-
 def _checked(
     cls: type[T], values: Any, section: str, source: str | Path
 ) -> tuple[T | None, list[str]]:
@@ -296,35 +281,3 @@ def _assign(sections: dict[str, Any], path: tuple[str, ...], value: Any) -> None
                 f"{'.'.join(path[:depth])} must be a section to set {'.'.join(path)}, got {place!r}"
             )
     place[path[-1]] = value
-
-
-def _tables(path: tuple[str, ...], values: Mapping[str, Any]) -> list[str]:
-    """Lines of one table and of those within it, with an empty line between tables."""
-    plain = {k: v for k, v in values.items() if not isinstance(v, Mapping) and v is not None}
-    lines = [f"[{'.'.join(map(_key, path))}]"] if path and (plain or not values) else []
-    lines += [f"{_key(key)} = {_literal(value)}" for key, value in plain.items()]
-    text = ["\n".join(lines) + "\n"] if lines else []
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            text += _tables((*path, key), value)
-    return text
-
-
-def _key(key: str) -> str:
-    is_bare = key.isascii() and key.replace("-", "").replace("_", "").isalnum()
-    return key if is_bare else _literal(key)
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, date | time):  # a datetime is a date
-        return value.isoformat()
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_literal(part) for part in value) + "]"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(k)} = {_literal(v)}" for k, v in value.items()) + "}"
-    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in escaped) + '"'

@@ -6,10 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tsfm.config import dump, load_recipe
+from tsfm.config import load_recipe
 from tsfm.errors import ConfigError
 from tsfm.jobs import finetune, pretrain
 from tsfm.models.pretrained import load_pretrained
+from tsfm.toml_text import dump
 from tsfm.tracking import ListTracker
 
 SHORT = ("training.steps=3", "training.log_every=1")

@@ -1,13 +1,9 @@
 """A wrong recipe must be refused before anything is read, with all that is wrong at once."""
 
-import tomllib
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ConfigDict, model_validator
 from pydantic.dataclasses import dataclass
 
@@ -15,7 +11,6 @@ from tsfm.config import (
     build,
     build_sections,
     check_verb,
-    dump,
     load_recipe,
     parse_overrides,
     recipe_names,
@@ -204,25 +199,3 @@ def test_problems_of_all_sections_come_together(recipe_file: Path) -> None:
     assert "windov: the section must be one of ['run', 'training', 'window']; did you" in text
     assert "training.steps: input should be a valid integer" in text
     assert "window.b: there is no such key" in text
-
-
-VALUES = st.one_of(
-    st.booleans(),
-    st.integers(-(2**60), 2**60),
-    st.floats(allow_nan=False),
-    st.text(st.characters(exclude_categories=["Cs"])),
-    st.dates(date(1, 1, 1)),
-    st.lists(st.integers(0, 9)),
-)
-
-
-@given(st.dictionaries(st.text("aB.-é \"'", min_size=1), st.dictionaries(st.text("k_1="), VALUES)))
-def test_what_is_dumped_reads_back_equal(sections: dict[str, dict[str, Any]]) -> None:
-    assert tomllib.loads(dump(sections)) == sections
-
-
-def test_dump_leaves_out_none_and_writes_nested_tables() -> None:
-    sections = {"model": {"name": "timer", "none": None, "config": {"d_model": 8, "deep": {}}}}
-    assert tomllib.loads(dump(sections)) == {
-        "model": {"name": "timer", "config": {"d_model": 8, "deep": {}}}
-    }

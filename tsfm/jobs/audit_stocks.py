@@ -12,7 +12,7 @@ import torch
 
 from tsfm.audits.comparison import ROWS, canonical
 from tsfm.audits.cutoffs import choose_cutoffs
-from tsfm.config import Recipe, dump
+from tsfm.config import Recipe
 from tsfm.jobs import backtest, backtest_rankers, pretrain
 from tsfm.jobs.audit_checks import Check, Worth, ask
 from tsfm.shapes import Float, Float64, Int, ndarray
@@ -32,6 +32,7 @@ from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.ranker import RANKER_FILE, StockRanker
 from tsfm.stocks.split import SplitConfig, SplitDays
 from tsfm.stocks.stream import PanelConfig, StockStreamConfig, read_panel
+from tsfm.toml_text import dump
 
 MOST_STOCKS = 64
 """Stocks of a larger panel that are audited, evenly spread: fifty times a thousand take minutes."""

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from tsfm.config import dump
 from tsfm.jobs.backtest_rows import SeedTracker
 from tsfm.models.backbone import count_parameters
 from tsfm.stocks.cross_sections import CrossSections
@@ -18,6 +17,7 @@ from tsfm.stocks.folds import Fold, folds_of
 from tsfm.stocks.ranker import RANKER_FILE, StockRanker
 from tsfm.stocks.split import SplitConfig, SplitDays
 from tsfm.stocks.walk_forward import FoldedRanker, fold_record
+from tsfm.toml_text import dump
 from tsfm.tracking import Tracker
 
 FITTED = ("panel", "split", "walk_forward", "ranker")

@@ -12,7 +12,7 @@ import polars as pl
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from tsfm.config import Recipe, build_sections, dump
+from tsfm.config import Recipe, build_sections
 from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import ConfigError
 from tsfm.evaluation import (
@@ -26,6 +26,7 @@ from tsfm.evaluation import (
 )
 from tsfm.evaluation.protocols import Evaluation, Protocol
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
+from tsfm.toml_text import dump
 from tsfm.tracking import Tracker
 
 PROTOCOLS: Mapping[str, Protocol] = {

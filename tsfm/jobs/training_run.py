@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from tsfm.config import Choice, Recipe, build_sections, discover_all, dump
+from tsfm.config import Choice, Recipe, build_sections, discover_all
 from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import ConfigError
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
@@ -21,6 +21,7 @@ from tsfm.models.model import USUAL_CONTEXT, Provenance, TimeSeriesModel
 from tsfm.models.pretrained import save_pretrained
 from tsfm.objectives.objective import OBJECTIVES
 from tsfm.registry import Registry
+from tsfm.toml_text import dump
 from tsfm.tracking import FileTracker, NoTracker, Tracker, recorded
 from tsfm.training.fit import TrainingConfig, fit
 from tsfm.training.optimizer import OptimizerConfig, ScheduleConfig, make_optimizer
