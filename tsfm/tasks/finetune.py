@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -75,35 +76,13 @@ def finetuned(
         When no series is longer than a patch.
     """
     backbone = copy.deepcopy(model.backbone).cpu()
-    values = [
-        series.values[first:last, channel]
-        for first, last in zip(series.offsets[:-1], series.offsets[1:], strict=True)
-        for channel in range(series.values.shape[1])
-    ]
-    longest = max(len(one) for one in values)
-    if longest <= 2 * model.patch_length:
-        raise DataError(
-            f"a series must have more than {2 * model.patch_length} steps to fine-tune on, got at "
-            f"most {longest}; use the model as it is"
-        )
-    window = min(model.context_length + getattr(backbone, "horizon", 0), longest)
-    if context_length is not None:
-        shortest = 2 * model.patch_length
-        window = min(window, max(at_least_one("context_length", context_length), shortest))
-    pool = SingleSeriesPool.from_series(values, train_share=1 - validation_share, name="own")
-    stream = PoolStream(
-        PoolStreamConfig(
-            points_per_batch=at_least_one("batch_size", batch_size) * window,
-            window_lengths=(window,),
-            real_share=1.0,
-            down_sampled_share=0.0,
-            flipped_share=0.0,
-            mixed_share=0.0,
-            cut_share=0.5,
-            missing_share=0.0,
-        ),
+    stream = _own_windows(
+        model,
+        series,
+        validation_share=validation_share,
+        context_length=context_length,
+        batch_size=batch_size,
         seed=seed,
-        pool=pool,
     )
     return train_further(
         model,
@@ -118,6 +97,48 @@ def finetuned(
         seed=seed,
         device=device,
         progress=progress,
+    )
+
+
+def _own_windows(
+    model: TimeSeriesModel,
+    series: SeriesFrame,
+    *,
+    validation_share: float,
+    context_length: int | None,
+    batch_size: int,
+    seed: int,
+) -> PoolStream:
+    """Return batches of windows of the series alone, every channel by itself."""
+    values = [
+        series.values[first:last, channel]
+        for first, last in zip(series.offsets[:-1], series.offsets[1:], strict=True)
+        for channel in range(series.values.shape[1])
+    ]
+    longest = max(len(one) for one in values)
+    if longest <= 2 * model.patch_length:
+        raise DataError(
+            f"a series must have more than {2 * model.patch_length} steps to fine-tune on, got at "
+            f"most {longest}; use the model as it is"
+        )
+    window = min(model.context_length + getattr(model.backbone, "horizon", 0), longest)
+    if context_length is not None:
+        shortest = 2 * model.patch_length
+        window = min(window, max(at_least_one("context_length", context_length), shortest))
+    pool = SingleSeriesPool.from_series(values, train_share=1 - validation_share, name="own")
+    return PoolStream(
+        PoolStreamConfig(
+            points_per_batch=at_least_one("batch_size", batch_size) * window,
+            window_lengths=(window,),
+            real_share=1.0,
+            down_sampled_share=0.0,
+            flipped_share=0.0,
+            mixed_share=0.0,
+            cut_share=0.5,
+            missing_share=0.0,
+        ),
+        seed=seed,
+        pool=pool,
     )
 
 
@@ -199,17 +220,15 @@ def train_further(
             progress=progress,
         )
     best = merge(state.delivered(best=True).cpu().backbone)
-    seen = model.provenance
+    provenance = _told(model.provenance, {"mode": mode, **result})
+    return TimeSeriesModel(name or model.name, best, model.context_length, provenance).eval()
+
+
+def _told(seen: Provenance, finetuned: dict[str, Any]) -> Provenance:
+    """Return where the weights come from now; nobody knows the cut-off of a user's data."""
     # Held-out rows had trust in the weights as they were.
     details = {key: value for key, value in seen.details.items() if key != TRUST}
-    provenance = Provenance(
-        trained_on=seen.trained_on,
-        training_cutoff=None,
-        licence=seen.licence,
-        synthetic_share=seen.synthetic_share,
-        details={**details, "finetuned": {"mode": mode, **result}},
-    )
-    return TimeSeriesModel(name or model.name, best, model.context_length, provenance).eval()
+    return replace(seen, training_cutoff=None, details={**details, "finetuned": finetuned})
 
 
 def check_options(mode: Any, steps: Any, rank: Any, learning_rate: float | None) -> None:
