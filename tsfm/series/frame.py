@@ -163,8 +163,9 @@ class SeriesFrame:
         if (lengths < 1).any():
             bad = self.items[int(np.argmin(lengths))]
             raise DataError(
-                f"item {bad!r} must have more than {n_steps} steps, got {lengths.min() + n_steps}; "
-                "drop it or ask for fewer"
+                f"item {bad!r} must have more than {n_steps} steps, got {lengths.min() + n_steps} "
+                f"({(lengths < 1).sum()} of {self.n_items} items are so short); drop such items "
+                "or lower n_windows, step_size or prediction_length"
             )
         item = np.repeat(np.arange(self.n_items), self.lengths)
         step = np.arange(self.offsets[-1]) - self.offsets[item]

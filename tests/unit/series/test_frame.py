@@ -334,5 +334,6 @@ def test_before_drops_the_last_steps_of_every_item(tiny_frame) -> None:
 
 
 def test_before_refuses_to_leave_an_item_empty(tiny_frame) -> None:
-    with pytest.raises(DataError, match=r"item 'b' must have more than 36 steps, got 36; drop it"):
+    message = r"item 'b' must have more than 36 steps, got 36 \(1 of 2 items are so short\); drop"
+    with pytest.raises(DataError, match=message):
         SeriesFrame.from_any(tiny_frame).before(36)
