@@ -242,7 +242,10 @@ def _read(source: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
         return sections
     # A path is meant from where the recipe that names it lies.
     beside = source.parent / str(extended)
-    found = beside if beside.is_file() else _find(extended)
+    try:
+        found = beside if beside.is_file() else _find(extended)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: extends: {error}") from None
     if found in (*below, source):
         raise ConfigError(
             f"{source}: extends must not lead back to the recipe itself, got {extended!r}; name "

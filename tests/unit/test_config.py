@@ -117,7 +117,7 @@ def test_a_recipe_can_extend_one_of_the_package(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("extended", "message"),
     [
-        ("timer_tyni", r"recipe must be one of .*got 'timer_tyni'; did you mean timer_tiny"),
+        ("timer_tyni", r"two\.toml: extends: recipe must be one of .*; did you mean timer_tiny"),
         (
             "one.toml",
             r"two\.toml: extends must not lead back to the recipe itself, got 'one\.toml'",
