@@ -246,12 +246,13 @@ def _read(source: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
         found = beside if beside.is_file() else _find(extended)
     except ConfigError as error:
         raise ConfigError(f"{source}: extends: {error}") from None
-    if found in (*below, source):
+    found = found.resolve()
+    if found in (*below, source.resolve()):
         raise ConfigError(
             f"{source}: extends must not lead back to the recipe itself, got {extended!r}; name "
             "another or remove it"
         )
-    return _on_top(sections, _read(found, (*below, source)))
+    return _on_top(sections, _read(found, (*below, source.resolve())))
 
 
 def _on_top(own: Mapping[str, Any], of: Mapping[str, Any]) -> dict[str, Any]:

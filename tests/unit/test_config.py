@@ -118,6 +118,7 @@ def test_a_recipe_can_extend_one_of_the_package(tmp_path: Path) -> None:
     ("extended", "message"),
     [
         ("timer_tyni", r"two\.toml: extends: recipe must be one of .*; did you mean timer_tiny"),
+        ("../loop/one.toml", r"two\.toml: extends must not lead back to the recipe itself"),
         (
             "one.toml",
             r"two\.toml: extends must not lead back to the recipe itself, got 'one\.toml'",
@@ -127,10 +128,12 @@ def test_a_recipe_can_extend_one_of_the_package(tmp_path: Path) -> None:
 def test_a_recipe_must_extend_one_that_is_there_and_not_itself(
     extended: str, message: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "one.toml").write_text('extends = "two.toml"\n')
-    (tmp_path / "two.toml").write_text(f'extends = "{extended}"\n')
+    folder = tmp_path / "loop"
+    folder.mkdir()
+    (folder / "one.toml").write_text('extends = "two.toml"\n')
+    (folder / "two.toml").write_text(f'extends = "{extended}"\n')
     with pytest.raises(ConfigError, match=message):
-        load_recipe(tmp_path / "one.toml")
+        load_recipe(folder / "one.toml")
 
 
 def test_overrides_replace_and_add_values(recipe_file: Path) -> None:

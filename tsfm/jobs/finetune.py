@@ -120,9 +120,13 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
         trained = TrainingStep(model.backbone, objective)
         thaw = apply_policy(model.backbone, config.mode, rank=config.rank, generator=generator)
         seen = None if config.scratch else model.provenance
-        is_changed = config.kept_share or context_length is not None
         return Start(
-            model.name, trained, seen, thaw, partial(finish, stream=stream) if is_changed else None
+            model.name,
+            trained,
+            seen,
+            thaw,
+            partial(finish, stream=stream),
+            moves_weights=config.kept_share > 0,
         )
 
     return train(recipe, parts, start, tracker=tracker)

@@ -75,6 +75,8 @@ class Start:
         See `fit`.
     finish
         What is still done to the model before it is saved.
+    moves_weights
+        Whether that changes weights, so that their loss is measured again.
     """
 
     backbone: str
@@ -82,6 +84,7 @@ class Start:
     seen: Provenance | None = None
     thaw: Callable[[float], None] | None = None
     finish: Callable[[TimeSeriesModel], TimeSeriesModel] | None = None
+    moves_weights: bool = False
 
 
 def training_sections(
@@ -283,12 +286,10 @@ def _delivered(
         },
     )
     model = TimeSeriesModel(start.backbone, backbone, stream.context_length, provenance, heads)
-    if start.finish is None:
-        return model, result
-    model = start.finish(model)
+    model = start.finish(model) if start.finish else model
     place = next(model.parameters()).device
     measure = _validation(stream, parts["training"], parts["run"].seed, place)
-    if measure is None:
+    if measure is None or not start.moves_weights:
         return model, result
     loss = measure(TrainingStep(model.backbone, trained.objective))
     return model, {**result, "delivered_validation_loss": loss}

@@ -19,7 +19,7 @@ PERIODS: tuple[int, ...] = (
     *(4, 5, 6, 7, 8, 10, 12, 13, 14, 18, 20, 24, 26, 30, 36, 42, 48, 52, 60, 72, 84, 96),
     *(120, 144, 168, 288, 336, 365, 672),
 )
-MOST_SEASONS = 8
+MOST_SEASONS = 8  # a power of two: sums over seasons are doubled
 # So many steps must have been foretold before a period counts, and no fewer than a season.
 FEWEST_FORETOLD = 8
 # Up to so many steps in all rows, one operation over all periods is quicker than one for each.
