@@ -12,9 +12,9 @@ from tsfm.config import Recipe
 from tsfm.errors import ConfigError
 from tsfm.jobs.pairs import check_pair
 from tsfm.jobs.training_run import Start, build_objective, train, training_sections
+from tsfm.models.growth import grown
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained
-from tsfm.models.timer import with_seasons
 from tsfm.objectives.objective import OBJECTIVES
 from tsfm.tasks.trust import with_trust
 from tsfm.tracking import Tracker
@@ -35,9 +35,10 @@ class StartConfig:
         See `apply_policy`.
     scratch
         Draw all weights anew: the control that shows what pre-training is worth.
+    layers
+        Layers to train with, if more than the checkpoint has; see `grown`.
     seasons
-        Tell the tokens of a `Timer` what past seasons had, if they are not told so far; until it is
-        trained it forecasts as before.
+        Tell the tokens of a `Timer` what past seasons had, if they are not told so far.
     kept_share
         Share of the weights it starts from in those that are delivered; see `keep_share`. Their
         loss is `delivered_validation_loss` in the report; the others are of the weights before.
@@ -47,6 +48,7 @@ class StartConfig:
     mode: Mode = "full"
     rank: PositiveInt = 8
     scratch: bool = False
+    layers: PositiveInt | None = None
     seasons: bool = False
     kept_share: float = Field(default=0.0, ge=0, lt=1)
 
@@ -85,9 +87,13 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
     config: StartConfig = parts["start"]
     context_length = _held_out_context(parts["trust"], parts["objective.config"])
     model = load_pretrained(config.model)
-    if config.seasons:
-        seed = parts["run"].seed
-        model.backbone = with_seasons(model.backbone, torch.Generator().manual_seed(seed))
+    if config.seasons or config.layers:
+        model.backbone = grown(
+            model.backbone,
+            generator=torch.Generator().manual_seed(parts["run"].seed),
+            n_layers=config.layers,
+            seasons=config.seasons,
+        )
     check_pair(model.backbone, parts["objective"].name, parts["objective.config"])
     before = {}
     if config.kept_share:

@@ -20,7 +20,6 @@ Departures, each a config word, with the published setting named:
   without.
 """
 
-from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -257,27 +256,6 @@ class Timer(nn.Module):
             values = self.season.move(values, decoded.tokens, decoded.seasons)
         statistics = decoded.statistics
         return PatchForecast(values, statistics.loc, statistics.scale, self.config.arcsinh)
-
-
-def with_seasons(timer: nn.Module, generator: torch.Generator) -> Timer:
-    """Return a copy that is told of seasons, and does not use that yet.
-
-    Parameters
-    ----------
-    generator
-        Draws the new weights.
-
-    Raises
-    ------
-    ConfigError
-        When the model is no plain `Timer`.
-    """
-    if type(timer) is not Timer:
-        raise ConfigError(f"seasons need a plain Timer to start from, got {type(timer).__name__}")
-    model = Timer(replace(timer.config, seasons=True))
-    model.reset_parameters(generator)
-    model.load_state_dict(timer.state_dict(), strict=timer.config.seasons)
-    return model
 
 
 def next_steps(forecast: PatchForecast, patch_length: int) -> Values:

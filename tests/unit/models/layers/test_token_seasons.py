@@ -4,11 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tsfm.errors import ConfigError
 from tsfm.models.layers import token_seasons as layer
 from tsfm.models.layers.token_seasons import PERIODS, TokenSeasons, token_seasons
-from tsfm.models.timer import Timer, TimerConfig, with_seasons
-from tsfm.models.timer_covariates import with_covariates
 
 PATCH, HORIZON = 8, 20
 
@@ -128,31 +125,6 @@ def test_all_periods_at_once_find_what_each_by_itself_does(
     after = _find(values, observed)
     for old, new in zip(before, after, strict=True):
         assert torch.equal(old, new)
-
-
-def test_a_model_that_starts_to_read_seasons_forecasts_as_before() -> None:
-    config = TimerConfig(patch_length=4, d_model=16, n_heads=2, n_layers=1, d_ff=24)
-    timer = Timer(config)
-    timer.reset_parameters(torch.Generator().manual_seed(0))
-    told, again = (with_seasons(timer, torch.Generator().manual_seed(1)) for _ in range(2))
-    for name, weight in told.state_dict().items():
-        assert torch.equal(weight, again.state_dict()[name])
-    values = _seasonal(6, 120).transpose(1, 2)
-    observed, inside = torch.ones_like(values).bool(), torch.ones(2, 120).bool()
-    before = timer.forecast_patches(values, observed, inside).values
-    assert torch.equal(before, told.forecast_patches(values, observed, inside).values)
-    assert told.config.seasons
-    assert not timer.config.seasons
-    # And does so no more once it is trained.
-    with torch.no_grad():
-        told.season.toward.bias.fill_(0.3)
-    assert not torch.equal(before, told.forecast_patches(values, observed, inside).values)
-
-
-def test_seasons_start_from_a_plain_decoder_alone() -> None:
-    timer = Timer(TimerConfig(patch_length=4, d_model=16, n_heads=2, n_layers=1, d_ff=24))
-    with pytest.raises(ConfigError, match="plain Timer to start from, got CovariateTimer"):
-        with_seasons(with_covariates(timer, ("price",), ()), torch.Generator())
 
 
 def test_periods_are_those_that_a_fourth_of_the_rate_has_too() -> None:
