@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from tsfm.models.layers.positions import rotate
 from tsfm.shapes import Bool, Float, Tensor
 
-Angles = tuple[Float[Tensor, "token half"], Float[Tensor, "token half"]]
+Angles = tuple[Float[Tensor, "token d_head"], Float[Tensor, "token d_head"]]
 
 
 class KeyValue(NamedTuple):

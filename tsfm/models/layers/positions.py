@@ -20,18 +20,22 @@ def sinusoidal_code(
 
 def rotary_angles(
     positions: Int[Tensor, " token"], d_head: int
-) -> tuple[Float[Tensor, "token half"], Float[Tensor, "token half"]]:
-    """Return cosine and sine of the rotary embedding of Su et al. (2021)."""
+) -> tuple[Float[Tensor, "token d_head"], Float[Tensor, "token d_head"]]:
+    """Return cosine and sine of the rotary embedding of Su et al. (2021), as `rotate` takes them.
+
+    The sine has its sign: minus in the first half.
+    """
     exponent = torch.arange(0, d_head, 2, device=positions.device) / d_head
     angle = positions[:, None] * torch.exp(-math.log(BASE) * exponent)
-    return angle.cos(), angle.sin()
+    cos, sin = angle.cos(), angle.sin()
+    return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
 
 
 def rotate(
     x: Float[Tensor, "batch head token d_head"],
-    angles: tuple[Float[Tensor, "token half"], Float[Tensor, "token half"]],
+    angles: tuple[Float[Tensor, "token d_head"], Float[Tensor, "token d_head"]],
 ) -> Float[Tensor, "batch head token d_head"]:
     """Rotate the pairs (i, i + d_head / 2) of `x` by the angles of its positions."""
     cos, sin = angles
     first, second = x.chunk(2, -1)
-    return torch.cat([first * cos - second * sin, first * sin + second * cos], -1)
+    return torch.addcmul(x * cos, torch.cat([second, first], -1), sin)

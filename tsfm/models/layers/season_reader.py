@@ -101,7 +101,11 @@ class SeasonReader(nn.Module):
         of_mean, of_latest, by_level = self.toward(tokens).split(
             [self.horizon, self.horizon, len(self.levels)], -1
         )
-        mean = seasons.mean[..., None, :] + by_level[..., None] * seasons.deviation[..., None, :]
-        to_mean = of_mean[..., None, :] * (mean - forecast)
-        to_latest = of_latest[..., None, :] * (seasons.latest[..., None, :] - forecast)
-        return forecast + seasons.available[..., None] * (to_mean + to_latest)
+        of_mean, of_latest = seasons.available * of_mean, seasons.available * of_latest
+        # forecast + of_mean * (season - forecast) + of_latest * (latest - forecast), sorted so that
+        # little is computed for every quantile.
+        kept = 1 - of_mean - of_latest
+        middle = of_mean * seasons.mean + of_latest * seasons.latest
+        width = of_mean * seasons.deviation
+        added = torch.addcmul(middle[..., None, :], by_level[..., None], width[..., None, :])
+        return torch.addcmul(added, forecast, kept[..., None, :])
