@@ -123,3 +123,33 @@ def test_a_wide_file_is_traded_at_its_closes(bars: pl.DataFrame, tmp_path: Path)
         backtest.run(load_recipe("sspt_nasdaq_corrected", neutral), tracker=ListTracker())
     ours = [row for row in report["results"] if row["model"] == "ranker"]
     assert all(np.isfinite(row["sharpe"]) for row in ours)
+
+
+def test_rankers_of_a_file_that_changed_are_fitted_anew(bars: pl.DataFrame, tmp_path: Path) -> None:
+    file, head = tmp_path / "mine.csv", tmp_path / "run" / "seed0" / "head.safetensors"
+    settings = [f"panel.dataset={file}", f"run.output={tmp_path / 'run'}", *SMALL]
+    recipe = load_recipe("sspt_nasdaq_corrected", settings)
+    weights = []
+    for factor in (1.0, 1.0, 1.1):
+        bars.with_columns(pl.col("Close") ** factor).write_csv(file)
+        backtest.run(recipe, tracker=ListTracker())
+        weights.append(head.read_bytes())
+    assert weights[0] == weights[1] != weights[2]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("run.device=cudaa", "device must be 'auto', 'cpu' or one that torch finds"),
+        ("run.seeds=[-1]", "run.seeds"),
+        ("backtest.costs_bps=[-10]", "backtest.costs_bps"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(
+    setting: str, message: str, bars: pl.DataFrame, tmp_path: Path
+) -> None:
+    bars.write_csv(tmp_path / "mine.csv")
+    settings = [f"panel.dataset={tmp_path / 'mine.csv'}", f"run.output={tmp_path / 'run'}"]
+    recipe = load_recipe("sspt_nasdaq_corrected", [*settings, *SMALL, setting])
+    with pytest.raises(TsfmError, match=message):
+        backtest.run(recipe, tracker=ListTracker())

@@ -9,7 +9,7 @@ import polars as pl
 from tsfm.audits.comparison import canonical
 from tsfm.audits.cutoffs import choose_cutoffs
 from tsfm.audits.frames import open_frame
-from tsfm.audits.perturbation import PERTURBATIONS
+from tsfm.audits.perturbation import PERTURBATIONS, Keys
 from tsfm.audits.watching import Watched, watch
 from tsfm.errors import DataError
 
@@ -140,7 +140,9 @@ def audit(
     chosen = choose_cutoffs(frame[keys.timestamp], n_cutoffs, seed, start=start, cutoffs=cutoffs)
 
     def observe(known: pl.DataFrame, _: pl.Series | None) -> pl.DataFrame:
-        return canonical(kind.read(fn(kind.write(known))), keys, stamp_type)
+        made = kind.read(fn(kind.write(known)))
+        _check_long(made, known, keys)
+        return canonical(made, keys, stamp_type)
 
     found = watch(
         observe,
@@ -159,6 +161,18 @@ def audit(
         )
     table = leak_table(found, chosen)
     return AuditReport(kind.plain(table), tuple(chosen), found.n_calls, table)
+
+
+def _check_long(made: pl.DataFrame, known: pl.DataFrame, keys: Keys) -> None:
+    """Refuse a column per item: one that is new would look like something that moved."""
+    if keys.item is None or keys.item in made.columns:
+        return
+    items = set(known[keys.item].unique().cast(pl.String)) & set(made.columns)
+    if items:
+        raise DataError(
+            f"fn must return the column {keys.item!r} and a row per item and stamp, got a column "
+            f"per item, such as {min(items)!r}; make it long with tsfm.to_long"
+        )
 
 
 def leak_table(found: Watched, cutoffs: pl.Series) -> pl.DataFrame:

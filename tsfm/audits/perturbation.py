@@ -2,8 +2,9 @@
 
 Every item meets one fate, so that a single call of what is audited tells of all of them: what
 remembers a scale, an order, a length, a last row or a list of survivors has each of them changed
-somewhere. Signs, whole numbers and ranges are kept where a column has them, since what is audited
-may refuse a price below zero.
+somewhere. What remembers how long all of them last sees them end together now and then. Signs,
+whole numbers and ranges are kept where a column has them, since what is audited may refuse a price
+below zero.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,13 +17,15 @@ import polars as pl
 from tsfm.errors import ConfigError
 from tsfm.shapes import Bool, Float64, Int, ndarray
 
-Perturbation = Literal["grow", "shrink", "flip", "resample", "gaps", "shorten", "vanish", "appear"]
+Perturbation = Literal[
+    "grow", "shrink", "flip", "resample", "gaps", "shorten", "vanish", "appear", "end"
+]
 PERTURBATIONS: tuple[Perturbation, ...] = get_args(Perturbation)
 """``grow`` and ``shrink``: a thousand times as large or as small, and all other items half or twice
 as large; ``flip``: the other sign, or mirrored within its range where a column has no negative
 values; ``resample``: rows of the item's own future in another order; ``gaps``: single rows dropped;
 ``shorten``: rows after a later stamp dropped; ``vanish``: no row after the cutoff; ``appear``: new
-items."""
+items; ``end``: nothing of any item after a later stamp, at every third cutoff."""
 VALUES_ONLY: tuple[Perturbation, ...] = ("grow", "shrink", "flip", "resample")
 """What leaves every row where it is."""
 
@@ -31,6 +34,9 @@ JITTER = 0.03
 DROPPED_SHARE = 0.3
 # One new item for so many old ones.
 ITEMS_PER_NEWCOMER = 5
+WHOLE: tuple[Perturbation, ...] = ("appear", "end")
+"""What happens to the whole frame rather than to some items."""
+END_EVERY = 3
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ def change_the_future(
     columns
         What is changed; others keep their values where their row stays.
     kinds
-        Of which every item meets one; newcomers come besides.
+        Of which every item meets one; newcomers come besides, and at every third turn an end.
     turn
         Moves every item on to another fate, so that even one item meets all of them in turn.
 
@@ -94,7 +100,7 @@ def change_the_future(
         return frame
     rows = _rows_of(future, keys)
     n_items = int(rows.item.max()) + 1
-    fates = [kind for kind in kinds if kind != "appear"]
+    fates = [kind for kind in kinds if kind not in WHOLE]
     fate = np.full(len(future), -1)
     if fates:
         fate = ((generator.permutation(n_items) + turn) % len(fates))[rows.item]
@@ -110,6 +116,10 @@ def change_the_future(
     result = pl.concat(parts).sort("_row").drop("_row")
     if "appear" in kinds and keys.item is not None:
         result = pl.concat([result, _newcomers(frame, changed, keys.item, rows, generator)])
+    if "end" in kinds and (turn % END_EVERY == END_EVERY - 1 or not fates):
+        stamps = future[keys.timestamp].unique().sort()
+        end = stamps[int(generator.integers(len(stamps)))]
+        result = result.filter(pl.col(keys.timestamp) < end)
     return result.rechunk()
 
 

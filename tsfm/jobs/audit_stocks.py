@@ -1,6 +1,5 @@
 """The look-ahead audit of a recipe that ranks stocks: universe, features, labels and scores."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -32,7 +31,6 @@ from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.ranker import RANKER_FILE, StockRanker
 from tsfm.stocks.split import SplitConfig, SplitDays
 from tsfm.stocks.stream import PanelConfig, StockStreamConfig, read_panel
-from tsfm.toml_text import dump
 
 MOST_STOCKS = 64
 """Stocks of a larger panel that are audited, evenly spread: fifty times a thousand take minutes."""
@@ -240,13 +238,10 @@ def _rankers(
 ) -> tuple[list[StockRanker], str]:
     """Return the rankers of the recipe's run when it has left any, else one without training."""
     folder = Path(parts["run"].output or Path("runs") / name)
-    file = folder / "config.toml"
-    if file.is_file():
-        before = tomllib.loads(file.read_text(encoding="utf-8"))
-        wanted = tomllib.loads(dump({key: asdict(part) for key, part in parts.items()}))
-        places = sorted(one.parent for one in folder.glob(f"seed*/{RANKER_FILE}"))
-        if places and all(before.get(key) == wanted.get(key) for key in backtest_rankers.FITTED):
-            return [StockRanker.from_pretrained(place) for place in places], "fitted"
+    places = sorted(one.parent for one in folder.glob(f"seed*/{RANKER_FILE}"))
+    resolved = {key: asdict(part) for key, part in parts.items()}
+    if places and backtest_rankers.is_as_before(folder, resolved):
+        return [StockRanker.from_pretrained(place) for place in places], "fitted"
     config: RankerConfig = parts["ranker"]
     untrained = replace(
         config,

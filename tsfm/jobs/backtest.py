@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from pydantic import ConfigDict, Field, PositiveInt
+from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 from pydantic_core import to_jsonable_python
 
@@ -57,7 +57,7 @@ class BacktestRunConfig:
         Folder of the run; by default ``runs/<recipe>``.
     """
 
-    seeds: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
+    seeds: tuple[NonNegativeInt, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
     device: str = "auto"
     output: str | None = None
 
@@ -77,6 +77,8 @@ class BacktestConfig:
         Basis points of all that is bought or sold.
     borrow_bps
         Basis points a year of what is sold short.
+    delisting_return
+        Of a stock after the close of its last bar, such as -0.3.
     rivals
         Whether ridge, boosted trees, reversal and momentum stand beside the rankers; the market and
         random picks always do.
@@ -93,8 +95,9 @@ class BacktestConfig:
 
     top_k: tuple[PositiveInt, ...] = Field(default=(5,), min_length=1)
     portfolios: Mapping[str, PortfolioConfig] = field(default_factory=dict)
-    costs_bps: tuple[float, ...] = Field(default=(0.0, 5.0, 10.0), min_length=1)
+    costs_bps: tuple[NonNegativeFloat, ...] = Field(default=(0.0, 5.0, 10.0), min_length=1)
     borrow_bps: float = Field(default=0.0, ge=0)
+    delisting_return: float = Field(default=0.0, ge=-1)
     rivals: bool = True
     boosting: Boosting = "scikit-learn"
     n_random: PositiveInt = 200

@@ -69,6 +69,7 @@ def random_scores(
     *,
     n_portfolios: int,
     generator: np.random.Generator,
+    delisting_return: float = 0.0,
 ) -> BacktestReport:
     """Return portfolios of scores drawn anew every day, under a rule: what luck looks like."""
     volatility = _volatility(shown, rule)
@@ -91,6 +92,7 @@ def random_scores(
         test,
         execution_lag=config.execution_lag,
         fill=config.fill,
+        delisting_return=delisting_return,
         max_turnover=rule.max_turnover,
     )
 

@@ -1,5 +1,6 @@
 """The rankers of a backtest: fitted by fold and seed, or read where an earlier run left them."""
 
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from pydantic import TypeAdapter
 
 from tsfm.jobs.backtest_rows import SeedTracker
 from tsfm.models.backbone import count_parameters
@@ -16,12 +17,15 @@ from tsfm.stocks.fitting import days_of
 from tsfm.stocks.folds import Fold, folds_of
 from tsfm.stocks.ranker import RANKER_FILE, StockRanker
 from tsfm.stocks.split import SplitConfig, SplitDays
+from tsfm.stocks.stream import PanelConfig, panel_inputs
 from tsfm.stocks.walk_forward import FoldedRanker, fold_record
+from tsfm.tasks.arguments import find_device
 from tsfm.toml_text import dump
 from tsfm.tracking import Tracker
 
 FITTED = ("panel", "split", "walk_forward", "ranker")
 WALK = "walk_forward"
+INPUTS_FILE = "inputs.json"
 
 
 def folds_of_parts(parts: Mapping[str, Any], shown: CrossSections) -> tuple[Fold, ...]:
@@ -57,9 +61,7 @@ def fitted(
 ) -> dict[int, FoldedRanker]:
     """Return the rankers by seed; those of an earlier run of the same configuration are read."""
     _make_room(resolved, folder)
-    device = parts["run"].device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = str(find_device(parts["run"].device))
     rankers: dict[int, list[StockRanker]] = {seed: [] for seed in parts["run"].seeds}
     for fold in folds:
         opened = fold_record(tracker, fold) if WALK in parts else nullcontext(tracker)
@@ -98,17 +100,33 @@ def training_of(rankers: Mapping[int, FoldedRanker]) -> dict[str, Any]:
     }
 
 
-def _make_room(resolved: Mapping[str, Any], folder: Path) -> None:
-    """Write the configuration, and forget the rankers of another one."""
+def is_as_before(folder: Path, resolved: Mapping[str, Any]) -> bool:
+    """Say whether what a folder holds was fitted so: same configuration, same content of files."""
     file = folder / "config.toml"
-    text = dump(dict(resolved))
-    wanted, before = tomllib.loads(text), {}
-    if file.is_file():
-        before = tomllib.loads(file.read_text(encoding="utf-8"))
+    if not file.is_file():
+        return False
+    before = tomllib.loads(file.read_text(encoding="utf-8"))
+    wanted = tomllib.loads(dump(dict(resolved)))
+    seen = folder / INPUTS_FILE
+    digests = json.loads(seen.read_text(encoding="utf-8")) if seen.is_file() else {}
+    return digests == _digests(resolved) and all(
+        before.get(name) == wanted.get(name) for name in FITTED
+    )
+
+
+def _digests(resolved: Mapping[str, Any]) -> dict[str, str]:
+    panel = TypeAdapter(PanelConfig).validate_python(dict(resolved["panel"]))
+    return {str(one.source): one.digest for one in panel_inputs(panel)}
+
+
+def _make_room(resolved: Mapping[str, Any], folder: Path) -> None:
+    """Write the configuration, and forget the rankers of another one, or of other data."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").unlink(missing_ok=True)
-    if any(before.get(name) != wanted.get(name) for name in FITTED):
+    if not is_as_before(folder, resolved):
         # Before the new configuration is written, or a run that stops leaves others under it.
         for old in folder.rglob(f"seed*/{RANKER_FILE}"):
             old.unlink()
-    file.write_text(text, encoding="utf-8")
+    text = json.dumps(_digests(resolved), indent=2)
+    (folder / INPUTS_FILE).write_text(text + "\n", encoding="utf-8")
+    (folder / "config.toml").write_text(dump(dict(resolved)), encoding="utf-8")

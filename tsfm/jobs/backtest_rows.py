@@ -60,7 +60,7 @@ def make_rows(
             ours.append(scores)
         of_scores = _of_scores(scores, shown, test)
         traded = {
-            (name, top_k): _traded(weights, shown, cap)
+            (name, top_k): _traded(weights, shown, config.delisting_return, cap)
             for name, top_k, weights, cap in backtest_portfolios.wanted(config, scores, shown, test)
         }
         for (name, top_k), report in traded.items():
@@ -80,7 +80,7 @@ def _of_nobody(
     config: Any, shown: CrossSections, test: Int[ndarray, " test_day"]
 ) -> list[dict[str, Any]]:
     """Return the rows of the market and of random picks."""
-    market = _traded(rivals.equal_weights(shown, test), shown)
+    market = _traded(rivals.equal_weights(shown, test), shown, config.delisting_return)
     key = {"model": MARKET, "kind": "rival"}
     rows = [{**key, "cost_bps": cost, **market.summary(cost)} for cost in config.costs_bps]
     for top_k in config.top_k:
@@ -90,6 +90,7 @@ def _of_nobody(
             top_k=top_k,
             n_portfolios=config.n_random,
             generator=np.random.default_rng(top_k),
+            delisting_return=config.delisting_return,
         )
         rows += [_of_random(drawn, {"top_k": top_k}, cost) for cost in config.costs_bps]
     for name, rule in config.portfolios.items():
@@ -99,6 +100,7 @@ def _of_nobody(
             rule,
             n_portfolios=config.n_random,
             generator=np.random.default_rng(0),
+            delisting_return=config.delisting_return,
         )
         rows += [
             _of_random(drawn, {"portfolio": name}, cost, config.borrow_bps)
@@ -206,7 +208,10 @@ def _daily(key: dict[str, Any], report: BacktestReport, borrow: float) -> pl.Dat
 
 
 def _traded(
-    weights: Float64[ndarray, "day stock"], shown: CrossSections, cap: float | None = None
+    weights: Float64[ndarray, "day stock"],
+    shown: CrossSections,
+    delisting_return: float,
+    cap: float | None = None,
 ) -> BacktestReport:
     config = shown.config
     return backtest(
@@ -214,6 +219,7 @@ def _traded(
         shown.panel,
         execution_lag=config.execution_lag,
         fill=config.fill,
+        delisting_return=delisting_return,
         max_turnover=cap,
     )
 

@@ -21,6 +21,7 @@ from tsfm.models.model import USUAL_CONTEXT, Provenance, TimeSeriesModel
 from tsfm.models.pretrained import save_pretrained
 from tsfm.objectives.objective import OBJECTIVES
 from tsfm.registry import Registry
+from tsfm.tasks.arguments import find_device
 from tsfm.toml_text import dump
 from tsfm.tracking import FileTracker, NoTracker, Tracker, recorded
 from tsfm.training.fit import TrainingConfig, fit
@@ -158,8 +159,11 @@ def train(
     """
     settings: TrainingRunConfig = parts["run"]
     device = settings.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        # Which one is up to each process: asking for it here would have all of them on the first.
+        device = "cuda"
+    else:
+        device = str(find_device(device))
     folder = Path(settings.output or Path("runs") / recipe.name / str(settings.seed))
     with joined(torch.device(device)) as processes:
         stream: BatchStream = STREAMS[parts["data"].name](

@@ -101,21 +101,12 @@ def pick_columns(
     targets = check_names(id_column, timestamp_column, target)
     if not targets or len(set(targets)) != len(targets):
         raise DataError(f"target must name columns once each, got {targets}")
-    names = {"item_id": id_column, "timestamp": timestamp_column}
-    used: list[str] = []
-    for default, other in NIXTLA_NAMES.items():
-        if default == "target":
-            if targets == ["target"] and "target" not in frame.columns and other in frame.columns:
-                targets, used = [other], [*used, other]
-        elif names[default] == default and default not in frame.columns and other in frame.columns:
-            names[default] = other
-            used.append(other)
-    if used:
-        warnings.warn(
-            f"using the columns {used}; pass id_column=, timestamp_column= or target= for others",
-            ColumnNamesWarning,
-            stacklevel=4,
-        )
+    given = {"item_id": id_column, "timestamp": timestamp_column}
+    if targets == ["target"]:
+        given["target"] = "target"
+    names = with_usual_names(frame.columns, given, stacklevel=5)
+    if "target" in names:
+        targets = [names["target"]]
     file = sources[0][0] if sources else ""
     if names["timestamp"] in targets or names["item_id"] in targets:
         raise DataError(
@@ -131,6 +122,32 @@ def pick_columns(
         _require(frame, names["item_id"], file)
     has_id = names["item_id"] in frame.columns
     return Columns(names["item_id"], names["timestamp"], tuple(targets), has_id)
+
+
+def with_usual_names(
+    columns: Sequence[str], given: dict[str, str], *, stacklevel: int = 3
+) -> dict[str, str]:
+    """Return the names of keys, `unique_id`, `ds` and `y` for default names that are absent.
+
+    Parameters
+    ----------
+    given
+        By default name, what was asked for.
+    """
+    names = {
+        default: NIXTLA_NAMES[default]
+        if name == default and default not in columns and NIXTLA_NAMES[default] in columns
+        else name
+        for default, name in given.items()
+    }
+    used = [name for default, name in names.items() if name != given[default]]
+    if used:
+        warnings.warn(
+            f"using the columns {used}; pass id_column=, timestamp_column= or target= for others",
+            ColumnNamesWarning,
+            stacklevel=stacklevel,
+        )
+    return names
 
 
 def check_names(id_column: Any, timestamp_column: Any, target: Any) -> list[str]:

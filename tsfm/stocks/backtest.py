@@ -18,6 +18,8 @@ from tsfm.stocks.metrics import (
 from tsfm.stocks.panel import Fill, StockPanel, check_lag, last_known
 
 BPS = 1e-4
+# Nobody lends to a portfolio that has lost all: it is over.
+RUIN = -1.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class BacktestReport:
             What cash earns in a year, 0.02 being two percent.
         """
         carry = (self.cash * cash_rate - self.shorted * borrow_bps * BPS) / DAYS_PER_YEAR
+        carry = np.where(self.gross > RUIN, carry, 0.0)
         return net_returns(self.gross + carry, self.turnover, cost_bps)
 
     def break_even_bps(self, portfolio: int = 0) -> float:
@@ -113,11 +116,11 @@ def backtest(
     ----------
     weights
         One row per day of the panel, decided at its close; NaN in whole rows before and after the
-        test. What is not invested is cash and earns nothing.
+        test, and within it on days without a trade. What is not invested is cash and earns nothing.
     execution_lag, fill
         See `StockPanel.forward_returns`.
     delisting_return
-        Of a stock after its last bar; it then becomes cash.
+        Of a stock after the close of its last bar; it then becomes cash.
     max_turnover
         Most that is bought plus sold in a day, as a share of the wealth: all trades of a day shrink
         alike, so the portfolio only approaches its weights.
@@ -125,7 +128,7 @@ def backtest(
     Raises
     ------
     DataError
-        When the weights do not fit the panel, or a row within the test is missing.
+        When the weights do not fit the panel, or a row is finite in part.
     ConfigError
         When the lag is shorter than a day.
     """
@@ -134,17 +137,19 @@ def backtest(
             f"weights must have a row per day and a column per stock, got {weights.shape} for "
             f"{panel.n_days} days and {panel.n_stocks} stocks"
         )
-    days = np.flatnonzero(np.isfinite(weights).all(axis=1))
-    partly = np.isfinite(weights).any(axis=1) & ~np.isfinite(weights).all(axis=1)
-    if not len(days) or partly.any() or len(days) != days[-1] - days[0] + 1:
+    is_whole = np.isfinite(weights).all(axis=1)
+    partly = np.isfinite(weights).any(axis=1) & ~is_whole
+    if partly.any() or not is_whole.any():
         raise DataError(
-            "weights must be finite in every row from the first to the last of the test, got "
-            f"{len(days)} whole rows and {int(partly.sum())} broken ones; write 0 for cash"
+            "weights must be finite in every row of the test or missing in all of it, got "
+            f"{int(is_whole.sum())} whole rows and {int(partly.sum())} broken ones; write 0 for "
+            "cash"
         )
+    first, last = np.flatnonzero(is_whole)[[0, -1]]
     return simulate(
-        lambda day: weights[day : day + 1],
+        lambda day: weights[day : day + 1] if is_whole[day] else None,
         panel,
-        days,
+        np.arange(first, last + 1),
         execution_lag=execution_lag,
         fill=fill,
         delisting_return=delisting_return,
@@ -153,7 +158,7 @@ def backtest(
 
 
 def simulate(
-    target: Callable[[int], Float[ndarray, "portfolio stock"]],
+    target: Callable[[int], Float[ndarray, "portfolio stock"] | None],
     panel: StockPanel,
     days: Int[ndarray, " day"],
     *,
@@ -163,6 +168,9 @@ def simulate(
     max_turnover: float | None = None,
 ) -> BacktestReport:
     """Return what portfolios earned whose target weights are asked for day by day, in order.
+
+    Without a target, what is held stays; the first day has one. A portfolio that has lost all, as
+    short ones can, is over: it holds nothing more.
 
     A stock without a price or a volume on the day of execution is neither bought nor sold: what is
     held of it stays, and the rest shrinks to make room. Days whose return the panel does not hold
@@ -174,26 +182,29 @@ def simulate(
     days = days[days + wait + 1 < panel.n_days]
     has_price = np.isfinite(raw)
     last_bar = panel.n_days - 1 - has_price[::-1].argmax(axis=0)
-    held = np.zeros((1, panel.n_stocks))
+    # After its last bar a stock is worth what it closed at, less what a delisting takes.
+    final = panel.last_known("close")[-1] * (1 + delisting_return)
+    held, lives = np.zeros((1, panel.n_stocks)), np.ones(1, bool)
     gross, bought, shorted, cash = [], [], [], []
     for day in days:
         execution = int(day) + wait
-        can_trade = has_price[execution] & panel.tradable[execution]
-        wanted = target(int(day))
-        new = _executed(held, wanted, can_trade)
-        if max_turnover is not None:
-            new = _capped(held, new, max_turnover)
-        returns = prices[execution + 1] / prices[execution] - 1
+        wanted, new = target(int(day)), held
+        if wanted is not None:
+            can_trade = has_price[execution] & panel.tradable[execution]
+            new = _executed(held, np.where(lives[:, None], wanted, 0.0), can_trade)
+            if max_turnover is not None:
+                new = _capped(held, new, max_turnover)
         ends = (last_bar == execution) & (execution < panel.n_days - 1)
-        returns = np.where(ends, delisting_return, returns)
+        returns = np.where(ends, final, prices[execution + 1]) / prices[execution] - 1
         # Stocks that never had a price cannot be held.
         earned = new * np.where(np.isfinite(returns), returns, 0.0)
-        gross.append(earned.sum(axis=1))
+        gross.append(np.maximum(earned.sum(axis=1), RUIN))
         bought.append(np.abs(new - held).sum(axis=1))
         shorted.append(np.maximum(-new, 0.0).sum(axis=1))
-        cash.append(1 - new.sum(axis=1))
-        wealth = np.maximum(1 + gross[-1], 1e-9)[:, None]
-        held = np.where(ends, 0.0, (new + earned) / wealth)
+        cash.append(np.where(lives, 1 - new.sum(axis=1), 0.0))
+        lives = lives & (gross[-1] > RUIN)
+        wealth = np.where(lives, 1 + gross[-1], 1.0)[:, None]
+        held = np.where(ends | ~lives[:, None], 0.0, (new + earned) / wealth)
     shape = (len(days), len(gross[0]) if gross else 1)
     series = (np.reshape(one, shape).astype(np.float64) for one in (gross, bought, shorted, cash))
     return BacktestReport(panel.days[days], *series)

@@ -107,6 +107,11 @@ def _fold(
     if config.window == "rolling":
         rolled = str(days[max(0, validation - config.train_days)])
         train_start = rolled if train_start is None else max(train_start, rolled)
+    if train_start is not None and train_start >= str(days[validation]):
+        raise DataError(
+            f"train_start must be before {days[validation]}, where the first validation begins, "
+            f"got {train_start}; choose an earlier day, or a later test_start"
+        )
     split = SplitConfig(
         train_start=train_start,
         validation_start=str(days[validation]),

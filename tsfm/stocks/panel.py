@@ -86,8 +86,9 @@ class StockPanel:
         if wrong.any():
             day, stock = (int(axis[0]) for axis in np.nonzero(wrong))
             rule = "not negative" if name == "volume" else "positive"
+            of = f"{name} of {self.name}" if self.name else name
             raise DataError(
-                f"{name} must be {rule} and finite, got {values[day, stock]} of "
+                f"{of} must be {rule} and finite, got {values[day, stock]} of "
                 f"{self.stocks[stock]!r} on {self.days[day]} and {int(wrong.sum()) - 1} more; make "
                 "them missing or correct them"
             )

@@ -9,6 +9,7 @@ import polars as pl
 from tsfm.errors import DataError
 from tsfm.series.cards import list_cards
 from tsfm.series.files import SUFFIXES, read_input
+from tsfm.stocks.days import as_days
 from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.reading import SECTOR_COLUMNS, read_frame, read_wide
 
@@ -18,8 +19,6 @@ STOCK_NAMES = (
     *("permno", "isin", "code", "unique_id", "name"),
 )
 MEMBER_NAMES = ("member", "in_index", "in_universe")
-DAY_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d-%b-%Y", "%d %b %Y")
-DAY_LENGTHS = {"%Y%m%d": 8, "%d-%b-%Y": 11, "%d %b %Y": 11}
 
 
 def is_file(dataset: str) -> bool:
@@ -37,7 +36,11 @@ def is_file(dataset: str) -> bool:
 
 
 def read_panel_file(
-    path: str | Path, *, start: str | None = None, end: str | None = None
+    path: str | Path,
+    *,
+    start: str | None = None,
+    end: str | None = None,
+    calendar: str | None = None,
 ) -> StockPanel:
     """Return the panel of a file, a folder or a pattern of CSV or Parquet.
 
@@ -51,6 +54,8 @@ def read_panel_file(
     ----------
     start, end
         First and last day, both included; None leaves a side open.
+    calendar
+        See `tsfm.stocks.reading.read_frame`.
 
     Raises
     ------
@@ -61,7 +66,7 @@ def read_panel_file(
     spelling = {one.strip().lower().replace(" ", "_"): one for one in frame.columns}
     day = _named(spelling, DAY_NAMES) or frame.columns[0]
     stock = _named(spelling, STOCK_NAMES)
-    frame = frame.with_columns(_days(frame[day], path))
+    frame = frame.with_columns(as_days(frame[day], str(path)))
     has_close = bool({"close", "adj_close"} & set(spelling))
     if stock is not None and has_close:
         panel = read_frame(
@@ -70,12 +75,14 @@ def read_panel_file(
             timestamp_column=day,
             sector_column=_named(spelling, (*SECTOR_COLUMNS, "gics_sector")),
             member_column=_named(spelling, MEMBER_NAMES),
+            calendar=calendar,
+            name=str(path),
         )
     else:
         if stock is not None or has_close:
             lacking = "a column of stocks, such as ticker" if has_close else "a column close"
             raise DataError(f"{path} must have {lacking}, got {frame.columns}; rename yours")
-        panel = read_wide(_closes(frame, day, path))
+        panel = read_wide(_closes(frame, day, path), calendar=calendar, name=str(path))
     return replace(panel, name=Path(path).name.split(".")[0]).between(start, end)
 
 
@@ -96,21 +103,4 @@ def _closes(frame: pl.DataFrame, day: str, path: str | Path) -> pl.DataFrame:
         )
     return frame.select(
         pl.col(day).alias("timestamp"), pl.col(stocks).cast(pl.Float64).fill_nan(None)
-    )
-
-
-def _days(column: pl.Series, path: str | Path) -> pl.Series:
-    """Return the column as dates; days that nothing tells are an error that shows the first."""
-    if column.dtype.is_temporal():
-        return column.cast(pl.Date)
-    text = column.cast(pl.String).str.strip_chars()
-    for form in DAY_FORMATS:
-        # A time of day may follow.
-        found = text.str.slice(0, DAY_LENGTHS.get(form, 10)).str.to_date(form, strict=False)
-        if found.null_count() == column.null_count() and not column.is_null().all():
-            return found.alias(column.name)
-    shown = text.drop_nulls()
-    raise DataError(
-        f"{path} must have days in {column.name!r} such as 2017-01-03 or 20170103, got "
-        f"{shown[0] if len(shown) else None!r}; write the year first"
     )

@@ -22,6 +22,7 @@ from tsfm.stocks.cross_sections import CrossSections, cross_sections
 from tsfm.stocks.fitting import Common, RankerConfig, fit_ranker, ranking_config
 from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.ranking import ReturnRanking
+from tsfm.stocks.reading import key_names
 from tsfm.stocks.split import SplitConfig
 from tsfm.tracking import NoTracker, Tracker
 
@@ -139,8 +140,8 @@ class StockRanker:
     ) -> Any:
         """Return the scores of a frame of bars, in the kind of frame that came in.
 
-        Columns: id, timestamp, ``score``; a row per stock and day that can be scored, by day and
-        then from the best to the worst.
+        Columns: id, of its type, timestamp, the day, ``score``; a row per stock and day that can be
+        scored, by day and then from the best to the worst.
 
         Parameters
         ----------
@@ -149,6 +150,8 @@ class StockRanker:
         n_days
             Score the last so many days alone; 0 scores all.
         """
+        given, origin = to_polars(data, timestamp_column)
+        id_column, timestamp_column = key_names(given.columns, id_column, timestamp_column)
         panel = StockPanel.from_frame(
             data,
             id_column=id_column,
@@ -156,13 +159,14 @@ class StockRanker:
             sector_column=sector_column,
             calendar=calendar,
         )
-        _, origin = to_polars(data, timestamp_column)
         days = np.arange(max(0, panel.n_days - n_days) if n_days else 0, panel.n_days)
         scores = self.predict(panel, days=days)
         day, stock = np.nonzero(np.isfinite(scores))
         frame = pl.DataFrame(
             {
-                id_column: pl.Series(panel.stocks, dtype=pl.String).gather(stock),
+                id_column: pl.Series(panel.stocks, dtype=pl.String)
+                .gather(stock)
+                .cast(given[id_column].dtype),
                 timestamp_column: panel.days[day].astype("datetime64[D]"),
                 "score": scores[day, stock],
             }

@@ -1,5 +1,6 @@
 """Frames and cards to panels, with every problem named by stock and day."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,25 @@ from tsfm.errors import DataError
 from tsfm.series.calendars import sessions
 from tsfm.series.cards import load_card, require_file
 from tsfm.series.convert import to_polars
-from tsfm.shapes import Int, ndarray
+from tsfm.series.validation import MISSING_TEXTS, with_usual_names
+from tsfm.shapes import Bool, Int, ndarray
+from tsfm.stocks.days import as_days
 from tsfm.stocks.panel import FIELDS, PRICES, StockPanel
 
 SECTOR_COLUMNS = ("sector", "industry")
 UNKNOWN_SECTORS = ("", "n/a", "na", "none", "unknown")
+YES, NO = ("true", "yes", "1", "y", "t"), ("false", "no", "0", "n", "f", "")
+# Of fewer stocks half may well have no bar.
+FEW_STOCKS = 4
 
 
-def read_card_panel(name: str, *, start: str | None = None, end: str | None = None) -> StockPanel:
+class ThinDaysWarning(UserWarning):
+    """Says that days of a panel have bars of few of its stocks."""
+
+
+def read_card_panel(
+    name: str, *, start: str | None = None, end: str | None = None, calendar: str | None = None
+) -> StockPanel:
     """Return the panel of a stock card, whose file has a ticker, a date and bars.
 
     Raises
@@ -43,6 +55,7 @@ def read_card_panel(name: str, *, start: str | None = None, end: str | None = No
         id_column=card.item_id,
         timestamp_column=card.timestamp,
         sector_column=next((one for one in SECTOR_COLUMNS if one in columns), None),
+        calendar=calendar,
         name=name,
     )
 
@@ -60,7 +73,8 @@ def read_frame(
     """Return the panel of a long frame: one row per stock and day.
 
     Columns are called as quants call them, in any case: open, high, low, close, volume, and
-    ``adj_close`` (or ``Adj Close``), by whose ratio to the close all prices are adjusted.
+    ``adj_close`` (or ``Adj Close``), by whose ratio to the close all prices are adjusted. Days are
+    written as in `tsfm.stocks.days.as_days`.
 
     Parameters
     ----------
@@ -70,24 +84,29 @@ def read_frame(
         True on the days on which the stock was in the universe; without it, on days with a close.
     calendar
         Exchange code: the days are its sessions, and a row on another day is an error. Without
-        it the days are those of the frame.
+        it the days are those of the frame, and days on which few stocks have a bar are warned of.
+    name
+        What the panel is called, and errors say.
 
     Raises
     ------
     DataError
-        When a column or a close is missing, or a stock has two rows for a day.
+        When a column or a close is missing, a number or a day is none, or a stock has two rows for
+        a day.
     """
     data, _ = to_polars(frame, timestamp_column)
+    id_column, timestamp_column = key_names(data.columns, id_column, timestamp_column)
+    where = name or "the frame"
     keys = [id_column, timestamp_column]
     extra = [one for one in (sector_column, member_column) if one is not None]
     missing = [one for one in (*keys, *extra) if one not in data.columns]
     if missing:
         raise DataError(
-            f"the frame must have the columns {missing}, got {data.columns}; name yours with "
+            f"{where} must have the columns {missing}, got {data.columns}; name yours with "
             "id_column=, timestamp_column=, sector_column= or member_column="
         )
-    data = _with_bars(data, [*keys, *extra]).with_columns(
-        pl.col(id_column).cast(pl.String), _as_days(data, timestamp_column)
+    data = _with_bars(data, keys, extra, where).with_columns(
+        pl.col(id_column).cast(pl.String), as_days(data[timestamp_column], where)
     )
     _check_keys(data, id_column, timestamp_column)
     days = _days(data[timestamp_column], calendar)
@@ -102,16 +121,28 @@ def read_frame(
     member = has_close
     if member_column is not None:
         member = np.zeros_like(has_close)
-        member[day, stock] = data[member_column].cast(pl.Boolean).fill_null(value=False).to_numpy()
+        member[day, stock] = _truths(data[member_column], where).to_numpy()
     tradable = has_close
     if "volume" in fields:
         tradable = has_close & (bars[..., fields.index("volume")] > 0)
+        if has_close.any() and not tradable.any():
+            raise DataError(
+                f"volume must be above 0 where a stock can be traded, got none in all of {where}; "
+                "drop the column if it has no volumes, as indices have none"
+            )
+    if calendar is None:
+        _warn_of_thin_days(has_close, days, where)
     sector, sectors = _sectors(data, id_column, sector_column)
     return StockPanel(days, stocks, fields, bars, member, tradable, sector, sectors, calendar, name)
 
 
 def read_wide(
-    close: Any, *, sectors: dict[str, str] | None = None, calendar: str | None = None, **others: Any
+    close: Any,
+    *,
+    sectors: dict[str, str] | None = None,
+    calendar: str | None = None,
+    name: str = "",
+    **others: Any,
 ) -> StockPanel:
     """Return the panel of wide frames: the first column (or the index) has the days.
 
@@ -125,10 +156,10 @@ def read_wide(
         Further frames of the same form, by field: ``open=``, ``high=``, ``low=``, ``volume=``.
     """
     long: pl.DataFrame | None = None
-    for name, wide in {"close": close, **others}.items():
+    for field, wide in {"close": close, **others}.items():
         frame, _ = to_polars(wide, "timestamp")
         stamps = "timestamp" if "timestamp" in frame.columns else frame.columns[0]
-        part = frame.unpivot(index=stamps, variable_name="item_id", value_name=name).rename(
+        part = frame.unpivot(index=stamps, variable_name="item_id", value_name=field).rename(
             {stamps: "timestamp"}
         )
         keys = ["timestamp", "item_id"]
@@ -139,25 +170,39 @@ def read_wide(
         named = pl.col("item_id").replace_strict(sectors, default=None, return_dtype=pl.String)
         long = long.with_columns(named.alias("sector"))
     return read_frame(
-        long, sector_column="sector" if sectors is not None else None, calendar=calendar
+        long,
+        sector_column="sector" if sectors is not None else None,
+        calendar=calendar,
+        name=name,
     )
 
 
-def _with_bars(data: pl.DataFrame, keep: list[str]) -> pl.DataFrame:
+def key_names(columns: list[str], id_column: str, timestamp_column: str) -> tuple[str, str]:
+    """Return the names of the keys; `unique_id` and `ds` where the default names are absent."""
+    given = {"item_id": id_column, "timestamp": timestamp_column}
+    names = with_usual_names(columns, given, stacklevel=4)
+    return names["item_id"], names["timestamp"]
+
+
+def _with_bars(data: pl.DataFrame, keys: list[str], extra: list[str], where: str) -> pl.DataFrame:
     """Return the frame with its bars under their usual names, adjusted where it says how."""
-    spelling = {
-        column.strip().lower().replace(" ", "_"): column
-        for column in data.columns
-        if column not in keep
-    }
-    found = {one: spelling[one] for one in (*FIELDS, "adj_close") if one in spelling}
+    found: dict[str, str] = {}
+    for column in data.columns:
+        one = column.strip().lower().replace(" ", "_")
+        if column in (*keys, *extra) or one not in (*FIELDS, "adj_close"):
+            continue
+        if one in found:
+            raise DataError(
+                f"{where} must have one column {one}, got {[found[one], column]}; drop or rename "
+                "one"
+            )
+        found[one] = column
     if not {"close", "adj_close"} & set(found):
         raise DataError(
-            f"the frame must have a column close or adj_close, got {data.columns}; rename yours"
+            f"{where} must have a column close or adj_close, got {data.columns}; rename yours"
         )
-    bars = data.select(
-        *keep, *(pl.col(column).cast(pl.Float64).alias(one) for one, column in found.items())
-    ).with_columns(pl.col(list(found)).fill_nan(None))
+    numbers = [numbers_of(data, column, keys, where).alias(one) for one, column in found.items()]
+    bars = data.select(*keys, *extra).with_columns(numbers)
     if "adj_close" in found:
         close = pl.col("close") if "close" in found else pl.col("adj_close")
         ratio = pl.col("adj_close") / close
@@ -168,10 +213,51 @@ def _with_bars(data: pl.DataFrame, keep: list[str]) -> pl.DataFrame:
     return bars
 
 
-def _as_days(data: pl.DataFrame, column: str) -> pl.Expr:
-    if data[column].dtype == pl.String:
-        return pl.col(column).str.to_date(strict=False)
-    return pl.col(column).cast(pl.Date)
+def numbers_of(data: pl.DataFrame, column: str, keys: list[str], where: str) -> pl.Series:
+    """Return a column as numbers; text that is none is an error with its stock and day."""
+    values = data[column].cast(pl.Float64, strict=False)
+    lost = values.is_null() & data[column].is_not_null()
+    if not data[column].dtype.is_numeric() and lost.any():
+        text = data[column].cast(pl.String).str.strip_chars().str.to_lowercase()
+        lost &= ~text.is_in(MISSING_TEXTS)
+    if lost.any():
+        stock, day, found = data.filter(lost).select(*keys, column).row(0)
+        raise DataError(
+            f"{where} must have numbers in {column!r}, got {found!r} of {stock!r} on {day} and "
+            f"{int(lost.sum()) - 1} more; correct them or leave them empty"
+        )
+    return values.fill_nan(None)
+
+
+def _truths(column: pl.Series, where: str) -> pl.Series:
+    """Return yes and no, however they are written, as truths; missing is no."""
+    if column.dtype == pl.Boolean or column.dtype.is_numeric():
+        return column.cast(pl.Boolean).fill_null(value=False)
+    text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
+    unknown = text.drop_nulls().filter(~text.drop_nulls().is_in((*YES, *NO)))
+    if len(unknown):
+        raise DataError(
+            f"{where} must have true or false in {column.name!r}, got {unknown[0]!r} and "
+            f"{len(unknown) - 1} more such values; write true or false"
+        )
+    return text.is_in(YES).fill_null(value=False)
+
+
+def _warn_of_thin_days(has_close: Bool[ndarray, "day stock"], days: ndarray, where: str) -> None:
+    """Say so when half of the stocks that live lack a bar: a stray row, or two calendars."""
+    began = np.maximum.accumulate(has_close, axis=0)
+    lives = began & np.maximum.accumulate(has_close[::-1], axis=0)[::-1]
+    alive, traded = lives.sum(axis=1), has_close.sum(axis=1)
+    thin = (alive >= FEW_STOCKS) & (traded <= alive / 2)
+    if thin.any():
+        first = int(np.argmax(thin))
+        warnings.warn(
+            f"{where} has {int(thin.sum())} of {len(days)} days on which half of the stocks or "
+            f"more have no bar, the first {days[first]} with {traded[first]} of {alive[first]}; a "
+            "window with such a day lacks a bar of all others: drop stray rows, or pass calendar=",
+            ThinDaysWarning,
+            stacklevel=4,
+        )
 
 
 def _check_keys(data: pl.DataFrame, id_column: str, timestamp_column: str) -> None:
@@ -179,7 +265,7 @@ def _check_keys(data: pl.DataFrame, id_column: str, timestamp_column: str) -> No
     if n_missing.to_series().any():
         raise DataError(
             f"{id_column} and {timestamp_column} must be in every row, got "
-            f"{int(n_missing.to_series().sum())} rows without a stock or a readable day; drop them"
+            f"{int(n_missing.to_series().sum())} rows without a stock or a day; drop them"
         )
     twice = data.group_by(id_column, timestamp_column).len().filter(pl.col("len") > 1)
     if len(twice):

@@ -30,6 +30,7 @@ def random_picks(
     top_k: int,
     n_portfolios: int,
     generator: np.random.Generator,
+    delisting_return: float = 0.0,
 ) -> BacktestReport:
     """Return portfolios that draw `top_k` stocks anew every day: what luck looks like."""
 
@@ -50,6 +51,7 @@ def random_picks(
         days,
         execution_lag=config.execution_lag,
         fill=config.fill,
+        delisting_return=delisting_return,
     )
 
 

@@ -10,6 +10,7 @@ from tsfm.errors import DataError
 from tsfm.series.convert import to_polars
 from tsfm.shapes import Bool, Float64, Int, ndarray
 from tsfm.stocks.backtest import BacktestReport, backtest, simulate
+from tsfm.stocks.days import as_days
 from tsfm.stocks.metrics import (
     information_coefficient,
     information_decay,
@@ -21,6 +22,7 @@ from tsfm.stocks.metrics import (
 )
 from tsfm.stocks.panel import Fill, StockPanel
 from tsfm.stocks.portfolio import PortfolioConfig, target_weights, trailing_volatility
+from tsfm.stocks.reading import key_names, numbers_of
 from tsfm.stocks.relative import relative_to
 
 # Nine in ten of the random portfolios lie between these.
@@ -44,7 +46,7 @@ class TearSheet:
     decay
         ``days`` later, mean ``ic`` and its ``t``: how long the scores know something.
     weights
-        What the portfolio wanted, days x stocks of the panel.
+        What the portfolio wanted, days x stocks of the panel; NaN on days without a trade.
     """
 
     summary: dict[str, float]
@@ -77,7 +79,8 @@ def backtest_scores(
     ----------
     scores
         A long frame of stock, day and score (higher is better), or a wide one: a column per stock,
-        the first one (or the index) with the days. Known at the close of their day.
+        the first one (or the index) with the days. Known at the close of their day. A day without
+        any score has no trade: what is held stays, as between weekly scores.
     prices
         A `StockPanel`, or a long frame as `StockPanel.from_frame` reads it.
     portfolio
@@ -129,6 +132,7 @@ def backtest_scores(
         sector=panel.sector,
         volatility=None if volatility is None else volatility[days],
     )
+    weights[~np.isfinite(table).any(axis=1)] = np.nan
     report = backtest(weights, panel, max_turnover=portfolio.max_turnover, **execution)
     costs: dict[str, Any] = {"borrow_bps": borrow_bps, "cash_rate": cash_rate}
     market = _market(table, panel, days, execution).net(cost_bps, cash_rate=cash_rate)[:, 0]
@@ -157,16 +161,27 @@ def read_scores(
 ) -> Float64[ndarray, "day stock"]:
     """Return scores as a table on the days and stocks of a panel; NaN where there is none."""
     frame, _ = to_polars(scores, timestamp_column)
-    if score_column not in frame.columns or id_column not in frame.columns:
+    id_column, timestamp_column = key_names(frame.columns, id_column, timestamp_column)
+    missing = [one for one in (id_column, score_column) if one not in frame.columns]
+    if len(missing) == 1:
+        raise DataError(
+            f"scores must have the columns {id_column!r} and {score_column!r}, got "
+            f"{frame.columns}; name yours, or give a wide frame with a column per stock"
+        )
+    if missing:
         stamps = timestamp_column if timestamp_column in frame.columns else frame.columns[0]
         frame = frame.unpivot(index=stamps, variable_name=id_column, value_name=score_column)
         frame = frame.rename({stamps: timestamp_column})
-    day = pl.col(timestamp_column)
-    is_text = frame[timestamp_column].dtype == pl.String
+    if timestamp_column not in frame.columns:
+        raise DataError(
+            f"scores must have the column {timestamp_column!r}, got {frame.columns}; name yours "
+            "with timestamp_column="
+        )
+    keys = [id_column, timestamp_column]
     frame = frame.select(
         pl.col(id_column).cast(pl.String),
-        (day.str.to_date(strict=False) if is_text else day.cast(pl.Date)).alias(timestamp_column),
-        pl.col(score_column).cast(pl.Float64, strict=False).fill_nan(None),
+        as_days(frame[timestamp_column], "scores"),
+        numbers_of(frame, score_column, keys, "scores"),
     ).drop_nulls(score_column)
     stock, row = _places(frame, panel, id_column, timestamp_column)
     table = np.full((panel.n_days, panel.n_stocks), np.nan)
@@ -198,7 +213,7 @@ def _places(
 
 
 def _tested(table: Float64[ndarray, "day stock"]) -> Int[ndarray, " asked"]:
-    """Return the days from the first score to the last; between them, none is cash."""
+    """Return the days from the first score to the last."""
     scored = np.flatnonzero(np.isfinite(table).any(axis=1))
     return np.arange(scored[0], scored[-1] + 1)
 
@@ -231,6 +246,7 @@ def _market(
     chosen = np.isfinite(table[days]) & panel.tradable[days]
     weights = np.full(table.shape, np.nan)
     weights[days] = chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1)
+    weights[~np.isfinite(table).any(axis=1)] = np.nan
     return backtest(weights, panel, **execution)
 
 
@@ -247,7 +263,9 @@ def _random(
     generator = np.random.default_rng(seed)
     shape = (n_random, panel.n_stocks)
 
-    def target(day: int) -> Float64[ndarray, "portfolio stock"]:
+    def target(day: int) -> Float64[ndarray, "portfolio stock"] | None:
+        if not np.isfinite(table[day]).any():
+            return None
         scores = np.where(np.isfinite(table[day]), generator.random(shape), np.nan)
         of_day = None if volatility is None else np.broadcast_to(volatility[day], shape)
         return target_weights(

@@ -101,7 +101,7 @@ def split_days(
             part &= score >= starts[0] + context_length - 1
         found = np.flatnonzero(part)
         left_out = {"training": config.purge, "validation": config.purge + config.embargo}
-        found = found[: len(found) - left_out.get(name, 0)] if left_out.get(name) else found
+        found = found[: max(0, len(found) - left_out.get(name, 0))]
         if not len(found):
             raise DataError(
                 f"the {name} part must have a day, got none between {days[0]} and {days[-1]}; "

@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
+from tsfm.errors import ConfigError, DataError
 from tsfm.series.cards import file_digest, load_card
 from tsfm.series.files import find_files
 from tsfm.shapes import Int, ndarray
@@ -30,20 +31,32 @@ class PanelConfig:
         ``"simulated"`` for the panel of `simulation`.
     start, end
         First and last day, both included; days before the first window fill the averages.
+    calendar
+        Exchange code such as ``"XNYS"``, whose sessions the days are; None takes those of the data.
     """
 
     dataset: str = SIMULATED
     start: Day | None = None
     end: Day | None = None
+    calendar: str | None = None
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
 
 
 def read_panel(config: PanelConfig) -> StockPanel:
     """Return the panel of a config."""
     if is_file(config.dataset):
-        return read_panel_file(config.dataset, start=config.start, end=config.end)
+        return read_panel_file(
+            config.dataset, start=config.start, end=config.end, calendar=config.calendar
+        )
     if config.dataset != SIMULATED:
-        return StockPanel.from_card(config.dataset, start=config.start, end=config.end)
+        return StockPanel.from_card(
+            config.dataset, start=config.start, end=config.end, calendar=config.calendar
+        )
+    if config.calendar is not None:
+        raise ConfigError(
+            f"panel.calendar must be left out of a simulated panel, got {config.calendar!r}; its "
+            "days are weekdays"
+        )
     panel = simulated_panel(config.simulation)
     if config.start is None and config.end is None:
         return panel
@@ -115,7 +128,15 @@ class DayStream:
         return self.sections.batch(int(self._validation[int(share * len(self._validation))]))
 
     def _with_stocks(self, days: Int[ndarray, " day"]) -> Int[ndarray, " kept"]:
-        return days[self.sections.eligible[days].sum(axis=1) > 1]
+        found = days[self.sections.eligible[days].sum(axis=1) > 1]
+        if not len(found):
+            between = self.sections.panel.days[days[[0, -1]]]
+            raise DataError(
+                f"a day must have two stocks of the universe to rank, got none from {between[0]} "
+                f"to {between[1]}; loosen the universe, or name the calendar of the panel if "
+                "stray days break its windows"
+            )
+        return found
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))

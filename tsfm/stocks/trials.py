@@ -127,7 +127,8 @@ def what_luck_explains(chosen: Trial, trials: list[Trial]) -> dict[str, Any]:
 
 def _runs(client: Any, experiment_id: str, dataset: str) -> Iterator[str]:
     """Yield the ids of the runs on a data set, page by page."""
-    token, kept = None, f"params.`panel.dataset` = '{dataset}'"
+    quote = '"' if "'" in dataset else "'"
+    token, kept = None, f"params.`panel.dataset` = {quote}{dataset}{quote}"
     while True:
         page = client.search_runs([experiment_id], filter_string=kept, page_token=token)
         yield from (run.info.run_id for run in page)

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 import tsfm
+from tsfm.audits.perturbation import PERTURBATIONS
 from tsfm.errors import ConfigError, DataError
 
 DEMONSTRATION = runpy.run_path(
@@ -148,7 +149,7 @@ def test_a_frame_of_one_item_meets_every_fate_in_turn(frame: pl.DataFrame) -> No
     one = frame.filter(pl.col("item_id") == "a").drop("item_id")
     assert tsfm.audit(lambda data: data.with_columns(value.cum_sum()), one).ok
     report = tsfm.audit(lambda data: data.with_columns(value / len(data)), one)
-    assert set(report.leaks["perturbation"][0].split(", ")) == {"gaps", "shorten", "vanish"}
+    assert set(report.leaks["perturbation"][0].split(", ")) == {"gaps", "shorten", "vanish", "end"}
 
 
 def test_the_same_seed_gives_the_same_report(frame: pl.DataFrame) -> None:
@@ -292,3 +293,34 @@ def test_a_function_that_returns_no_row_to_compare_is_not_called_clean(frame):
     last = pl.col("timestamp") == 39
     with pytest.raises(DataError, match=r"keep ids and stamps as they come in, or pass later"):
         tsfm.audit(lambda data: data.filter(last), frame, n_cutoffs=2)
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        pl.col("timestamp").rank("dense") / pl.col("timestamp").n_unique(),
+        pl.col("timestamp").max() - pl.col("timestamp"),
+    ],
+    ids=["share of the days", "days left"],
+)
+def test_what_knows_how_long_all_items_last_is_found(leak: pl.Expr) -> None:
+    stamps, items = list(range(40)), [f"i{number}" for number in range(16)]
+    many = pl.DataFrame({"item_id": items}).join(pl.DataFrame({"timestamp": stamps}), how="cross")
+    many = many.with_columns(target=pl.col("timestamp").cast(pl.Float64))
+
+    def known(data: pl.DataFrame) -> pl.DataFrame:
+        return data.with_columns(known=leak)
+
+    others = [kind for kind in PERTURBATIONS if kind != "end"]
+    assert tsfm.audit(known, many, cutoffs=stamps[5:25], perturbations=others).ok
+    report = tsfm.audit(known, many, cutoffs=stamps[5:25])
+    assert report.leaks["column"].to_list() == ["known"]
+    assert "end" in report.leaks["perturbation"][0]
+
+
+def test_a_column_per_item_is_refused_rather_than_taken_for_a_leak(frame: pl.DataFrame) -> None:
+    def wide(data: pl.DataFrame) -> pl.DataFrame:
+        return data.pivot("item_id", index="timestamp", values=data.columns[-1])
+
+    with pytest.raises(DataError, match="a row per item and stamp, got a column per item, such as"):
+        tsfm.audit(wide, frame, 5)

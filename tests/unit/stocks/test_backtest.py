@@ -104,6 +104,33 @@ def test_a_delisted_stock_becomes_cash(make_panel: MakePanel) -> None:
     np.testing.assert_allclose(report.turnover[:, 0], [1.0, 0.0, 1.0])
 
 
+def test_bought_at_the_open_the_last_close_is_what_is_left(make_panel: MakePanel) -> None:
+    opens = [[10.0, 1.0], [100.0, 1.0], [NAN, 1.0], [NAN, 1.0]]
+    panel = make_panel([[10.0, 1.0], [5.0, 1.0], [NAN, 1.0], [NAN, 1.0]], open=opens)
+    rows = {0: [1, 0], 1: [0, 0]}
+    report = backtest(held(panel, rows), panel, fill="open")
+    np.testing.assert_allclose(report.gross[0, 0], 5 / 100 - 1)
+    taken = backtest(held(panel, rows), panel, fill="open", delisting_return=-0.5)
+    np.testing.assert_allclose(taken.gross[0, 0], 2.5 / 100 - 1)
+
+
+def test_a_day_without_weights_has_no_trade(make_panel: MakePanel) -> None:
+    panel = make_panel([[1.0, 1.0], [2.0, 1.0], [2.0, 3.0], [2.0, 3.0]])
+    report = backtest(held(panel, {0: [0.5, 0.5], 2: [0.5, 0.5]}), panel)
+    np.testing.assert_allclose(report.gross[:, 0], [0.5, 2 / 3, 0.0])
+    np.testing.assert_allclose(report.turnover[:, 0], [1.0, 0.0, 0.2])
+
+
+def test_a_portfolio_that_has_lost_all_is_over(make_panel: MakePanel) -> None:
+    panel = make_panel([[1.0, 1.0], [4.0, 1.0], [1.0, 1.0], [1.0, 2.0]])
+    weights = np.tile([-0.5, 0.5], (4, 1))
+    report = backtest(weights, panel)
+    np.testing.assert_allclose(report.gross[:, 0], [-1.0, 0.0, 0.0])
+    np.testing.assert_allclose(report.turnover[:, 0], [1.0, 0.0, 0.0])
+    found = report.summary(10.0, borrow_bps=100.0, cash_rate=0.05)
+    assert (found["irr"], found["max_drawdown"]) == (-1.0, -1.0)
+
+
 def test_several_portfolios_are_each_as_alone(panel: StockPanel) -> None:
     generator = np.random.default_rng(0)
     weights = generator.dirichlet(np.ones(panel.n_stocks), (3, panel.n_days))
@@ -154,8 +181,7 @@ def test_at_break_even_costs_take_the_mean_return(make_panel: MakePanel) -> None
     ("rows", "message"),
     [
         ({}, "got 0 whole rows and 0 broken ones"),
-        ({1: [1.0, 0.0], 3: [1.0, 0.0]}, "got 2 whole rows and 0 broken ones; write 0 for cash"),
-        ({1: [1.0, NAN], 2: [1.0, 0.0]}, "got 1 whole rows and 1 broken ones"),
+        ({1: [1.0, NAN], 2: [1.0, 0.0]}, "got 1 whole rows and 1 broken ones; write 0 for cash"),
     ],
 )
 def test_weights_with_holes_are_refused(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from tsfm.errors import CheckpointError, ConfigError
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained, save_pretrained
 from tsfm.models.timer import Timer, TimerConfig
+from tsfm.series.validation import ColumnNamesWarning
 from tsfm.stocks.cross_sections import SectionConfig, cross_sections
 from tsfm.stocks.features import FeatureConfig
 from tsfm.stocks.fitting import RankerConfig, days_of
@@ -228,3 +230,20 @@ def test_a_broken_ranker_is_refused(
         (tmp_path / file).write_text(content)
     with pytest.raises(CheckpointError, match=message):
         StockRanker.from_pretrained(tmp_path)
+
+
+def test_ranks_can_be_joined_to_the_frame_they_are_of(
+    ranker: StockRanker, panel: StockPanel
+) -> None:
+    day, stock = np.nonzero(np.isfinite(panel["close"]))
+    frame = pl.DataFrame(
+        {
+            "unique_id": stock,
+            "ds": panel.days[day].astype("datetime64[D]"),
+            **{name: panel[name][day, stock] for name in panel.fields},
+        }
+    )
+    with pytest.warns(ColumnNamesWarning):
+        found = ranker.rank(frame, n_days=2)
+    assert found.columns == ["unique_id", "ds", "score"]
+    assert len(found.join(frame, on=["unique_id", "ds"])) == len(found) > 0

@@ -1,5 +1,6 @@
 """Whatever a user's bars look like, the panel is the same, or the error names stock and day."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ import polars as pl
 import pytest
 
 from tsfm.errors import DataError
+from tsfm.series.validation import ColumnNamesWarning
 from tsfm.stocks.panel import StockPanel
+from tsfm.stocks.reading import ThinDaysWarning
 
 
 @pytest.fixture
@@ -123,7 +126,37 @@ def test_days_are_the_sessions_of_a_calendar(bars: pl.DataFrame) -> None:
         (
             lambda x: x.with_columns(pl.lit("soon").alias("timestamp")),
             {},
-            "got 7 rows without a stock or a readable day",
+            "the frame must have days in 'timestamp' such as .*, got 'soon' and 6 more such values",
+        ),
+        (
+            lambda x: x.with_columns(pl.lit(None, pl.Date).alias("timestamp")),
+            {},
+            "got 7 rows without a stock or a day; drop them",
+        ),
+        (
+            lambda x: x.with_columns(pl.lit("n.a.").alias("close")),
+            {"name": "bars.csv"},
+            r"bars.csv must have numbers in 'close', got 'n.a.' of 'A' on 2020-01-06 and 6 more",
+        ),
+        (
+            lambda x: x.with_columns(pl.lit(0).alias("volume")),
+            {},
+            "volume must be above 0 where a stock can be traded, got none in all of the frame",
+        ),
+        (
+            lambda x: x.with_columns(pl.col("close").alias("Close")),
+            {},
+            r"must have one column close, got \['close', 'Close'\]; drop or rename one",
+        ),
+        (
+            lambda x: x.with_columns(pl.lit("perhaps").alias("in")),
+            {"member_column": "in"},
+            "must have true or false in 'in', got 'perhaps' and 6 more such values",
+        ),
+        (
+            lambda x: x.with_columns(-pl.col("close")),
+            {"name": "bars.csv"},
+            r"close of bars.csv must be positive and finite, got -10.0 of 'A'",
         ),
         (
             lambda x: x.with_columns(-pl.col("close")),
@@ -142,3 +175,60 @@ def test_what_is_wrong_is_named(
 def test_a_card_without_stocks_is_refused() -> None:
     with pytest.raises(DataError, match="got 'el_nino' of role 'sample'; choose one whose role"):
         StockPanel.from_card("el_nino")
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "Europe/Berlin", "America/New_York"])
+def test_a_stamp_is_on_the_day_of_its_own_clock(zone: str) -> None:
+    for clock in ("00:00", "20:00"):
+        stamps = pd.date_range(f"2020-01-06 {clock}", freq="B", periods=5, tz=zone)
+        frame = pd.DataFrame({"item_id": "A", "timestamp": stamps, "close": 1.0})
+        for one in (
+            frame,
+            pl.DataFrame(
+                {
+                    "item_id": "A",
+                    "timestamp": pl.Series(
+                        stamps.tz_localize(None).to_numpy()
+                    ).dt.replace_time_zone(zone),
+                    "close": 1.0,
+                }
+            ),
+        ):
+            days = StockPanel.from_frame(one).days
+            assert [str(days[0]), str(days[-1])] == ["2020-01-06", "2020-01-10"]
+
+
+def test_days_may_be_whole_numbers_or_have_a_time(bars: pl.DataFrame) -> None:
+    day = pl.col("timestamp")
+    expected = StockPanel.from_frame(bars)
+    for other in (
+        day.dt.strftime("%Y%m%d").cast(pl.Int64),
+        day.dt.strftime("%Y-%m-%d 00:00:00"),
+    ):
+        panel = StockPanel.from_frame(bars.with_columns(other.alias("timestamp")))
+        assert np.array_equal(panel.days, expected.days)
+
+
+def test_members_may_be_written_in_words(bars: pl.DataFrame) -> None:
+    words = pl.Series("in", ["yes", "No", "TRUE", "0", "1", "", None])
+    panel = StockPanel.from_frame(bars.with_columns(words), member_column="in")
+    assert int(panel.member.sum()) == 3
+
+
+def test_names_of_others_are_found_and_said(bars: pl.DataFrame) -> None:
+    renamed = bars.rename({"item_id": "unique_id", "timestamp": "ds"})
+    with pytest.warns(ColumnNamesWarning, match="unique_id"):
+        panel = StockPanel.from_frame(renamed)
+    assert panel.stocks == StockPanel.from_frame(bars).stocks
+
+
+def test_a_stray_day_is_warned_of() -> None:
+    days = pd.bdate_range("2020-01-06", periods=10)
+    rows = [(name, day, 1.0) for name in "ABCDEF" for day in days]
+    rows.append(("A", pd.Timestamp("2020-01-11"), 1.0))
+    frame = pd.DataFrame(rows, columns=["item_id", "timestamp", "close"])
+    with pytest.warns(ThinDaysWarning, match=r"1 of 11 days .* the first 2020-01-11 with 1 of 6"):
+        StockPanel.from_frame(frame)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        StockPanel.from_frame(frame[frame["timestamp"] != "2020-01-11"])

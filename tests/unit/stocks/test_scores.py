@@ -146,3 +146,40 @@ def test_scores_without_prices_are_refused(panel: StockPanel, table: np.ndarray)
         read_scores(frame.head(0), panel)
     with pytest.raises(DataError, match="scores must be finite, one per stock and day, got"):
         read_scores(pl.concat([frame, frame.head(1)]), panel)
+
+
+def test_weekly_scores_are_held_until_the_next(panel: StockPanel, table: np.ndarray) -> None:
+    weekly = np.full(table.shape, np.nan)
+    weekly[20:70:5] = table[20:70:5]
+    sheet = backtest_scores(long(panel, weekly), panel, fill="close", cost_bps=0.0, n_random=3)
+    traded = sheet.daily["turnover"].to_numpy() > 0
+    assert traded[::5].all()
+    assert not traded.reshape(-1)[np.arange(len(traded)) % 5 != 0].any()
+    # A week of the first choice, and no other, by hand.
+    chosen = np.argsort(-np.nan_to_num(weekly[20], nan=-np.inf))[:5]
+    close = panel.last_known("close")
+    expected = (close[25, chosen] / close[20, chosen]).mean() - 1
+    gained = (1 + sheet.daily["gross"][:5].to_numpy()).prod() - 1
+    assert gained == pytest.approx(expected)
+    assert np.isnan(sheet.weights[21]).all()
+
+
+def test_scores_that_are_no_numbers_are_refused(panel: StockPanel, table: np.ndarray) -> None:
+    frame = long(panel, table)
+    text = frame.with_columns(pl.lit("buy").alias("score"))
+    with pytest.raises(DataError, match="scores must have numbers in 'score', got 'buy' of"):
+        read_scores(text, panel)
+    with pytest.raises(DataError, match="scores must have the columns 'item_id' and 'score', got"):
+        read_scores(frame.rename({"score": "alpha"}), panel)
+    with pytest.raises(DataError, match="scores must have the column 'timestamp', got"):
+        read_scores(frame.rename({"timestamp": "when"}), panel)
+
+
+def test_scores_are_on_the_day_of_their_own_clock(panel: StockPanel, table: np.ndarray) -> None:
+    frame = long(panel, table)
+    zoned = frame.with_columns(
+        pl.col("timestamp").cast(pl.Datetime("us")).dt.replace_time_zone("Asia/Tokyo")
+    )
+    numbers = frame.with_columns(pl.col("timestamp").dt.strftime("%Y%m%d").cast(pl.Int64))
+    for other in (zoned, numbers):
+        np.testing.assert_array_equal(read_scores(other, panel), read_scores(frame, panel))

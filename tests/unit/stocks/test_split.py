@@ -81,3 +81,12 @@ def test_dates_in_the_wrong_order_are_refused() -> None:
 def test_a_lag_of_zero_is_refused() -> None:
     with pytest.raises(ConfigError, match="execution_lag must be at least 1"):
         split_days(DAYS, CONFIG, context_length=5, execution_lag=0)
+
+
+@pytest.mark.parametrize("purge", [15, 25, 300])
+def test_a_purge_longer_than_a_part_leaves_nothing(purge: int) -> None:
+    config = SplitConfig(
+        validation_start="2020-02-01", test_start="2020-02-11", purge=purge, embargo=3
+    )
+    with pytest.raises(DataError, match="part must have a day, got none"):
+        split_days(DAYS, config, context_length=2)

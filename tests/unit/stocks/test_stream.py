@@ -1,11 +1,13 @@
 """Batches decide what is learned: a day left out, or one of the test, would not be noticed."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
-from tsfm.errors import DataError
+from tsfm.errors import ConfigError, DataError
 from tsfm.stocks.cross_sections import CrossSections, SectionConfig
 from tsfm.stocks.simulation import SimulationConfig
 from tsfm.stocks.split import SplitConfig, SplitDays
@@ -17,6 +19,7 @@ from tsfm.stocks.stream import (
     panel_inputs,
     read_panel,
 )
+from tsfm.stocks.universe import UniverseConfig
 from tsfm.training.stream import STREAMS, BatchStream
 
 MakeSections = Callable[..., CrossSections]
@@ -111,3 +114,25 @@ def test_a_simulated_panel_is_cut_to_its_dates() -> None:
     assert [str(panel.days[0]), str(panel.days[-1])] == ["2013-01-10", "2013-01-18"]
     with pytest.raises(DataError, match="must have days between"):
         read_panel(PanelConfig(simulation=simulation, start="2033-01-10"))
+
+
+def test_days_without_stocks_are_an_error_that_says_so() -> None:
+    config = StockStreamConfig(
+        split=SplitConfig(validation_start="2013-03-01", test_start="2013-04-01"),
+        windows=SectionConfig(
+            context_length=8, universe=UniverseConfig(rule="trailing", min_price=1e9)
+        ),
+    )
+    with pytest.raises(DataError, match="a day must have two stocks of the universe to rank, got"):
+        StockStream(config, seed=0)
+
+
+def test_the_calendar_of_a_file_is_that_of_the_recipe(tmp_path: Path) -> None:
+    days = ["2020-01-06", "2020-01-07", "2020-01-11"]
+    frame = pl.DataFrame({"date": days, "ticker": "A", "close": [1.0, 2.0, 3.0]})
+    frame.write_csv(tmp_path / "bars.csv")
+    found = PanelConfig(dataset=str(tmp_path / "bars.csv"), calendar="XNYS")
+    with pytest.raises(DataError, match="must be on sessions of XNYS, got 'A' on 2020-01-11"):
+        read_panel(found)
+    with pytest.raises(ConfigError, match=r"panel\.calendar must be left out of a simulated panel"):
+        read_panel(PanelConfig(calendar="XNYS"))

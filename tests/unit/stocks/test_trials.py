@@ -75,3 +75,13 @@ def test_the_same_returns_on_other_days_are_another_try() -> None:
     days = np.arange("2020-01-01", "2020-01-09", dtype="datetime64[D]")
     first, later = (Trial(days + shift, np.ones(8)) for shift in (0, 1))
     assert first.key != later.key
+
+
+def test_a_panel_may_be_called_as_a_person_is(tracking_uri: str, tmp_path: Path) -> None:
+    name = "o'brien.csv"
+    tracker = MlflowTracker(experiment="named", tracking_uri=tracking_uri)
+    tracker.start("run", {"panel": {"dataset": name}})
+    traded(0).write_parquet(tmp_path / RETURNS_FILE)
+    tracker.artifact(tmp_path / RETURNS_FILE)
+    tracker.finish("FINISHED")
+    assert len(logged_returns(name, experiment="named", tracking_uri=tracking_uri)) == 1

@@ -158,3 +158,11 @@ def test_a_ranker_knows_what_its_checkpoint_has_seen(panel: StockPanel) -> None:
     assert found.seen.sum() == found.table["test_days"].sum()
     assert found.table["seen"].to_list() == [1.0]
     assert days_of(cross_sections(panel, SMALL.windows), found.ranker.folds[0].split)
+
+
+def test_training_that_begins_after_validation_is_refused(
+    panel: StockPanel, sections: CrossSections
+) -> None:
+    config = config_of(panel, train_start=str(panel.days[35]))
+    with pytest.raises(DataError, match=r"train_start must be before .*, where the first validati"):
+        folds_of(sections, config)
