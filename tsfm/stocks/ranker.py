@@ -18,11 +18,11 @@ from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import checkpoint_folder, load_pretrained, save_pretrained
 from tsfm.series.convert import from_polars, to_polars
 from tsfm.shapes import Float64, Int, ndarray
+from tsfm.stocks.columns import key_names
 from tsfm.stocks.cross_sections import CrossSections, cross_sections
 from tsfm.stocks.fitting import Common, RankerConfig, fit_ranker, ranking_config
 from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.ranking import ReturnRanking
-from tsfm.stocks.reading import key_names
 from tsfm.stocks.split import SplitConfig
 from tsfm.tracking import NoTracker, Tracker
 

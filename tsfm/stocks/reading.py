@@ -10,14 +10,13 @@ from tsfm.errors import DataError
 from tsfm.series.calendars import sessions
 from tsfm.series.cards import load_card, require_file
 from tsfm.series.convert import to_polars
-from tsfm.series.validation import MISSING_TEXTS, with_usual_names
 from tsfm.shapes import Bool, Int, ndarray
+from tsfm.stocks.columns import key_names, numbers_of, truths_of
 from tsfm.stocks.days import as_days
 from tsfm.stocks.panel import FIELDS, PRICES, StockPanel
 
 SECTOR_COLUMNS = ("sector", "industry")
 UNKNOWN_SECTORS = ("", "n/a", "na", "none", "unknown")
-YES, NO = ("true", "yes", "1", "y", "t"), ("false", "no", "0", "n", "f", "")
 # Of fewer stocks half may well have no bar.
 FEW_STOCKS = 4
 
@@ -121,7 +120,7 @@ def read_frame(
     member = has_close
     if member_column is not None:
         member = np.zeros_like(has_close)
-        member[day, stock] = _truths(data[member_column], where).to_numpy()
+        member[day, stock] = truths_of(data[member_column], where).to_numpy()
     tradable = has_close
     if "volume" in fields:
         tradable = has_close & (bars[..., fields.index("volume")] > 0)
@@ -177,13 +176,6 @@ def read_wide(
     )
 
 
-def key_names(columns: list[str], id_column: str, timestamp_column: str) -> tuple[str, str]:
-    """Return the names of the keys; `unique_id` and `ds` where the default names are absent."""
-    given = {"item_id": id_column, "timestamp": timestamp_column}
-    names = with_usual_names(columns, given, stacklevel=4)
-    return names["item_id"], names["timestamp"]
-
-
 def _with_bars(data: pl.DataFrame, keys: list[str], extra: list[str], where: str) -> pl.DataFrame:
     """Return the frame with its bars under their usual names, adjusted where it says how."""
     found: dict[str, str] = {}
@@ -211,36 +203,6 @@ def _with_bars(data: pl.DataFrame, keys: list[str], extra: list[str], where: str
             *(pl.col(one) * ratio for one in others), pl.col("adj_close").alias("close")
         ).drop("adj_close")
     return bars
-
-
-def numbers_of(data: pl.DataFrame, column: str, keys: list[str], where: str) -> pl.Series:
-    """Return a column as numbers; text that is none is an error with its stock and day."""
-    values = data[column].cast(pl.Float64, strict=False)
-    lost = values.is_null() & data[column].is_not_null()
-    if not data[column].dtype.is_numeric() and lost.any():
-        text = data[column].cast(pl.String).str.strip_chars().str.to_lowercase()
-        lost &= ~text.is_in(MISSING_TEXTS)
-    if lost.any():
-        stock, day, found = data.filter(lost).select(*keys, column).row(0)
-        raise DataError(
-            f"{where} must have numbers in {column!r}, got {found!r} of {stock!r} on {day} and "
-            f"{int(lost.sum()) - 1} more; correct them or leave them empty"
-        )
-    return values.fill_nan(None)
-
-
-def _truths(column: pl.Series, where: str) -> pl.Series:
-    """Return yes and no, however they are written, as truths; missing is no."""
-    if column.dtype == pl.Boolean or column.dtype.is_numeric():
-        return column.cast(pl.Boolean).fill_null(value=False)
-    text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
-    unknown = text.drop_nulls().filter(~text.drop_nulls().is_in((*YES, *NO)))
-    if len(unknown):
-        raise DataError(
-            f"{where} must have true or false in {column.name!r}, got {unknown[0]!r} and "
-            f"{len(unknown) - 1} more such values; write true or false"
-        )
-    return text.is_in(YES).fill_null(value=False)
 
 
 def _warn_of_thin_days(has_close: Bool[ndarray, "day stock"], days: ndarray, where: str) -> None:

@@ -13,7 +13,8 @@ from tsfm.stocks.look_ahead import change_the_future
 from tsfm.stocks.metrics import information_coefficient, mean_of, sharpe_ratio
 from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.portfolio import PortfolioConfig
-from tsfm.stocks.scores import backtest_scores, read_scores
+from tsfm.stocks.score_table import read_scores
+from tsfm.stocks.scores import backtest_scores
 from tsfm.stocks.selection import select
 from tsfm.stocks.simulation import SimulationConfig, simulated_panel
 
