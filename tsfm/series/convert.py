@@ -11,20 +11,28 @@ from tsfm.errors import DataError
 Origin = Literal["pandas", "polars", "polars_lazy", "pyarrow"]
 
 
-def to_polars(data: Any, timestamp_column: str) -> tuple[pl.DataFrame, Origin]:
+# What stands in for a default name, when that is absent.
+STAND_INS = {"unique_id": "item_id", "ds": "timestamp"}
+
+
+def to_polars(
+    data: Any, timestamp_column: str, id_column: str = "item_id"
+) -> tuple[pl.DataFrame, Origin]:
     """Return a polars frame and where it came from.
 
-    A pandas frame whose stamps are its index (stamps or periods) gets them as a column.
+    A pandas frame whose ids or stamps (or periods) are its index gets them as columns.
     """
     if isinstance(data, pl.DataFrame):
         return data, "polars"
     if isinstance(data, pl.LazyFrame):
         return data.collect(), "polars_lazy"
     pandas, pyarrow = sys.modules.get("pandas"), sys.modules.get("pyarrow")
+    if pyarrow is not None and isinstance(data, pyarrow.RecordBatch):
+        data = pyarrow.Table.from_batches([data])
     if pyarrow is not None and isinstance(data, pyarrow.Table):
         return pl.DataFrame(pl.from_arrow(data)), "pyarrow"
     if pandas is not None and isinstance(data, pandas.DataFrame):
-        return _from_pandas(data, timestamp_column), "pandas"
+        return _from_pandas(data, timestamp_column, id_column), "pandas"
     return _through_narwhals(data), "polars"
 
 
@@ -41,11 +49,11 @@ def _through_narwhals(data: Any) -> pl.DataFrame:
     return (frame.collect() if isinstance(frame, nw.LazyFrame) else frame).to_polars()
 
 
-def _from_pandas(data: Any, timestamp_column: str) -> pl.DataFrame:
+def _from_pandas(data: Any, timestamp_column: str, id_column: str) -> pl.DataFrame:
     import pandas as pd
 
-    if timestamp_column not in data.columns and timestamp_column in data.index.names:
-        data = data.reset_index()
+    keys = _keys_in_index(data, timestamp_column, id_column)
+    data = data.reset_index(level=keys) if keys else data
     if timestamp_column not in data.columns and isinstance(
         data.index, pd.DatetimeIndex | pd.PeriodIndex
     ):
@@ -68,6 +76,20 @@ def _from_pandas(data: Any, timestamp_column: str) -> pl.DataFrame:
             column = column.dt.to_timestamp()
         columns[str(name)] = _series(column.reset_index(drop=True))
     return pl.DataFrame(columns)
+
+
+def _keys_in_index(data: Any, timestamp_column: str, id_column: str) -> list[str]:
+    """Name the levels of a pandas index that are to be columns: another one may be anything."""
+    import pandas as pd
+
+    levels = [name for name in data.index.names if name is not None and name not in data.columns]
+    if timestamp_column in levels:
+        return levels
+    known = {*data.columns, *levels}
+    # An index of stamps alone takes the name that is asked for, whatever it is called.
+    is_dated = isinstance(data.index, pd.DatetimeIndex | pd.PeriodIndex)
+    stand_ins = [] if is_dated else [one for one in STAND_INS if STAND_INS[one] not in known]
+    return [name for name in levels if name == id_column or name in stand_ins]
 
 
 def _series(column: Any) -> pl.Series:

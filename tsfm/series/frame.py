@@ -96,7 +96,7 @@ class SeriesFrame:
         >>> SeriesFrame.from_any(frame).values[:, 0].tolist()
         [10.0, 20.0, 30.0]
         """
-        frame, origin = to_polars(data, timestamp_column)
+        frame, origin = to_polars(data, timestamp_column, id_column)
         columns = pick_columns(frame, id_column, timestamp_column, target, sources)
         rows = check_rows(frame, columns, sources)
         grid = _choose_grid(rows, freq, calendar)

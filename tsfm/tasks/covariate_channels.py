@@ -123,7 +123,8 @@ class ChannelForecaster:
         names = (*self.known_covariates, *self.past_covariates)
         ahead = None
         if self.known_covariates:
-            given = None if future is None else to_polars(future, series.columns.timestamp)[0]
+            keys = (series.columns.timestamp, series.columns.id)
+            given = None if future is None else to_polars(future, *keys)[0]
             columns = [] if given is None else given.columns
             lost = [name for name in self.known_covariates if name not in columns]
             if given is None or lost:
