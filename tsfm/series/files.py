@@ -2,6 +2,7 @@
 
 import glob
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,8 +10,15 @@ import polars as pl
 
 from tsfm.errors import DataError
 
-SUFFIXES = (".csv", ".parquet", ".csv.gz")
+PARQUET_SUFFIXES = (".parquet", ".pq")
+SUFFIXES = (".csv", ".csv.gz", ".tsv", *PARQUET_SUFFIXES)
+# Below a folder such a file may as well be a note.
+NAMED_SUFFIXES = (*SUFFIXES, ".txt")
 SEPARATORS = ",;\t|"
+
+
+class FilesLeftOutWarning(UserWarning):
+    """Says that text files below a folder were not read."""
 
 
 def read_input(inputs: Sequence[str | Path]) -> tuple[pl.DataFrame, list[tuple[str, int]]]:
@@ -91,12 +99,27 @@ def find_files(entry: str | Path) -> list[Path]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Return the files of data below a folder, sorted, without what is hidden there."""
-    return sorted(
+    """Return the files of data below a folder, sorted, without what is hidden there.
+
+    A text file may be data or a note: it is left out, and a warning says so.
+    """
+    seen = sorted(
         file
         for file in folder.rglob("*")
-        if file.name.endswith(SUFFIXES) and not is_hidden(file.relative_to(folder).as_posix())
+        if file.name.lower().endswith(NAMED_SUFFIXES)
+        and not is_hidden(file.relative_to(folder).as_posix())
     )
+    found = [file for file in seen if file.name.lower().endswith(SUFFIXES)]
+    left_out = [file for file in seen if file.is_file() and file not in found]
+    if left_out:
+        warnings.warn(
+            f"{left_out[0]} is left out ({len(left_out)} such file"
+            f"{'' if len(left_out) == 1 else 's'}), since a .txt in a folder may be a note; name "
+            "it, or rename it to .csv, if it is data",
+            FilesLeftOutWarning,
+            stacklevel=2,
+        )
+    return found
 
 
 def is_hidden(name: str) -> bool:
@@ -120,15 +143,19 @@ def _read(file: Path) -> pl.DataFrame:
     if file.stat().st_size == 0:
         raise DataError(f"{file} must have rows, got an empty file; remove it from the input")
     try:
-        if file.name.endswith(".parquet"):
-            frame = pl.read_parquet(file)
-        elif file.name.endswith((".csv", ".csv.gz", ".txt")):
+        # The name is a file's, found already: in brackets polars would see a pattern again.
+        if file.name.lower().endswith(PARQUET_SUFFIXES):
+            frame = pl.read_parquet(file, glob=False)
+        elif file.name.lower().endswith(NAMED_SUFFIXES):
             # All rows are looked at, so that one text value late in a file is found and named.
             # Stamps stay text: the check of frames reads them, and names what it cannot read.
-            frame = pl.read_csv(file, separator=separator(file), infer_schema_length=None)
+            frame = pl.read_csv(
+                file, separator=separator(file), infer_schema_length=None, glob=False
+            )
         else:
             raise DataError(
-                f"{file} must end in .csv, .csv.gz, .txt or .parquet, got {file.name!r}; convert it"
+                f"{file} must end in one of {', '.join(NAMED_SUFFIXES)}, got {file.name!r}; "
+                "convert it"
             )
     except (pl.exceptions.PolarsError, OSError) as error:
         said = _one_line(error)
@@ -143,7 +170,7 @@ def separator(file: Path) -> str:
     """Return the separator of a CSV file, as its first line tells."""
     import gzip
 
-    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
+    with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as lines:
         header = lines.readline()
     return max(SEPARATORS, key=lambda one: header.count(one.encode()))
 
