@@ -9,20 +9,33 @@ from pathlib import Path
 import polars as pl
 
 from tsfm.errors import DataError
+from tsfm.series.folder_values import with_folder_values
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 SUFFIXES = (".csv", ".csv.gz", ".tsv", *PARQUET_SUFFIXES)
 # Below a folder such a file may as well be a note.
 NAMED_SUFFIXES = (*SUFFIXES, ".txt")
 SEPARATORS = ",;\t|"
+# Columns that are ids by their name; see `tsfm.series.validation.pick_columns`.
+ID_NAMES = ("item_id", "unique_id")
 
 
 class FilesLeftOutWarning(UserWarning):
     """Says that text files below a folder were not read."""
 
 
-def read_input(inputs: Sequence[str | Path]) -> tuple[pl.DataFrame, list[tuple[str, int]]]:
+def read_input(
+    inputs: Sequence[str | Path], *, id_column: str = "item_id"
+) -> tuple[pl.DataFrame, list[tuple[str, int]]]:
     """Read files, folders and globs of CSV or Parquet into one frame.
+
+    What folders such as ``item_id=A`` say are columns of text, except for one file that is named
+    by itself.
+
+    Parameters
+    ----------
+    id_column
+        A column of a CSV that stays text where numbers would not be the same: 007, 1.10.
 
     Returns
     -------
@@ -36,27 +49,45 @@ def read_input(inputs: Sequence[str | Path]) -> tuple[pl.DataFrame, list[tuple[s
     DataError
         When nothing matches, no file has rows, one is unreadable, or the columns of two differ.
     """
-    files = [file for entry in inputs for file in find_files(entry)]
+    named = _named_files(inputs)
+    files = [file for file, _ in named]
     if not files:
         raise DataError("input must name a file, a folder or a pattern, got none; name one")
-    frames = [_read(file) for file in files]
-    first = frames[0]
+    frames = with_folder_values(
+        [_read(file, id_column) for file in files], [name for _, name in named]
+    )
     if not any(frame.height for frame in frames):
         others = f", like the {len(files) - 1} others" if len(files) > 1 else ""
         raise DataError(
             f"{files[0]} must have rows, got a header alone{others}; remove it from the input"
         )
+    sources = [(str(file), frame.height) for file, frame in zip(files, frames, strict=True)]
+    return _together(files, frames), sources
+
+
+def _named_files(inputs: Sequence[str | Path]) -> list[tuple[Path, str]]:
+    """Return files, and the path of each whose folders say something of its rows."""
+    if len(inputs) == 1 and Path(inputs[0]).is_file():
+        return [(Path(inputs[0]), Path(inputs[0]).name)]
+    return [
+        (file, (file.relative_to(entry) if Path(entry).is_dir() else file).as_posix())
+        for entry in inputs
+        for file in find_files(entry)
+    ]
+
+
+def _together(files: Sequence[Path], frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    first = frames[0]
     for file, frame in zip(files[1:], frames[1:], strict=True):
         if set(frame.columns) != set(first.columns):
             raise DataError(
                 f"{file} must have the columns of {files[0]}, got {frame.columns} against "
                 f"{first.columns}; pass files of one kind"
             )
-    sources = [(str(file), frame.height) for file, frame in zip(files, frames, strict=True)]
     try:
         # Writers of many parts leave some empty; the types of such a CSV would be a guess.
         filled = [frame for frame in frames if frame.height]
-        return pl.concat(_aligned(filled), how="vertical_relaxed"), sources
+        return pl.concat(_aligned(filled), how="vertical_relaxed")
     except pl.exceptions.PolarsError as error:
         raise DataError(
             f"{files[0]} and the files after it must have the same column types, got: "
@@ -139,7 +170,7 @@ def is_hidden(name: str) -> bool:
     )
 
 
-def _read(file: Path) -> pl.DataFrame:
+def _read(file: Path, id_column: str) -> pl.DataFrame:
     if file.stat().st_size == 0:
         raise DataError(f"{file} must have rows, got an empty file; remove it from the input")
     try:
@@ -147,11 +178,7 @@ def _read(file: Path) -> pl.DataFrame:
         if file.name.lower().endswith(PARQUET_SUFFIXES):
             frame = pl.read_parquet(file, glob=False)
         elif file.name.lower().endswith(NAMED_SUFFIXES):
-            # All rows are looked at, so that one text value late in a file is found and named.
-            # Stamps stay text: the check of frames reads them, and names what it cannot read.
-            frame = pl.read_csv(
-                file, separator=separator(file), infer_schema_length=None, glob=False
-            )
+            frame = _read_csv(file, id_column)
         else:
             raise DataError(
                 f"{file} must end in one of {', '.join(NAMED_SUFFIXES)}, got {file.name!r}; "
@@ -164,6 +191,29 @@ def _read(file: Path) -> pl.DataFrame:
             f"{file} must be a readable CSV or Parquet file, got: {said}; {remedy}"
         ) from None
     return frame
+
+
+def _read_csv(file: Path, id_column: str) -> pl.DataFrame:
+    # All rows are looked at, so that one text value late in a file is found and named.
+    # Stamps stay text: the check of frames reads them, and names what it cannot read.
+    ids = {id_column, *ID_NAMES}
+    frame = pl.read_csv(
+        file,
+        separator=separator(file),
+        infer_schema_length=None,
+        schema_overrides=dict.fromkeys(ids, pl.String),
+        glob=False,
+    )
+    return frame.with_columns(_ids(frame[name]) for name in frame.columns if name in ids)
+
+
+def _ids(text: pl.Series) -> pl.Series:
+    """Return ids as whole or decimal numbers where each is written as that number is."""
+    for kind in (pl.Int64, pl.Float64):
+        numbers = text.cast(kind, strict=False)
+        if numbers.cast(pl.String).eq_missing(text).all():
+            return numbers
+    return text
 
 
 def separator(file: Path) -> str:
