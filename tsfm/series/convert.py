@@ -7,6 +7,7 @@ from typing import Any, Literal
 import polars as pl
 
 from tsfm.errors import DataError
+from tsfm.series.offsets import named_in_arrow, named_in_pandas
 
 Origin = Literal["pandas", "polars", "polars_lazy", "pyarrow"]
 
@@ -30,7 +31,7 @@ def to_polars(
     if pyarrow is not None and isinstance(data, pyarrow.RecordBatch):
         data = pyarrow.Table.from_batches([data])
     if pyarrow is not None and isinstance(data, pyarrow.Table):
-        return pl.DataFrame(pl.from_arrow(data)), "pyarrow"
+        return pl.DataFrame(pl.from_arrow(named_in_arrow(data))), "pyarrow"
     if pandas is not None and isinstance(data, pandas.DataFrame):
         return _from_pandas(data, timestamp_column, id_column), "pandas"
     return _through_narwhals(data), "polars"
@@ -74,6 +75,8 @@ def _from_pandas(data: Any, timestamp_column: str, id_column: str) -> pl.DataFra
         column = data[name]
         if isinstance(column.dtype, pd.PeriodDtype):
             column = column.dt.to_timestamp()
+        if isinstance(column.dtype, pd.DatetimeTZDtype) and name in (timestamp_column, "ds"):
+            column = named_in_pandas(column)
         columns[str(name)] = _series(column.reset_index(drop=True))
     return pl.DataFrame(columns)
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from tsfm.errors import DataError
 from tsfm.series.folder_values import with_folder_values
+from tsfm.series.offsets import named_in_arrow, read_offset
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 SUFFIXES = (".csv", ".csv.gz", ".tsv", *PARQUET_SUFFIXES)
@@ -176,7 +177,7 @@ def _read(file: Path, id_column: str) -> pl.DataFrame:
     try:
         # The name is a file's, found already: in brackets polars would see a pattern again.
         if file.name.lower().endswith(PARQUET_SUFFIXES):
-            frame = pl.read_parquet(file, glob=False)
+            frame = _read_parquet(file)
         elif file.name.lower().endswith(NAMED_SUFFIXES):
             frame = _read_csv(file, id_column)
         else:
@@ -184,13 +185,27 @@ def _read(file: Path, id_column: str) -> pl.DataFrame:
                 f"{file} must end in one of {', '.join(NAMED_SUFFIXES)}, got {file.name!r}; "
                 "convert it"
             )
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         said = _one_line(error)
         remedy = "save it as UTF-8" if "utf-8" in said.lower() else "write it again"
         raise DataError(
             f"{file} must be a readable CSV or Parquet file, got: {said}; {remedy}"
         ) from None
     return frame
+
+
+def _read_parquet(file: Path) -> pl.DataFrame:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        kinds = pq.read_schema(file).types
+    except (pa.ArrowException, OSError):
+        kinds = []  # polars says what is wrong
+    if any(pa.types.is_timestamp(kind) and read_offset(kind.tz) is not None for kind in kinds):
+        with pq.ParquetFile(file) as content:
+            return pl.DataFrame(pl.from_arrow(named_in_arrow(content.read())))
+    return pl.read_parquet(file, glob=False)
 
 
 def _read_csv(file: Path, id_column: str) -> pl.DataFrame:
@@ -225,7 +240,7 @@ def separator(file: Path) -> str:
     return max(SEPARATORS, key=lambda one: header.count(one.encode()))
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
 

@@ -13,12 +13,13 @@ import numpy as np
 import polars as pl
 
 from tsfm.errors import DataError, OffGridError
+from tsfm.series.bad_rows import count_rows
 from tsfm.series.convert import Origin, from_polars, to_polars
 from tsfm.series.frequency import grid_of, infer_grid, infer_steps, session_grid
 from tsfm.series.grids import OFF_GRID, FixedGrid, Grid, SessionGrid, TradingGrid
 from tsfm.series.mixed import refuse_mixed
 from tsfm.series.stamps import to_stamps, uses_utc
-from tsfm.series.validation import Columns, Rows, check_rows, count_rows, pick_columns
+from tsfm.series.validation import Columns, Rows, check_rows, pick_columns
 from tsfm.shapes import Float64, Int, ndarray
 
 # More rows than this after filling gaps is a wrong frequency, not a series.

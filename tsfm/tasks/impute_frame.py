@@ -11,7 +11,8 @@ import polars as pl
 from tsfm.errors import DataError, OffGridError
 from tsfm.series.convert import Origin, to_polars
 from tsfm.series.frame import SeriesFrame
-from tsfm.series.validation import TEXT, Columns, check_rows, pick_columns
+from tsfm.series.stamp_column import TEXT
+from tsfm.series.validation import Columns, check_rows, pick_columns
 from tsfm.shapes import Bool, Float64, Int, ndarray
 
 ROW = "the number of the row"
