@@ -18,6 +18,14 @@ def at_least_one(name: str, number: Any) -> int:
     return int(number)
 
 
+def a_seed(number: Any) -> int:
+    """Return the number, or say that `seed` must be one that generators take."""
+    is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+    if not is_whole or not 0 <= number < 2**63:
+        raise ConfigError(f"seed must be a whole number from 0 to 2**63 - 1, got {number!r}")
+    return int(number)
+
+
 def refuse_taken(series: SeriesFrame, names: Sequence[str]) -> None:
     """Raise when a key column has the name of a column that a forecast adds."""
     for key in (series.columns.id, series.columns.timestamp):

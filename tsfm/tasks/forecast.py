@@ -202,7 +202,7 @@ class Forecaster(OnDevice):
             device=place,
             progress=progress,
         )
-        return Forecaster(model, device=str(place))
+        return Forecaster(model, device=str(place), views=self.views)
 
     def forecast_series(
         self,
