@@ -3,6 +3,7 @@
 import sys
 import warnings
 from typing import Any, Literal
+from uuid import UUID
 
 import polars as pl
 
@@ -96,6 +97,9 @@ def _keys_in_index(data: Any, timestamp_column: str, id_column: str) -> list[str
 
 
 def _series(column: Any) -> pl.Series:
+    # Arrow would make bytes of them, which nobody can read.
+    if column.dtype == object and isinstance(next(iter(column.dropna()), None), UUID):
+        return _texts(column)
     try:
         with warnings.catch_warnings():
             # pandas 3.1 deprecates how pyarrow reads stamps with a time zone.
@@ -104,9 +108,13 @@ def _series(column: Any) -> pl.Series:
     except (TypeError, ValueError, NotImplementedError, OverflowError, pl.exceptions.PolarsError):
         # A mixture of types goes on as text, so that the check of frames can name the item and
         # the stamp of a value that it cannot use.
-        texts = column.map(str, na_action="ignore")
-        values = [text if isinstance(text, str) else None for text in texts]
-        return pl.Series(values, dtype=pl.String)
+        return _texts(column)
+
+
+def _texts(column: Any) -> pl.Series:
+    texts = column.map(str, na_action="ignore")
+    values = [text if isinstance(text, str) else None for text in texts]
+    return pl.Series(values, dtype=pl.String)
 
 
 def from_polars(frame: pl.DataFrame, origin: Origin) -> Any:

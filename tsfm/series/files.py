@@ -204,7 +204,11 @@ def _read_parquet(file: Path) -> pl.DataFrame:
         kinds = []  # polars says what is wrong
     if any(pa.types.is_timestamp(kind) and read_offset(kind.tz) is not None for kind in kinds):
         with pq.ParquetFile(file) as content:
-            return pl.DataFrame(pl.from_arrow(named_in_arrow(content.read())))
+            table = content.read()
+        try:
+            return pl.DataFrame(pl.from_arrow(named_in_arrow(table)))
+        except DataError as error:
+            raise DataError(f"{file}: {error}") from None
     return pl.read_parquet(file, glob=False)
 
 

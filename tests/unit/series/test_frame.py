@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import narwhals as nw
 import numpy as np
@@ -114,6 +115,12 @@ def test_another_index_is_no_column(tiny_frame) -> None:
 def test_stamps_in_an_index_take_the_name_asked_for() -> None:
     frame = pd.DataFrame({"target": [1.0, 2.0, 3.0]}, index=hours(3).rename("ds"))
     assert SeriesFrame.from_any(frame).columns.timestamp == "timestamp"
+
+
+def test_ids_that_are_uuids_are_text() -> None:
+    ids = [UUID(int=number) for number in (2, 1)]
+    series = SeriesFrame.from_any(one_item([1, 1], item_id=ids))
+    assert series.items.to_list() == [str(one) for one in sorted(ids)]
 
 
 def test_a_row_index_that_repeats_does_not_matter(tiny_frame) -> None:

@@ -78,6 +78,11 @@ def test_an_offset_that_no_zone_has_is_refused(kind: str, offset: str, tmp_path:
         SeriesFrame.from_any(given(kind, frame(offset), tmp_path))
 
 
+def test_a_file_with_an_offset_that_no_zone_has_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.parquet: column 'timestamp' must have a named time"):
+        as_file(frame("+05:30"), tmp_path)
+
+
 def test_a_text_with_an_offset_that_no_zone_has_is_named() -> None:
     message = (
         r"item '0', column 'timestamp': got text '2024-01-01T00:00:00\+05:30' with an offset that "
