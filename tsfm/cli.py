@@ -196,11 +196,17 @@ def list_data() -> dict[str, Any]:
 
 
 @data.command
-def verify() -> dict[str, Any]:
-    """Compare every file that is here with the checksum on its card."""
+def verify(names: list[str] | None = None, /) -> dict[str, Any]:
+    """Compare files with the checksums on their cards.
+
+    Parameters
+    ----------
+    names
+        Names on the cards; by default of every file that is here.
+    """
     from tsfm.jobs import data as job
 
-    return job.verify()
+    return job.verify(names or ())
 
 
 @data.command

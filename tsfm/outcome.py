@@ -33,6 +33,12 @@ def exit_code(run: Callable[[], dict[str, Any] | None]) -> int:
     except KeyboardInterrupt:
         _say("interrupted")
         return INTERRUPTED
+    except BaseException as error:
+        # A panic of the library that reads files is no `Exception`.
+        if type(error).__name__ != "PanicException":
+            raise
+        _say(f"error: {error}")
+        return WRONG
     return code
 
 

@@ -64,7 +64,7 @@ FROZEN = {
     "audit": {"recipe", "--strict", "--set"},
     "audit overlap": {"pool"},
     "data list": set(),
-    "data verify": set(),
+    "data verify": {"names"},
     "data path": {"name"},
     "data build": {"inputs", "--output", "--apart-from"},
     "data synth": {

@@ -79,6 +79,7 @@ def test_verify_names_a_file_that_changed(tmp_path, monkeypatch, capsys) -> None
     assert cli.main(["data", "verify"]) == 3
     assert "failed: us_births: " in capsys.readouterr().err
     assert "must have the checksum of its card" in data.verify(["us_births"])["failed"][0]
+    assert cli.main(["data", "verify", "us_births"]) == 3
 
 
 @PARQUET

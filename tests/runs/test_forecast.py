@@ -89,6 +89,16 @@ def test_the_output_is_the_forecast_of_the_frame(source, tmp_path, tiny_frame, n
     assert f"6 rows in {tmp_path / 'new' / name}" in report["message"]
 
 
+def test_inputs_and_model_are_recorded_so_that_another_folder_finds_them(
+    source, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(source.parent)
+    Forecaster.from_pretrained("tsfm-small").save_pretrained(tmp_path / "own")
+    model = os.path.relpath(tmp_path / "own")
+    report, _ = run(source.name, output=tmp_path / "out" / "f.csv", model=model)
+    assert (report["inputs"], report["model"]) == ([str(source)], str(tmp_path / "own"))
+
+
 def test_the_report_says_what_was_done(source, tmp_path):
     report, _ = run(source, output=tmp_path / "out" / "f.csv", plot=tmp_path / "out" / "f.html")
     stored = json.loads((tmp_path / "out" / "report.json").read_text())

@@ -141,7 +141,7 @@ def test_the_one_bad_file_of_several_is_named(tmp_path: Path, capsys) -> None:
         ("bare.csv", "item_id,timestamp,target\n", "must have rows, got a header alone; remove it"),
         ("ragged.csv", GOOD + "b,2024-01-01 03:00:00,1,2\n", "must be a readable CSV or Parquet"),
         ("text.parquet", GOOD, "must be a readable CSV or Parquet file, got: "),
-        ("sheet.xlsx", GOOD, "must end in .csv, .csv.gz, .txt or .parquet, got 'sheet.xlsx'; conv"),
+        ("sheet.xlsx", GOOD, "must end in one of .csv, .csv.gz, .tsv, "),
     ],
 )
 def test_a_bad_file_is_one_line_with_its_name(

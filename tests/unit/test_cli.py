@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from polars.exceptions import PanicException
 
 from tsfm import cli
 from tsfm.errors import DataError
@@ -132,3 +133,11 @@ def test_our_warnings_are_one_line_and_others_are_silent(
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out.strip() == "0.1.0"
+
+
+def test_a_panic_of_the_library_that_reads_files_is_one_line(verb: Verb, capsys) -> None:
+    def panics() -> None:
+        raise PanicException("called `Option::unwrap()` on a `None` value")
+
+    assert cli.main(verb(panics)) == 1
+    assert capsys.readouterr().err.startswith("tsfm: error: called `Option::unwrap()`")

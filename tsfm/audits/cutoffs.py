@@ -11,8 +11,8 @@ from tsfm.errors import ConfigError, DataError
 
 def choose_cutoffs(
     stamps: pl.Series,
-    n_cutoffs: int,
-    seed: int,
+    n_cutoffs: Any,
+    seed: Any,
     *,
     start: Any = None,
     cutoffs: Sequence[Any] | None = None,
@@ -28,8 +28,12 @@ def choose_cutoffs(
                 f"{list(cutoffs)}; there must be rows on both sides"
             )
         return chosen
-    if n_cutoffs < 1:
-        raise ConfigError(f"n_cutoffs must be at least 1, got {n_cutoffs}")
+    for name, number, least in (("n_cutoffs", n_cutoffs, 1), ("seed", seed, 0)):
+        is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+        if not is_whole or number < least:
+            raise ConfigError(
+                f"{name} must be a whole number of at least {least}, got {number!r}; pass one"
+            )
     possible = known.head(len(known) - 1)
     if start is not None:
         possible = possible.filter(possible >= _stamps([start], known.dtype)[0])

@@ -73,7 +73,7 @@ def _score(
     detector: Detector, source: Path, place: Path, columns: dict[str, Any]
 ) -> dict[str, Any]:
     """Score one file, and say what was found."""
-    frame, _ = read_input([source])
+    frame, _ = read_input([source], id_column=columns["id_column"])
     try:
         scored = detector.detect(frame, **columns)
     except DataError as error:

@@ -71,7 +71,7 @@ def run(
         "freq": freq,
         "calendar": calendar,
     }
-    frame, sources = read_input(inputs)
+    frame, sources = read_input(inputs, id_column=id_column)
     files = [name for name, _ in sources]
     _refuse_overwriting(output, files)
     series = SeriesFrame.from_any(frame, **options, sources=sources)
@@ -95,11 +95,12 @@ def run(
             plot_forecast(series, found, plot)
         return {"message": found.write_csv().removesuffix("\n"), "failed": empty}
     facts = {
-        "model": model,
+        # A run may be replayed from another folder.
+        "model": str(Path(model).absolute()) if Path(model).is_dir() else model,
         "prediction_length": prediction_length,
         "quantile_levels": list(quantile_levels),
         **options,
-        "inputs": files,
+        "inputs": [str(Path(name).absolute()) for name in files],
     }
     tracker = tracker or make_tracker(TrackingConfig())
     with _Record(tracker, facts, empty) as record:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import polars as pl
@@ -12,11 +11,9 @@ import polars as pl
 from tsfm.errors import DataError
 from tsfm.lake.options import FillOptions
 from tsfm.lake.store import SUFFIX, digest, locate
+from tsfm.series.folder_values import hive_values
 from tsfm.series.validation import Columns, pick_columns
 from tsfm.shapes import Int, ndarray
-
-# What Hive writes for a missing value in the name of a folder.
-HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
@@ -111,18 +108,6 @@ def scan(source: str, name: str, options: FillOptions) -> tuple[Part, pl.DataFra
 def no_items() -> pl.DataFrame:
     """Return the table of items of a file without any."""
     return pl.DataFrame(schema={"item": pl.String, "rows": pl.Int64})
-
-
-def hive_values(name: str) -> dict[str, str]:
-    """Return the columns that the folders of a path say.
-
-    Examples
-    --------
-    >>> hive_values("exchange=XNYS/item_id=A%2FB/part-0.parquet")
-    {'exchange': 'XNYS', 'item_id': 'A/B'}
-    """
-    pairs = [folder.partition("=") for folder in name.split("/")[:-1]]
-    return {key: unquote(value) for key, sign, value in pairs if sign and value != HIVE_NULL}
 
 
 def _picked(schema: Any, source: str, name: str, options: FillOptions) -> Columns:

@@ -133,7 +133,7 @@ class Filling:
         options = self.options
         if options.fill_rows:
             raise DataError(f"{part.source} must be Parquet for rows to be added; convert it")
-        frame, sources = read_input([part.source])
+        frame, sources = read_input([part.source], id_column=options.id_column)
         try:
             rows = read_rows(frame, **options.columns, sources=sources)
             imputed, left = self.checkpoint.imputer().impute_rows(

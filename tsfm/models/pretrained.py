@@ -17,7 +17,7 @@ from pydantic_core import to_jsonable_python
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from tsfm.errors import CheckpointError
+from tsfm.errors import CheckpointError, ConfigError
 from tsfm.mlflow_tracker import DEFAULT_URI, answers, import_mlflow
 from tsfm.models.backbone import BACKBONES, count_parameters
 from tsfm.models.heads import HEADS, describe
@@ -29,6 +29,9 @@ FORMAT = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
+CARD_NOTE = (
+    "Every name is a card under `data/`, with source and licence. What the model says of these"
+)
 # No module can have such a name, so a weight of a head is never taken for one of the backbone.
 HEAD_KEY = "heads:{name}:{key}"
 
@@ -42,13 +45,19 @@ def bundled_models() -> tuple[str, ...]:
 
 
 def save_pretrained(model: TimeSeriesModel, folder: str | Path) -> Path:
-    """Write config, weights and model card to `folder`; the config last.
+    """Write model card, weights and config to `folder`; the config last.
 
     A folder without `config.json` is therefore a broken one, never a half-true one.
+
+    Raises
+    ------
+    ConfigError
+        When the folder has files of these names that are of no checkpoint.
     """
     from tsfm import __version__
 
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
+    _refuse_foreign(folder)
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "format": FORMAT,
@@ -60,12 +69,32 @@ def save_pretrained(model: TimeSeriesModel, folder: str | Path) -> Path:
     }
     weights = {key: value.detach().contiguous().cpu() for key, value in _weights(model).items()}
     (folder / CONFIG_FILE).unlink(missing_ok=True)
-    # `save_file` would make a file that nobody else can read, whatever the umask.
-    (folder / WEIGHTS_FILE).write_bytes(save(weights))
     card = _card(config, count_parameters(model.backbone))
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    # `save_file` would make a file that nobody else can read, whatever the umask.
+    (folder / WEIGHTS_FILE).write_bytes(save(weights))
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return folder
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse to write over what somebody else keeps under the names of a checkpoint's files."""
+    names = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
+    taken = [name for name in names if (folder / name).exists()]
+    try:
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        is_ours = isinstance(config, dict) and {"format", "backbone"} <= set(config)
+    except FileNotFoundError:
+        # A save that was cut short has left its card.
+        card = folder / CARD_FILE
+        is_ours = card.is_file() and CARD_NOTE in card.read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError):
+        is_ours = False
+    if taken and not is_ours:
+        raise ConfigError(
+            f"a checkpoint must be saved to a folder of its own, got {folder}, where {taken} "
+            f"{'is' if len(taken) == 1 else 'are'} of no checkpoint; name another folder"
+        )
 
 
 def load_pretrained(name: str | Path) -> TimeSeriesModel:
@@ -171,8 +200,8 @@ def _read_config(folder: Path, name: str | Path) -> dict[str, Any]:
 def _find(name: str, scratch: Path) -> Path:
     if name.startswith(("models:/", "runs:/")):
         return _download(name, scratch)
-    if Path(name).is_dir():
-        return Path(name)
+    if Path(name).expanduser().is_dir():
+        return Path(name).expanduser()
     if name in bundled_models():
         return Path(str(files("tsfm") / "checkpoints" / name))
     raise CheckpointError(
@@ -237,7 +266,7 @@ def _card(config: dict[str, Any], n_parameters: int) -> str:
         "",
         *(f"- `{card}`" for card in config["trained_on"]),
         "",
-        "Every name is a card under `data/`, with source and licence. What the model says of these",
+        CARD_NOTE,
         "series is not zero-shot.",
         "",
         "## Limits",

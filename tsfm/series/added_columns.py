@@ -37,7 +37,7 @@ def read_with_rows(data: Any, **options: Any) -> tuple[Any, SeriesFrame, Int[nda
     if isinstance(data, pl.LazyFrame):
         data = data.collect()
     series = SeriesFrame.from_any(data, **options)
-    frame, _ = to_polars(data, series.columns.timestamp)
+    frame, _ = to_polars(data, series.columns.timestamp, series.columns.id)
     numbered = frame.with_columns(pl.Series(ROW, np.arange(frame.height, dtype=np.float64)))
     names = {"id_column": series.columns.id} if series.columns.has_id else {}
     names |= {"timestamp_column": series.columns.timestamp, "target": ROW}
@@ -76,6 +76,8 @@ def with_columns(data: Any, columns: Mapping[str, ndarray], *, is_lazy: bool = F
     if pandas is not None and isinstance(data, pandas.DataFrame):
         return data.assign(**columns)
     added = [pl.Series(name, one) for name, one in columns.items()]
+    if pyarrow is not None and isinstance(data, pyarrow.RecordBatch):
+        data = pyarrow.Table.from_batches([data])
     added = [one.fill_nan(None) if one.dtype.is_float() else one for one in added]
     if pyarrow is not None and isinstance(data, pyarrow.Table):
         for one in added:

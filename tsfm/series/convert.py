@@ -3,28 +3,38 @@
 import sys
 import warnings
 from typing import Any, Literal
+from uuid import UUID
 
 import polars as pl
 
 from tsfm.errors import DataError
+from tsfm.series.offsets import named_in_arrow, named_in_pandas
 
 Origin = Literal["pandas", "polars", "polars_lazy", "pyarrow"]
 
 
-def to_polars(data: Any, timestamp_column: str) -> tuple[pl.DataFrame, Origin]:
+# What stands in for a default name, when that is absent.
+STAND_INS = {"unique_id": "item_id", "ds": "timestamp"}
+
+
+def to_polars(
+    data: Any, timestamp_column: str, id_column: str = "item_id"
+) -> tuple[pl.DataFrame, Origin]:
     """Return a polars frame and where it came from.
 
-    A pandas frame whose stamps are its index (stamps or periods) gets them as a column.
+    A pandas frame whose ids or stamps (or periods) are its index gets them as columns.
     """
     if isinstance(data, pl.DataFrame):
         return data, "polars"
     if isinstance(data, pl.LazyFrame):
         return data.collect(), "polars_lazy"
     pandas, pyarrow = sys.modules.get("pandas"), sys.modules.get("pyarrow")
+    if pyarrow is not None and isinstance(data, pyarrow.RecordBatch):
+        data = pyarrow.Table.from_batches([data])
     if pyarrow is not None and isinstance(data, pyarrow.Table):
-        return pl.DataFrame(pl.from_arrow(data)), "pyarrow"
+        return pl.DataFrame(pl.from_arrow(named_in_arrow(data))), "pyarrow"
     if pandas is not None and isinstance(data, pandas.DataFrame):
-        return _from_pandas(data, timestamp_column), "pandas"
+        return _from_pandas(data, timestamp_column, id_column), "pandas"
     return _through_narwhals(data), "polars"
 
 
@@ -41,11 +51,11 @@ def _through_narwhals(data: Any) -> pl.DataFrame:
     return (frame.collect() if isinstance(frame, nw.LazyFrame) else frame).to_polars()
 
 
-def _from_pandas(data: Any, timestamp_column: str) -> pl.DataFrame:
+def _from_pandas(data: Any, timestamp_column: str, id_column: str) -> pl.DataFrame:
     import pandas as pd
 
-    if timestamp_column not in data.columns and timestamp_column in data.index.names:
-        data = data.reset_index()
+    keys = _keys_in_index(data, timestamp_column, id_column)
+    data = data.reset_index(level=keys) if keys else data
     if timestamp_column not in data.columns and isinstance(
         data.index, pd.DatetimeIndex | pd.PeriodIndex
     ):
@@ -66,11 +76,30 @@ def _from_pandas(data: Any, timestamp_column: str) -> pl.DataFrame:
         column = data[name]
         if isinstance(column.dtype, pd.PeriodDtype):
             column = column.dt.to_timestamp()
+        if isinstance(column.dtype, pd.DatetimeTZDtype) and name in (timestamp_column, "ds"):
+            column = named_in_pandas(column)
         columns[str(name)] = _series(column.reset_index(drop=True))
     return pl.DataFrame(columns)
 
 
+def _keys_in_index(data: Any, timestamp_column: str, id_column: str) -> list[str]:
+    """Name the levels of a pandas index that are to be columns: another one may be anything."""
+    import pandas as pd
+
+    levels = [name for name in data.index.names if name is not None and name not in data.columns]
+    if timestamp_column in levels:
+        return levels
+    known = {*data.columns, *levels}
+    # An index of stamps alone takes the name that is asked for, whatever it is called.
+    is_dated = isinstance(data.index, pd.DatetimeIndex | pd.PeriodIndex)
+    stand_ins = [] if is_dated else [one for one in STAND_INS if STAND_INS[one] not in known]
+    return [name for name in levels if name == id_column or name in stand_ins]
+
+
 def _series(column: Any) -> pl.Series:
+    # Arrow would make bytes of them, which nobody can read.
+    if column.dtype == object and isinstance(next(iter(column.dropna()), None), UUID):
+        return _texts(column)
     try:
         with warnings.catch_warnings():
             # pandas 3.1 deprecates how pyarrow reads stamps with a time zone.
@@ -79,9 +108,13 @@ def _series(column: Any) -> pl.Series:
     except (TypeError, ValueError, NotImplementedError, OverflowError, pl.exceptions.PolarsError):
         # A mixture of types goes on as text, so that the check of frames can name the item and
         # the stamp of a value that it cannot use.
-        texts = column.map(str, na_action="ignore")
-        values = [text if isinstance(text, str) else None for text in texts]
-        return pl.Series(values, dtype=pl.String)
+        return _texts(column)
+
+
+def _texts(column: Any) -> pl.Series:
+    texts = column.map(str, na_action="ignore")
+    values = [text if isinstance(text, str) else None for text in texts]
+    return pl.Series(values, dtype=pl.String)
 
 
 def from_polars(frame: pl.DataFrame, origin: Origin) -> Any:

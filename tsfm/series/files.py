@@ -2,19 +2,41 @@
 
 import glob
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from tsfm.errors import DataError
+from tsfm.series.folder_values import with_folder_values
+from tsfm.series.offsets import named_in_arrow, read_offset
 
-SUFFIXES = (".csv", ".parquet", ".csv.gz")
+PARQUET_SUFFIXES = (".parquet", ".pq")
+SUFFIXES = (".csv", ".csv.gz", ".tsv", *PARQUET_SUFFIXES)
+# Below a folder such a file may as well be a note.
+NAMED_SUFFIXES = (*SUFFIXES, ".txt")
 SEPARATORS = ",;\t|"
+# Columns that are ids by their name; see `tsfm.series.validation.pick_columns`.
+ID_NAMES = ("item_id", "unique_id")
 
 
-def read_input(inputs: Sequence[str | Path]) -> tuple[pl.DataFrame, list[tuple[str, int]]]:
+class FilesLeftOutWarning(UserWarning):
+    """Says that text files below a folder were not read."""
+
+
+def read_input(
+    inputs: Sequence[str | Path], *, id_column: str = "item_id"
+) -> tuple[pl.DataFrame, list[tuple[str, int]]]:
     """Read files, folders and globs of CSV or Parquet into one frame.
+
+    What folders such as ``item_id=A`` say are columns of text, except for one file that is named
+    by itself.
+
+    Parameters
+    ----------
+    id_column
+        A column of a CSV that stays text where numbers would not be the same: 007, 1.10.
 
     Returns
     -------
@@ -28,27 +50,45 @@ def read_input(inputs: Sequence[str | Path]) -> tuple[pl.DataFrame, list[tuple[s
     DataError
         When nothing matches, no file has rows, one is unreadable, or the columns of two differ.
     """
-    files = [file for entry in inputs for file in find_files(entry)]
+    named = _named_files(inputs)
+    files = [file for file, _ in named]
     if not files:
         raise DataError("input must name a file, a folder or a pattern, got none; name one")
-    frames = [_read(file) for file in files]
-    first = frames[0]
+    frames = with_folder_values(
+        [_read(file, id_column) for file in files], [name for _, name in named]
+    )
     if not any(frame.height for frame in frames):
         others = f", like the {len(files) - 1} others" if len(files) > 1 else ""
         raise DataError(
             f"{files[0]} must have rows, got a header alone{others}; remove it from the input"
         )
+    sources = [(str(file), frame.height) for file, frame in zip(files, frames, strict=True)]
+    return _together(files, frames), sources
+
+
+def _named_files(inputs: Sequence[str | Path]) -> list[tuple[Path, str]]:
+    """Return files, and the path of each whose folders say something of its rows."""
+    if len(inputs) == 1 and Path(inputs[0]).is_file():
+        return [(Path(inputs[0]), Path(inputs[0]).name)]
+    return [
+        (file, (file.relative_to(entry) if Path(entry).is_dir() else file).as_posix())
+        for entry in inputs
+        for file in find_files(entry)
+    ]
+
+
+def _together(files: Sequence[Path], frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    first = frames[0]
     for file, frame in zip(files[1:], frames[1:], strict=True):
         if set(frame.columns) != set(first.columns):
             raise DataError(
                 f"{file} must have the columns of {files[0]}, got {frame.columns} against "
                 f"{first.columns}; pass files of one kind"
             )
-    sources = [(str(file), frame.height) for file, frame in zip(files, frames, strict=True)]
     try:
         # Writers of many parts leave some empty; the types of such a CSV would be a guess.
         filled = [frame for frame in frames if frame.height]
-        return pl.concat(_aligned(filled), how="vertical_relaxed"), sources
+        return pl.concat(_aligned(filled), how="vertical_relaxed")
     except pl.exceptions.PolarsError as error:
         raise DataError(
             f"{files[0]} and the files after it must have the same column types, got: "
@@ -91,12 +131,27 @@ def find_files(entry: str | Path) -> list[Path]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Return the files of data below a folder, sorted, without what is hidden there."""
-    return sorted(
+    """Return the files of data below a folder, sorted, without what is hidden there.
+
+    A text file may be data or a note: it is left out, and a warning says so.
+    """
+    seen = sorted(
         file
         for file in folder.rglob("*")
-        if file.name.endswith(SUFFIXES) and not is_hidden(file.relative_to(folder).as_posix())
+        if file.name.lower().endswith(NAMED_SUFFIXES)
+        and not is_hidden(file.relative_to(folder).as_posix())
     )
+    found = [file for file in seen if file.name.lower().endswith(SUFFIXES)]
+    left_out = [file for file in seen if file.is_file() and file not in found]
+    if left_out:
+        warnings.warn(
+            f"{left_out[0]} is left out ({len(left_out)} such file"
+            f"{'' if len(left_out) == 1 else 's'}), since a .txt in a folder may be a note; name "
+            "it, or rename it to .csv, if it is data",
+            FilesLeftOutWarning,
+            stacklevel=2,
+        )
+    return found
 
 
 def is_hidden(name: str) -> bool:
@@ -116,21 +171,21 @@ def is_hidden(name: str) -> bool:
     )
 
 
-def _read(file: Path) -> pl.DataFrame:
+def _read(file: Path, id_column: str) -> pl.DataFrame:
     if file.stat().st_size == 0:
         raise DataError(f"{file} must have rows, got an empty file; remove it from the input")
     try:
-        if file.name.endswith(".parquet"):
-            frame = pl.read_parquet(file)
-        elif file.name.endswith((".csv", ".csv.gz", ".txt")):
-            # All rows are looked at, so that one text value late in a file is found and named.
-            # Stamps stay text: the check of frames reads them, and names what it cannot read.
-            frame = pl.read_csv(file, separator=separator(file), infer_schema_length=None)
+        # The name is a file's, found already: in brackets polars would see a pattern again.
+        if file.name.lower().endswith(PARQUET_SUFFIXES):
+            frame = _read_parquet(file)
+        elif file.name.lower().endswith(NAMED_SUFFIXES):
+            frame = _read_csv(file, id_column)
         else:
             raise DataError(
-                f"{file} must end in .csv, .csv.gz, .txt or .parquet, got {file.name!r}; convert it"
+                f"{file} must end in one of {', '.join(NAMED_SUFFIXES)}, got {file.name!r}; "
+                "convert it"
             )
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         said = _one_line(error)
         remedy = "save it as UTF-8" if "utf-8" in said.lower() else "write it again"
         raise DataError(
@@ -139,16 +194,57 @@ def _read(file: Path) -> pl.DataFrame:
     return frame
 
 
+def _read_parquet(file: Path) -> pl.DataFrame:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        kinds = pq.read_schema(file).types
+    except (pa.ArrowException, OSError):
+        kinds = []  # polars says what is wrong
+    if any(pa.types.is_timestamp(kind) and read_offset(kind.tz) is not None for kind in kinds):
+        with pq.ParquetFile(file) as content:
+            table = content.read()
+        try:
+            return pl.DataFrame(pl.from_arrow(named_in_arrow(table)))
+        except DataError as error:
+            raise DataError(f"{file}: {error}") from None
+    return pl.read_parquet(file, glob=False)
+
+
+def _read_csv(file: Path, id_column: str) -> pl.DataFrame:
+    # All rows are looked at, so that one text value late in a file is found and named.
+    # Stamps stay text: the check of frames reads them, and names what it cannot read.
+    ids = {id_column, *ID_NAMES}
+    frame = pl.read_csv(
+        file,
+        separator=separator(file),
+        infer_schema_length=None,
+        schema_overrides=dict.fromkeys(ids, pl.String),
+        glob=False,
+    )
+    return frame.with_columns(_ids(frame[name]) for name in frame.columns if name in ids)
+
+
+def _ids(text: pl.Series) -> pl.Series:
+    """Return ids as whole or decimal numbers where each is written as that number is."""
+    for kind in (pl.Int64, pl.Float64):
+        numbers = text.cast(kind, strict=False)
+        if numbers.cast(pl.String).eq_missing(text).all():
+            return numbers
+    return text
+
+
 def separator(file: Path) -> str:
     """Return the separator of a CSV file, as its first line tells."""
     import gzip
 
-    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
+    with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as lines:
         header = lines.readline()
     return max(SEPARATORS, key=lambda one: header.count(one.encode()))
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
 

@@ -13,11 +13,13 @@ import numpy as np
 import polars as pl
 
 from tsfm.errors import DataError, OffGridError
+from tsfm.series.bad_rows import count_rows
 from tsfm.series.convert import Origin, from_polars, to_polars
 from tsfm.series.frequency import grid_of, infer_grid, infer_steps, session_grid
 from tsfm.series.grids import OFF_GRID, FixedGrid, Grid, SessionGrid, TradingGrid
+from tsfm.series.mixed import refuse_mixed
 from tsfm.series.stamps import to_stamps, uses_utc
-from tsfm.series.validation import Columns, Rows, check_rows, count_rows, pick_columns
+from tsfm.series.validation import Columns, Rows, check_rows, pick_columns
 from tsfm.shapes import Float64, Int, ndarray
 
 # More rows than this after filling gaps is a wrong frequency, not a series.
@@ -96,11 +98,14 @@ class SeriesFrame:
         >>> SeriesFrame.from_any(frame).values[:, 0].tolist()
         [10.0, 20.0, 30.0]
         """
-        frame, origin = to_polars(data, timestamp_column)
+        frame, origin = to_polars(data, timestamp_column, id_column)
         columns = pick_columns(frame, id_column, timestamp_column, target, sources)
         rows = check_rows(frame, columns, sources)
         grid = _choose_grid(rows, freq, calendar)
-        return _on_grid(rows, grid, columns, origin, is_true=freq is not None and not sparse)
+        series = _on_grid(rows, grid, columns, origin, is_true=freq is not None and not sparse)
+        if freq is None and calendar is None and not sparse:
+            refuse_mixed(rows, grid, series.lengths)
+        return series
 
     @property
     def n_items(self) -> int:

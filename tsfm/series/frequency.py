@@ -1,6 +1,7 @@
 """Frequencies: aliases, inference that survives real data, and seasonality."""
 
 import re
+from typing import Any
 
 import numpy as np
 
@@ -48,15 +49,19 @@ YEAR_MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "O
 ALIAS = re.compile(r"(\d*)([A-Za-z]+)(?:-([A-Z]{3}))?")
 
 
-def parse_alias(freq: str) -> tuple[int, str]:
+def parse_alias(freq: Any) -> tuple[int, str]:
     """Return count and unit of an alias; start, end and anchor are read off the stamps.
+
+    The frequency of a pandas index stands for its alias.
 
     Examples
     --------
     >>> [parse_alias(alias) for alias in ("15min", "H", "W-SUN", "QE-DEC", "1mo", "BME")]
     [(15, 'min'), (1, 'h'), (1, 'W'), (1, 'Q'), (1, 'M'), (1, 'BM')]
     """
-    found = ALIAS.fullmatch(freq)
+    # The frequency of a pandas index is an object that knows its alias.
+    alias = getattr(freq, "freqstr", freq)
+    found = ALIAS.fullmatch(alias) if isinstance(alias, str) else None
     if found:
         count, name, anchor = int(found[1] or 1), found[2], found[3]
         unit = SYNONYMS.get(name, name)
@@ -88,7 +93,7 @@ def seasonality(freq: str) -> int:
     return season if rest == 0 and season else 1
 
 
-def grid_of(freq: str, stamps: Stamps, is_first: Bool[ndarray, " row"]) -> Grid:
+def grid_of(freq: Any, stamps: Stamps, is_first: Bool[ndarray, " row"]) -> Grid:
     """Return the grid of an alias; the day of the month comes from the stamps."""
     count, unit = parse_alias(freq)
     if unit == "B":
@@ -119,8 +124,8 @@ def infer_grid(stamps: Stamps, is_first: Bool[ndarray, " row"]) -> Grid | None:
 
 
 def session_grid(
-    calendar: str,
-    freq: str | None,
+    calendar: Any,
+    freq: Any,
     stamps: Stamps,
     is_first: Bool[ndarray, " row"],
     *,
@@ -133,6 +138,10 @@ def session_grid(
     is_local
         Stamps are times of the exchange's wall clock; of UTC otherwise.
     """
+    if not isinstance(calendar, str):
+        raise ConfigError(
+            f"calendar must be an exchange code as text, got {calendar!r}; pass one such as 'XNYS'"
+        )
     if freq is not None:
         count, unit = parse_alias(freq)
         step = count * UNITS.get(unit, DAY if unit == "B" else 28 * DAY)

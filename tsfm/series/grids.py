@@ -16,6 +16,9 @@ from tsfm.shapes import Int, ndarray
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 OFF_GRID = np.iinfo(np.int64).min
+# Of the year 9999, where the dates of Python end, and of 64 bits.
+LAST_STAMP = 253_402_300_799_999_999
+LAST_STEP = int(np.iinfo(np.int64).max)
 MONDAY = 4  # 1970-01-05 was one: days since then count weeks from Mondays
 
 Stamps = Int[ndarray, " row"]
@@ -56,6 +59,7 @@ class FixedGrid:
 
     def stamps(self, ordinals: Stamps, origin: Stamps) -> Stamps:
         """See `Grid`."""
+        _require_reach(origin, ordinals, self.step, LAST_STAMP)
         return origin + ordinals * self.step
 
 
@@ -77,6 +81,7 @@ class MonthGrid:
 
     def stamps(self, ordinals: Stamps, origin: Stamps) -> Stamps:
         """See `Grid`."""
+        _require_reach(origin, ordinals, self.n_months * 30 * DAY, LAST_STAMP)
         months = months_of(origin) + ordinals * self.n_months
         return month_days(months, self.day, self.is_business) * DAY + origin % DAY
 
@@ -95,6 +100,8 @@ class BusinessGrid:
 
     def stamps(self, ordinals: Stamps, origin: Stamps) -> Stamps:
         """See `Grid`."""
+        # These ordinals count from 1970 on.
+        _require_reach(np.zeros_like(ordinals), ordinals, 7 * DAY // 5, LAST_STAMP)
         week, weekday = np.divmod(ordinals, 5)
         return (week * 7 + weekday + MONDAY) * DAY + origin % DAY
 
@@ -209,6 +216,7 @@ class StepGrid:
 
     def stamps(self, ordinals: Stamps, origin: Stamps) -> Stamps:
         """See `Grid`."""
+        _require_reach(origin, ordinals, self.step, LAST_STEP)
         return origin + ordinals * self.step
 
 
@@ -228,6 +236,17 @@ def month_days(months: Stamps, day: int, is_business: bool) -> Stamps:
     if is_business:
         days = np.busday_offset(days, 0, roll="forward" if day else "backward")
     return days.astype(np.int64)
+
+
+def _require_reach(origin: Stamps, ordinals: Stamps, step: int, last: int) -> None:
+    """Refuse stamps past the last one, where numbers would wrap around."""
+    farthest = int(ordinals.max(initial=0)) * step + int(origin.max(initial=OFF_GRID))
+    if farthest > last:
+        end = "the year 9999" if last == LAST_STAMP else f"step {last}"
+        raise DataError(
+            f"stamps must not go past {end}, got {int(ordinals.max())} steps of {step} from the "
+            "first one; ask for a shorter horizon, or begin stamps earlier"
+        )
 
 
 def _require_known(calendar: str, place: Stamps, n_known: int, last: np.datetime64) -> None:

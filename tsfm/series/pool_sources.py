@@ -14,7 +14,7 @@ import polars as pl
 
 from tsfm.errors import DataError
 from tsfm.series.cards import list_cards, load_card, require_file
-from tsfm.series.files import files_below, separator
+from tsfm.series.files import PARQUET_SUFFIXES, files_below, separator
 from tsfm.shapes import Float64, Int, ndarray
 
 ID_COLUMNS = ("item_id", "unique_id", "series_id", "ticker")
@@ -125,11 +125,11 @@ def series_chunks(source: PoolSource, scratch: Path) -> Iterator[SeriesChunk]:
     """
     copy = scratch / f"{source.name}.parquet"
     try:
-        if source.file.name.endswith(".parquet"):
-            yield from _chunks(pl.scan_parquet(source.file), source)
+        if source.file.name.lower().endswith(PARQUET_SUFFIXES):
+            yield from _chunks(pl.scan_parquet(source.file, glob=False), source)
         else:
             _scan_csv(source.file).sink_parquet(copy)
-            yield from _chunks(pl.scan_parquet(copy), source)
+            yield from _chunks(pl.scan_parquet(copy, glob=False), source)
     except (pl.exceptions.PolarsError, OSError) as error:
         text = str(error).strip() or type(error).__name__
         raise DataError(
@@ -143,7 +143,11 @@ def series_chunks(source: PoolSource, scratch: Path) -> Iterator[SeriesChunk]:
 def _scan_csv(file: Path) -> pl.LazyFrame:
     # All rows are looked at, so that a number with decimals late in a file is no surprise.
     return pl.scan_csv(
-        file, separator=separator(file), try_parse_dates=True, infer_schema_length=None
+        file,
+        separator=separator(file),
+        try_parse_dates=True,
+        infer_schema_length=None,
+        glob=False,
     )
 
 

@@ -103,7 +103,7 @@ class SampleSet:
         DataError
             When the frame breaks a rule of `SeriesFrame`, or a sample has two labels or parts.
         """
-        frame, _ = to_polars(data, timestamp_column)
+        frame, _ = to_polars(data, timestamp_column, id_column)
         series = SeriesFrame.from_any(
             frame, id_column=id_column, timestamp_column=timestamp_column, target=target, freq=freq
         )

@@ -5,19 +5,29 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tsfm.errors import DataError
 from tsfm.series.grids import DAY, SECOND, FixedGrid, Grid, StepGrid, TradingGrid
+from tsfm.series.offsets import read_offset, zone_of_offset
 from tsfm.shapes import Int, ndarray
 
 HOUR = 3600 * SECOND
 
 
 def parse_text(text: pl.Series) -> pl.Series:
-    """Return stamps, dates where no text has a time, null for what is neither."""
+    """Return stamps, dates where no text has a time, null for what is neither.
+
+    Stamps with one offset of whole hours keep it; with other offsets they are times of UTC.
+    """
     text = text.str.replace(r"^(\d{4}-\d{2})$", "${1}-01")
     try:
         parsed = text.str.to_datetime(strict=False, time_unit="us")
     except pl.exceptions.PolarsError:
         return pl.Series([None], dtype=pl.Date).new_from_index(0, len(text))
+    if getattr(parsed.dtype, "time_zone", None) is not None:
+        offsets = text.str.extract(r"([+-]\d{2}:?\d{2}|Z)$")
+        shared = read_offset(offsets[0]) if (offsets == offsets[0]).all() else None
+        zone = zone_of_offset(shared) if shared is not None else None
+        return parsed if zone is None else parsed.dt.convert_time_zone(zone)
     return parsed if (text.str.len_chars() > 10).any() else parsed.cast(pl.Date)
 
 
@@ -53,7 +63,24 @@ def uses_utc(grid: Grid | None) -> bool:
 
 
 def to_stamps(numbers: Int[ndarray, " row"], kind: Any, grid: Grid | None, name: str) -> pl.Series:
-    """Return int64 stamps in the type that came in."""
+    """Return int64 stamps in the type that came in.
+
+    Raises
+    ------
+    DataError
+        When they go past the last stamp of that type.
+    """
+    try:
+        return _to_kind(numbers, kind, grid, name)
+    except pl.exceptions.InvalidOperationError:
+        wider = "whole numbers of 64 bits" if kind.is_integer() else "microseconds"
+        raise DataError(
+            f"column {name!r}: stamps must stay within their type, got a horizon that passes the "
+            f"last one of {kind}; ask for a shorter horizon, or cast the stamps to {wider}"
+        ) from None
+
+
+def _to_kind(numbers: Int[ndarray, " row"], kind: Any, grid: Grid | None, name: str) -> pl.Series:
     if kind.is_integer() or isinstance(grid, StepGrid):
         return pl.Series(name, numbers).cast(kind)
     stamps = pl.Series(name, numbers).cast(pl.Datetime("us"))

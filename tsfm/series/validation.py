@@ -10,17 +10,15 @@ import numpy as np
 import polars as pl
 
 from tsfm.errors import DataError
-from tsfm.series.files import place_of_row
-from tsfm.series.stamps import as_integers, parse_text
+from tsfm.series.bad_rows import refuse_rows, where
+from tsfm.series.stamp_column import TEXT, read_stamps
+from tsfm.series.stamps import as_integers
 from tsfm.shapes import Float64, Int, ndarray
 
 NIXTLA_NAMES = {"item_id": "unique_id", "timestamp": "ds", "target": "y"}
 ONLY_ITEM = "0"
-TEXT = (pl.String, pl.Categorical, pl.Enum)
 # What people and other programs write for a missing number, in lower case.
 MISSING_TEXTS = ("", "na", "n/a", "nan", "null", "none")
-# 01/02/2024 is in January or in February; only a day after the 12th tells.
-DAY_OR_MONTH_FIRST = r"^(\d{1,2})[/-]\d{1,2}[/-]\d{4}"
 
 
 class ColumnNamesWarning(UserWarning):
@@ -69,7 +67,7 @@ class Rows:
     def where(self, row: int) -> str:
         """Name file, item and stamp column of a row."""
         item = self.items[int(self.item[row])]
-        return _where(self.sources, int(self.source_row[row]), item, self.timestamp)
+        return where(self.sources, int(self.source_row[row]), item, self.timestamp)
 
     def stamp_text(self, row: int) -> str:
         """Show the stamp of a row as a person writes it."""
@@ -78,16 +76,6 @@ class Rows:
             return str(number)
         text = str(np.datetime64(number, "us"))
         return text.removesuffix(".000000").replace("T", " ").removesuffix(" 00:00:00")
-
-
-def _where(sources: Sequence[tuple[str, int]], row: int, item: object, column: str) -> str:
-    file, _ = place_of_row(sources, row)
-    return f"{file + ': ' if file else ''}item {item!r}, column {column!r}"
-
-
-def count_rows(number: int) -> str:
-    """Say how many rows break a rule."""
-    return f"{number} such row{'' if number == 1 else 's'}"
 
 
 def pick_columns(
@@ -190,8 +178,8 @@ def check_rows(frame: pl.DataFrame, columns: Columns, sources: Sequence[tuple[st
         ids = ids.cast(pl.String)
     missing = ids.is_null() | _is_nan(ids)
     remedy = "fill it or drop the rows"
-    _refuse(missing, ids, None, columns.id, "a missing id", remedy, sources)
-    stamps = _parsed_stamps(frame[columns.timestamp], ids, columns.timestamp, sources)
+    refuse_rows(missing, ids, None, columns.id, "a missing id", remedy, sources)
+    stamps = read_stamps(frame[columns.timestamp], ids, columns.timestamp, sources)
     channels = [_numbers(frame[name], ids, stamps, name, sources) for name in columns.targets]
     items = ids.unique().sort()
     item = ids.rank("dense").to_numpy().astype(np.int64) - 1
@@ -236,58 +224,6 @@ def _is_nan(series: pl.Series) -> pl.Series:
     return pl.Series([False]).new_from_index(0, len(series))
 
 
-def _refuse(
-    bad: pl.Series,
-    ids: pl.Series,
-    stamps: pl.Series | None,
-    column: str,
-    what: str,
-    remedy: str,
-    sources: Sequence[tuple[str, int]],
-) -> None:
-    if not bad.any():
-        return
-    row = int(bad.arg_true()[0])
-    _, row_in_file = place_of_row(sources, row)
-    at = f"at {stamps[row]}" if stamps is not None else f"in row {row_in_file + 1} of the data"
-    raise DataError(
-        f"{_where(sources, row, ids[row], column)}: got {what} {at} "
-        f"({count_rows(int(bad.sum()))}); {remedy}"
-    )
-
-
-def _parsed_stamps(
-    stamps: pl.Series, ids: pl.Series, name: str, sources: Sequence[tuple[str, int]]
-) -> pl.Series:
-    missing = stamps.is_null()
-    _refuse(missing, ids, None, name, "a missing stamp", "fill it or drop the rows", sources)
-    kind = stamps.dtype
-    if kind == pl.Date or isinstance(kind, pl.Datetime):
-        return stamps
-    write = "write stamps as 2024-12-31 or 2024-12-31 23:59:59"
-    if kind.is_integer():
-        days = stamps.cast(pl.String).str.to_date("%Y%m%d", strict=False)
-        if len(days) > 1 and days.is_not_null().all() and (stamps >= 1900_01_01).all():
-            what = f"the number {stamps[0]} for the day {days[0]}"
-            _refuse(~missing, ids, None, name, what, write, sources)
-        return stamps
-    if kind in TEXT:
-        text = stamps.cast(pl.String).str.strip_chars()
-        parsed = parse_text(text)
-        bad = parsed.is_null()
-        what = f"text {text[int(bad.arg_max() or 0)]!r} that is no stamp"
-        _refuse(bad, ids, None, name, what, write, sources)
-        leading = text.str.extract(DAY_OR_MONTH_FIRST).cast(pl.Int64)
-        if not (leading > 12).any():
-            unclear = leading.is_not_null()
-            what = f"text {text[int(unclear.arg_max() or 0)]!r} that may be two days"
-            _refuse(unclear, ids, None, name, what, write, sources)
-        return parsed
-    raise DataError(
-        f"column {name!r} must hold stamps, dates or integer steps, got {kind}; cast it"
-    )
-
-
 def _numbers(
     values: pl.Series,
     ids: pl.Series,
@@ -302,11 +238,12 @@ def _numbers(
         numbers = text.cast(pl.Float64, strict=False)
         bad = numbers.is_null() & ~is_missing
         what = f"{text[int(bad.arg_max() or 0)]!r}, which is no number,"
-        _refuse(bad, ids, stamps, name, what, "correct it or leave it empty", sources)
+        refuse_rows(bad, ids, stamps, name, what, "correct it or leave it empty", sources)
     elif kind.is_numeric() or kind in (pl.Boolean, pl.Null):
         numbers = values.cast(pl.Float64)
     else:
         raise DataError(f"column {name!r} must hold numbers, got {kind}; cast it")
     infinite = numbers.is_infinite().fill_null(False)
-    _refuse(infinite, ids, stamps, name, "an infinite value", "make it missing or cap it", sources)
+    remedy = "make it missing or cap it"
+    refuse_rows(infinite, ids, stamps, name, "an infinite value", remedy, sources)
     return numbers.fill_null(np.nan).to_numpy()

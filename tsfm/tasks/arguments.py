@@ -9,12 +9,34 @@ import torch
 from tsfm.errors import ConfigError, DataError
 from tsfm.series.frame import SeriesFrame
 
+# Farther than anybody knows, and as far as a few items fit in memory.
+LONGEST_HORIZON = 1_000_000
+
 
 def at_least_one(name: str, number: Any) -> int:
     """Return the number, or say that `name` must be a positive whole number."""
     is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
     if not is_whole or number < 1:
         raise ConfigError(f"{name} must be a whole number of at least 1, got {number!r}")
+    return int(number)
+
+
+def a_horizon(number: Any) -> int:
+    """Return the number, or say that `prediction_length` must be steps that fit in memory."""
+    length = at_least_one("prediction_length", number)
+    if length > LONGEST_HORIZON:
+        raise ConfigError(
+            f"prediction_length must be at most {LONGEST_HORIZON} steps, got {length}; ask for "
+            "fewer, or resample to a coarser frequency"
+        )
+    return length
+
+
+def a_seed(number: Any) -> int:
+    """Return the number, or say that `seed` must be one that generators take."""
+    is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+    if not is_whole or not 0 <= number < 2**63:
+        raise ConfigError(f"seed must be a whole number from 0 to 2**63 - 1, got {number!r}")
     return int(number)
 
 

@@ -112,7 +112,7 @@ class Calibration:
             When columns are missing, windows differ in length, or there are too few.
         """
         check_method(method)
-        data, _ = to_polars(frame, timestamp_column)
+        data, _ = to_polars(frame, timestamp_column, id_column)
         levels = level_columns(data) if quantile_levels is None else tuple(sorted(quantile_levels))
         intervals = central_intervals(levels)
         require_columns(data, (id_column, timestamp_column, "cutoff", target))
@@ -159,7 +159,7 @@ class Calibration:
         DataError
             When columns are missing, or windows are longer than those of the calibration.
         """
-        data, origin = to_polars(frame, timestamp_column)
+        data, origin = to_polars(frame, timestamp_column, id_column)
         windows = self._windows(data, id_column, timestamp_column)
         moved = self.move(windows.quantiles, windows.scale)
         columns = []
@@ -213,7 +213,7 @@ class Calibration:
             together: `nominal`, `n_truths`, `coverage_before`, `coverage_after`, `width_before`,
             `width_after` (in units of the window); the kind of frame that came in.
         """
-        data, origin = to_polars(frame, timestamp_column)
+        data, origin = to_polars(frame, timestamp_column, id_column)
         require_columns(data, (target,))
         windows = self._windows(data, id_column, timestamp_column, target)
         moved = self.move(windows.quantiles, windows.scale)

@@ -16,7 +16,7 @@ import polars as pl
 from tsfm.errors import ConfigError, DataError
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float, Float64, Int, ndarray
-from tsfm.tasks.arguments import at_least_one
+from tsfm.tasks.arguments import a_horizon, at_least_one
 from tsfm.tasks.forecast import Forecaster
 
 PRICES = ("open", "high", "low", "close")
@@ -76,7 +76,7 @@ def forecast_candles(
     ((6, 7), True)
     """
     at_least_one("n_samples", n_samples)
-    at_least_one("prediction_length", prediction_length)
+    a_horizon(prediction_length)
     if len(prices) != len(PRICES):
         raise ConfigError(f"prices must be the columns of {list(PRICES)}, got {list(prices)}")
     names = (*prices, *([volume] if volume is not None else ()))

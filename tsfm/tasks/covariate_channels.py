@@ -16,7 +16,7 @@ from tsfm.models.timer_covariates import CovariateTimer, WithCovariates
 from tsfm.series.convert import to_polars
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float64, Int, ndarray
-from tsfm.tasks.arguments import at_least_one
+from tsfm.tasks.arguments import a_horizon, at_least_one
 from tsfm.tasks.array_forecast import array_forecast, read_contexts
 from tsfm.tasks.contexts import Contexts
 from tsfm.tasks.covariate_table import read_covariates
@@ -83,7 +83,7 @@ class ChannelForecaster:
             When a covariate is missing, no number, or unknown at a step that is forecast.
         """
         self.forecaster.move_to(device)
-        at_least_one("prediction_length", prediction_length)
+        a_horizon(prediction_length)
         options: dict[str, Any] = {
             "id_column": id_column,
             "timestamp_column": timestamp_column,
@@ -123,7 +123,8 @@ class ChannelForecaster:
         names = (*self.known_covariates, *self.past_covariates)
         ahead = None
         if self.known_covariates:
-            given = None if future is None else to_polars(future, series.columns.timestamp)[0]
+            keys = (series.columns.timestamp, series.columns.id)
+            given = None if future is None else to_polars(future, *keys)[0]
             columns = [] if given is None else given.columns
             lost = [name for name in self.known_covariates if name not in columns]
             if given is None or lost:

@@ -72,8 +72,9 @@ def read_covariates(
     DataError
         Naming column, item and the first stamp at which a known covariate is missing.
     """
-    frame, _ = to_polars(data, series.columns.timestamp)
-    ahead = None if future is None else to_polars(future, series.columns.timestamp)[0]
+    key_names = (series.columns.timestamp, series.columns.id)
+    frame, _ = to_polars(data, *key_names)
+    ahead = None if future is None else to_polars(future, *key_names)[0]
     keys = {series.columns.id, series.columns.timestamp, *series.targets}
     if covariates is None:
         candidates = [] if ahead is None else [one for one in ahead.columns if one not in keys]

@@ -22,7 +22,7 @@ from tsfm.errors import ConfigError, UnsupportedError
 from tsfm.metrics.forecasting import seasonal_error
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float64, ndarray
-from tsfm.tasks.arguments import at_least_one
+from tsfm.tasks.arguments import a_horizon
 from tsfm.tasks.covariate_channels import ChannelForecaster, finetuned_channels
 from tsfm.tasks.covariate_ridge import Design, design, fit_ridge, late_rows
 from tsfm.tasks.covariate_table import read_covariates
@@ -119,7 +119,7 @@ class CovariateForecaster:
             with item, column and stamp.
         """
         self.forecaster.move_to(device)
-        at_least_one("prediction_length", prediction_length)
+        a_horizon(prediction_length)
         options: dict[str, Any] = {
             "id_column": id_column,
             "timestamp_column": timestamp_column,

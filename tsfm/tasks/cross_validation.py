@@ -9,7 +9,7 @@ import polars as pl
 
 from tsfm.errors import DataError
 from tsfm.series.frame import SeriesFrame
-from tsfm.tasks.arguments import at_least_one, refuse_taken
+from tsfm.tasks.arguments import a_horizon, at_least_one, refuse_taken
 from tsfm.tasks.forecast import DECILES, Forecaster
 from tsfm.tasks.progress import Advance, progress_bar
 
@@ -99,7 +99,7 @@ def cross_validate_series(
     progress: bool | None = None,
 ) -> pl.DataFrame:
     """Return a long polars frame for a validated one; see `cross_validation`."""
-    at_least_one("prediction_length", prediction_length)
+    a_horizon(prediction_length)
     at_least_one("n_windows", n_windows)
     step = prediction_length if step_size is None else at_least_one("step_size", step_size)
     refuse_taken(series, ("cutoff", "target"))

@@ -1,9 +1,11 @@
 """Fine-tuning on a frame: a model and a user's own series become a model for these series."""
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
+from numbers import Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +20,7 @@ from tsfm.objectives.next_patch import NextPatch, NextPatchConfig
 from tsfm.objectives.objective import Objective
 from tsfm.series.frame import SeriesFrame
 from tsfm.series.pool import SingleSeriesPool
-from tsfm.tasks.arguments import at_least_one
+from tsfm.tasks.arguments import a_seed, at_least_one
 from tsfm.tracking import default_tracker, recorded
 from tsfm.training.fit import TrainingConfig, fit
 from tsfm.training.optimizer import OptimizerConfig, ScheduleConfig, make_optimizer
@@ -75,6 +77,7 @@ def finetuned(
     DataError
         When no series is longer than a patch.
     """
+    check_options(mode, steps, rank, learning_rate, seed)
     backbone = copy.deepcopy(model.backbone).cpu()
     stream = _own_windows(
         model,
@@ -125,6 +128,11 @@ def _own_windows(
     if context_length is not None:
         shortest = 2 * model.patch_length
         window = min(window, max(at_least_one("context_length", context_length), shortest))
+    if not np.isfinite(series.values).any():
+        raise DataError(
+            "a series must have values to fine-tune on, got only missing ones in all "
+            f"{series.n_items} items; check target="
+        )
     pool = SingleSeriesPool.from_series(values, train_share=1 - validation_share, name="own")
     return PoolStream(
         PoolStreamConfig(
@@ -170,7 +178,7 @@ def train_further(
     also_free
         Modules that are trained whatever the mode.
     """
-    check_options(mode, steps, rank, learning_rate)
+    check_options(mode, steps, rank, learning_rate, seed)
     generator = torch.Generator().manual_seed(seed)
     thaw = apply_policy(backbone, mode, rank=rank, generator=generator)
     for module in also_free:
@@ -231,11 +239,13 @@ def _told(seen: Provenance, finetuned: dict[str, Any]) -> Provenance:
     return replace(seen, training_cutoff=None, details={**details, "finetuned": finetuned})
 
 
-def check_options(mode: Any, steps: Any, rank: Any, learning_rate: float | None) -> None:
+def check_options(mode: Any, steps: Any, rank: Any, learning_rate: Any, seed: Any = 0) -> None:
     """Say at once which option of fine-tuning is wrong."""
     if mode not in LEARNING_RATES:
         raise ConfigError(f"mode must be one of {list(LEARNING_RATES)}, got {mode!r}")
     at_least_one("steps", steps)
     at_least_one("rank", rank)
-    if learning_rate is not None and not learning_rate > 0:
-        raise ConfigError(f"learning_rate must be positive, got {learning_rate}")
+    a_seed(seed)
+    is_number = isinstance(learning_rate, Real) and not isinstance(learning_rate, bool)
+    if learning_rate is not None and not (is_number and 0 < learning_rate < math.inf):
+        raise ConfigError(f"learning_rate must be a positive number, got {learning_rate!r}")

@@ -15,7 +15,12 @@ from tsfm.objectives.objective import Loss
 from tsfm.series.frame import SeriesFrame
 from tsfm.series.windows import WindowBatch
 from tsfm.shapes import Float64, Int, ndarray
-from tsfm.tasks.finetune import HIDDEN_SHARE, WINDOWS_PER_BATCH, train_further
+from tsfm.tasks.finetune import (
+    HIDDEN_SHARE,
+    WINDOWS_PER_BATCH,
+    check_options,
+    train_further,
+)
 from tsfm.training.policies import Mode
 from tsfm.training.stream import DataInput
 
@@ -160,6 +165,7 @@ def finetuned_with_covariates(
             "a model must be a Timer without covariates to be fine-tuned with them, got "
             f"{model.name!r}; take CovariateForecaster.predict, which fits a ridge beside any model"
         )
+    check_options(mode, steps, rank, learning_rate, seed)
     backbone = with_covariates(model.backbone, known, past)
     longest = int(series.lengths.max())
     if longest <= 2 * model.patch_length:

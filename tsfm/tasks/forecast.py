@@ -13,7 +13,7 @@ from tsfm.models.pretrained import load_pretrained
 from tsfm.models.timer_covariates import CovariateTimer
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float64, Int, ndarray
-from tsfm.tasks.arguments import at_least_one, refuse_taken
+from tsfm.tasks.arguments import a_horizon, at_least_one, refuse_taken
 from tsfm.tasks.array_forecast import array_forecast
 from tsfm.tasks.contexts import has_value
 from tsfm.tasks.intermittent import toward_past
@@ -202,7 +202,7 @@ class Forecaster(OnDevice):
             device=place,
             progress=progress,
         )
-        return Forecaster(model, device=str(place))
+        return Forecaster(model, device=str(place), views=self.views)
 
     def forecast_series(
         self,
@@ -268,7 +268,7 @@ class Forecaster(OnDevice):
         partial: bool = False,
     ) -> None:
         """Raise at once what `forecast_series` would raise about its input."""
-        at_least_one("prediction_length", prediction_length)
+        a_horizon(prediction_length)
         levels = check_levels(quantile_levels)
         check_calibrated(self.model.quantile_levels, levels)
         refuse_taken(series, ("target_name", "predictions", *map(str, levels)))
@@ -303,7 +303,7 @@ class Forecaster(OnDevice):
 
         A series without a value in its context gets NaN.
         """
-        at_least_one("prediction_length", prediction_length)
+        a_horizon(prediction_length)
         at_least_one("batch_size", batch_size)
         longest = self._longest(context_length)
         check_calibrated(self.model.quantile_levels, quantile_levels)

@@ -11,7 +11,8 @@ import polars as pl
 from tsfm.errors import DataError, OffGridError
 from tsfm.series.convert import Origin, to_polars
 from tsfm.series.frame import SeriesFrame
-from tsfm.series.validation import TEXT, Columns, check_rows, pick_columns
+from tsfm.series.stamp_column import TEXT
+from tsfm.series.validation import Columns, check_rows, pick_columns
 from tsfm.shapes import Bool, Float64, Int, ndarray
 
 ROW = "the number of the row"
@@ -107,7 +108,7 @@ def read_rows(
     DataError
         Naming file, item, column, first bad stamp and remedy.
     """
-    frame, origin = to_polars(data, timestamp_column)
+    frame, origin = to_polars(data, timestamp_column, id_column)
     columns = pick_columns(frame, id_column, timestamp_column, target, sources)
     keys = [columns.id] if columns.has_id else []
     rows = frame.select([*keys, columns.timestamp, *columns.targets]).with_columns(
@@ -203,6 +204,10 @@ def _limits(kind: Any) -> tuple[int, int]:
 
 
 def _arrow_with(table: Any, columns: Sequence[pl.Series]) -> Any:
+    import pyarrow as pa
+
+    if isinstance(table, pa.RecordBatch):
+        table = pa.Table.from_batches([table])
     for column in columns:
         place = table.schema.get_field_index(column.name)
         if place < 0:

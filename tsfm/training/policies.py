@@ -55,7 +55,7 @@ def apply_policy(
     Raises
     ------
     ConfigError
-        When the backbone has no head by that name.
+        When the backbone has no head by that name, or the rank is that of no correction.
     """
     if mode == "full":
         return None
@@ -79,6 +79,7 @@ def apply_policy(
     for head in heads:
         head.requires_grad_(True)
     if mode == "lora":
+        _check_rank(backbone, rank)
         for block in _blocks(backbone):
             matrices = [one for one in block.modules() if isinstance(one, nn.Linear)]
             for linear in matrices:
@@ -87,6 +88,21 @@ def apply_policy(
                     linear, "weight", correction.to(linear.weight.device)
                 )
     return None
+
+
+def _check_rank(backbone: nn.Module, rank: int) -> None:
+    """Refuse corrections that are as large as what they correct, or larger."""
+    sizes = [
+        min(one.in_features, one.out_features)
+        for block in _blocks(backbone)
+        for one in block.modules()
+        if isinstance(one, nn.Linear)
+    ]
+    if rank > max(sizes, default=rank):
+        raise ConfigError(
+            f"rank must be at most {max(sizes)}, the smaller side of the model's largest matrix, "
+            f"got {rank}; lower it, or pass mode='full'"
+        )
 
 
 def merge(backbone: nn.Module) -> nn.Module:

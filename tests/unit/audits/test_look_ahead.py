@@ -258,7 +258,12 @@ def same_keys(data: pl.DataFrame) -> pl.DataFrame:
             DataError,
             "a stamp and an item in every row",
         ),
-        (unchanged, {"n_cutoffs": 0}, ConfigError, "n_cutoffs must be at least 1, got 0"),
+        (
+            unchanged,
+            {"n_cutoffs": 0},
+            ConfigError,
+            "n_cutoffs must be a whole number of at least 1, got 0; ",
+        ),
         (unchanged, {"cutoffs": [39]}, ConfigError, "between 0 and before 39, got"),
         (unchanged, {"cutoffs": ["soon"]}, ConfigError, "must be stamps of type Int64"),
         (unchanged, {"start": 39}, DataError, "a stamp after a cutoff, got 40 stamps and start=39"),

@@ -67,6 +67,15 @@ def test_arrow_gets_a_column_more():
     assert found["extra"].to_pylist() == [1.0, None, 2.0, 3.0]
 
 
+def test_an_arrow_batch_comes_back_as_a_table():
+    batch = pa.RecordBatch.from_pydict(ROWS)
+    data, series, steps = read_with_rows(batch)
+    assert isinstance(series.to_origin(series.frame), pa.Table)
+    found = with_columns(data, {"extra": steps * 1.0})
+    assert found.drop_columns(["extra"]).equals(pa.table(ROWS))
+    assert found["extra"].to_pylist() == [5.0, 3.0, 4.0, 0.0]
+
+
 @pytest.mark.parametrize("kind", [pl.DataFrame, pl.LazyFrame, pd.DataFrame, pa.table])
 def test_a_column_that_is_to_be_added_must_not_be_there(kind):
     with pytest.raises(DataError, match=r"name of one that is added, got \['note'\]; rename"):

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from tsfm.errors import DataError
-from tsfm.series.files import place_of_row, read_input, separator, write_output
+from tsfm.series.files import FilesLeftOutWarning, place_of_row, read_input, separator, write_output
 from tsfm.series.frame import SeriesFrame
 
 
@@ -70,6 +70,35 @@ def test_a_folder_that_is_named_as_a_file_is_no_file(folder: Path) -> None:
     make(4).write_parquet(folder / "parts.parquet" / "0.parquet")
     assert len(read_input([folder])[1]) == 4
     assert len(read_input([folder / "*.parquet"])[1]) == 1
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("name", ["a[1]", "a [1]", "x?", "y*"])
+def test_a_file_with_signs_of_a_pattern_in_its_name_is_itself(
+    tmp_path: Path, suffix: str, name: str
+) -> None:
+    for number, one in enumerate((name, "a1", "xa", "yb")):
+        file = tmp_path / f"{one}.{suffix}"
+        frame = make(number + 1)
+        frame.write_csv(file) if suffix == "csv" else frame.write_parquet(file)
+    assert read_input([tmp_path / f"{name}.{suffix}"])[0]["item_id"].to_list() == ["item1"]
+    assert read_input([tmp_path])[0]["item_id"].n_unique() == 4
+
+
+def test_a_folder_is_read_whatever_the_case_of_its_suffixes(tmp_path: Path) -> None:
+    make(1).write_csv(tmp_path / "a.CSV")
+    make(2).write_csv(tmp_path / "b.tsv", separator="\t")
+    make(3).write_parquet(tmp_path / "c.pq")
+    (tmp_path / "d.Csv.GZ").write_bytes(gzip.compress(make(4).write_csv().encode()))
+    assert [rows for _, rows in read_input([tmp_path])[1]] == [1, 2, 3, 4]
+
+
+def test_a_text_file_is_data_when_it_is_named_and_left_out_of_a_folder(tmp_path: Path) -> None:
+    make(1).write_csv(tmp_path / "a.csv")
+    make(2).write_csv(tmp_path / "b.txt")
+    assert read_input([tmp_path / "b.txt"])[0].height == 2
+    with pytest.warns(FilesLeftOutWarning, match=r"b\.txt is left out \(1 such file\), .*; name"):
+        assert read_input([tmp_path])[0].height == 1
 
 
 @pytest.mark.parametrize("sign", [",", ";", "\t", "|"])
@@ -220,7 +249,7 @@ def test_no_entry_at_all_is_refused() -> None:
         ("a.csv", b"timestamp,target\n1,\xff\xfe\n", r"a\.csv must be a readable CSV .*got: .*; "),
         ("a.csv.gz", b"no archive", r"a\.csv\.gz must be a readable CSV or Parquet file, got: "),
         ("a.parquet", b"no parquet", r"a\.parquet must be a readable CSV or Parquet file, got: "),
-        ("a.xlsx", b"PK", r"must end in \.csv, \.csv\.gz, \.txt or \.parquet, got 'a\.xlsx'; conv"),
+        ("a.xlsx", b"PK", r"must end in one of \.csv, .*\.txt, got 'a\.xlsx'; conv"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(

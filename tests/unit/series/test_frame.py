@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import narwhals as nw
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from tsfm.errors import DataError
+from tsfm.series.convert import to_polars
 from tsfm.series.frame import SeriesFrame
 from tsfm.series.validation import ColumnNamesWarning, check_names
 
@@ -77,6 +79,48 @@ def test_stamps_may_be_the_index_of_a_pandas_frame(index: pd.Index) -> None:
 def test_items_and_stamps_may_be_a_pandas_index_of_two_levels(tiny_frame) -> None:
     indexed = tiny_frame.to_pandas().set_index(["item_id", "timestamp"])
     assert SeriesFrame.from_any(indexed).lengths.tolist() == [48, 36]
+
+
+@pytest.mark.parametrize(
+    ("index", "names"),
+    [
+        (["item_id"], {}),
+        (["item_id"], {"item_id": "unique_id"}),
+        (["item_id"], {"item_id": "unique_id", "timestamp": "ds", "target": "y"}),
+        (["item_id", "timestamp"], {"item_id": "unique_id", "timestamp": "ds", "target": "y"}),
+        (["item_id"], {"item_id": "store"}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::tsfm.series.validation.ColumnNamesWarning")
+def test_ids_in_the_index_of_a_pandas_frame_are_kept(tiny_frame, index, names) -> None:
+    keys = [names.get(name, name) for name in index]
+    indexed = tiny_frame.rename(names).to_pandas().set_index(keys)
+    options = {"id_column": "store"} if "store" in keys else {}
+    series = SeriesFrame.from_any(indexed, **options)
+    assert series.items.to_list() == ["a", "b"]
+    assert series.lengths.tolist() == [48, 36]
+
+
+def test_a_key_may_be_a_level_of_the_index_and_a_column(tiny_frame) -> None:
+    indexed = tiny_frame.to_pandas().set_index(["item_id", "timestamp"], drop=False)
+    for twice in ("item_id", "timestamp"):
+        assert SeriesFrame.from_any(indexed.drop(columns=twice)).lengths.tolist() == [48, 36]
+
+
+def test_another_index_is_no_column(tiny_frame) -> None:
+    frame = tiny_frame.to_pandas().rename_axis(index="row")
+    assert to_polars(frame, "timestamp")[0].columns == tiny_frame.columns
+
+
+def test_stamps_in_an_index_take_the_name_asked_for() -> None:
+    frame = pd.DataFrame({"target": [1.0, 2.0, 3.0]}, index=hours(3).rename("ds"))
+    assert SeriesFrame.from_any(frame).columns.timestamp == "timestamp"
+
+
+def test_ids_that_are_uuids_are_text() -> None:
+    ids = [UUID(int=number) for number in (2, 1)]
+    series = SeriesFrame.from_any(one_item([1, 1], item_id=ids))
+    assert series.items.to_list() == [str(one) for one in sorted(ids)]
 
 
 def test_a_row_index_that_repeats_does_not_matter(tiny_frame) -> None:

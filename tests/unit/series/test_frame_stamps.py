@@ -70,13 +70,6 @@ def test_stamps_may_be_text(text: list[str], following: date) -> None:
     assert type(series.future_timestamps(1)[0]) is type(following)
 
 
-def test_text_with_an_offset_is_a_time_of_utc() -> None:
-    text = ["2024-01-01T00:00:00+02:00", "2024-01-01T01:00:00+02:00"]
-    series = SeriesFrame.from_any(pl.DataFrame({"timestamp": text, "target": [1.0, 2.0]}))
-    assert series.stamp_type == pl.Datetime("us", "UTC")
-    assert series.last_timestamps()[0].isoformat() == "2023-12-31T23:00:00+00:00"
-
-
 @pytest.mark.parametrize(
     ("stamps", "message"),
     [

@@ -7,7 +7,7 @@ import pytest
 
 from tsfm.errors import ConfigError, DataError
 from tsfm.series.frame import SeriesFrame
-from tsfm.series.frequency import parse_alias, seasonality
+from tsfm.series.frequency import parse_alias, seasonality, session_grid
 
 NAN = np.nan
 WEEKDAYS = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
@@ -274,6 +274,24 @@ def test_an_alias_of_pandas_or_polars_is_understood(alias: str, expected: tuple[
 def test_any_other_alias_is_refused(alias: str) -> None:
     with pytest.raises(ConfigError, match=f"freq must be an alias such as .*, got '{alias}'; pass"):
         parse_alias(alias)
+
+
+@pytest.mark.parametrize("alias", ["h", "D", "B", "W-SUN", "MS", "QE-DEC", "15min"])
+def test_the_frequency_of_a_pandas_index_is_understood(alias: str) -> None:
+    index = pd.date_range("2024-01-01", periods=2, freq=alias)
+    assert parse_alias(index.freq) == parse_alias(alias)
+
+
+@pytest.mark.parametrize("freq", [5, 1.5, pd.Timedelta("1h"), ["h"]])
+def test_a_frequency_that_is_no_alias_is_refused(freq: object) -> None:
+    with pytest.raises(ConfigError, match=r"freq must be an alias such as .*; pass one of these"):
+        parse_alias(freq)
+
+
+@pytest.mark.parametrize("calendar", [5, ["XNYS"], True])
+def test_a_calendar_that_is_no_text_is_refused(calendar: object) -> None:
+    with pytest.raises(ConfigError, match=r"calendar must be an exchange code as text, got .*XNYS"):
+        session_grid(calendar, None, np.array([0]), np.array([True]), is_local=True)
 
 
 def test_several_business_days_are_no_step() -> None:

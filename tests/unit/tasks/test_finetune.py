@@ -85,11 +85,17 @@ def test_too_short_a_series_is_refused() -> None:
         ({"mode": "all"}, r"mode must be one of \['full', 'gradual', 'head', 'lora'\], got 'all'"),
         ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
         ({"rank": 0}, "rank must be a whole number of at least 1, got 0"),
-        ({"learning_rate": 0.0}, "learning_rate must be positive, got 0.0"),
+        ({"learning_rate": 0.0}, "learning_rate must be a positive number, got 0.0"),
+        ({"learning_rate": "x"}, "learning_rate must be a positive number, got 'x'"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a positive number, got nan"),
+        ({"seed": -1}, r"seed must be a whole number from 0 to 2\*\*63 - 1, got -1"),
+        ({"seed": None}, "seed must be a whole number from 0 to .*, got None"),
+        ({"seed": 1.5}, "seed must be a whole number from 0 to .*, got 1.5"),
+        ({"seed": 2**63}, "seed must be a whole number from 0 to .*, got 9223372036854775808"),
     ],
 )
 def test_wrong_options_are_refused(options, message) -> None:
-    right = {"mode": "full", "steps": 1, "rank": 1, "learning_rate": None}
+    right = {"mode": "full", "steps": 1, "rank": 1, "learning_rate": None, "seed": 0}
     check_options(**right)
     with pytest.raises(ConfigError, match=message):
         check_options(**{**right, **options})
@@ -99,3 +105,18 @@ def test_wrong_options_are_refused_before_training() -> None:
     model, series = load_pretrained("tsfm-small"), SeriesFrame.from_any(odd_series(120))
     with pytest.raises(ConfigError, match="steps must be a whole number of at least 1, got -1"):
         finetuned(model, series, steps=-1, device=CPU, progress=False)
+
+
+def test_data_without_a_value_are_refused() -> None:
+    frame = odd_series(120).with_columns(target=pl.lit(None, pl.Float64))
+    message = (
+        "must have values to fine-tune on, got only missing ones in all 1 items; check target="
+    )
+    with pytest.raises(DataError, match=message):
+        finetuned(load_pretrained("tsfm-small"), SeriesFrame.from_any(frame), device=CPU)
+
+
+@pytest.mark.parametrize("views", [True, False])
+def test_a_fine_tuned_forecaster_looks_at_series_as_the_one_before(views: bool) -> None:
+    model = Forecaster(load_pretrained("tsfm-small"), device="cpu", views=views)
+    assert model.finetune(odd_series(120), steps=1, progress=False).views is views

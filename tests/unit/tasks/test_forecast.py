@@ -413,6 +413,10 @@ def test_a_single_stamp_needs_a_frequency(model):
     ("arguments", "message"),
     [
         ({"prediction_length": 0}, "prediction_length must be a whole .* at least 1, got 0"),
+        (
+            {"prediction_length": 10**8},
+            "prediction_length must be at most 1000000 .*; ask for fewer",
+        ),
         ({"context_length": 0}, "context_length must be a whole number .* got 0"),
         ({"context_length": -5}, "context_length must be a whole number .* got -5"),
         ({"batch_size": 0}, "batch_size must be a whole number .* got 0"),

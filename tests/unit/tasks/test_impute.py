@@ -98,6 +98,12 @@ def test_the_same_rows_come_back_with_gaps_filled_in_the_kind_that_came(kind: st
         assert out[name].filter(~was_missing).equals(data[name].filter(~was_missing))
 
 
+def test_an_arrow_batch_is_filled_to_a_table() -> None:
+    table = frame().to_arrow().combine_chunks()
+    found = filler().impute(table.to_batches()[0])
+    assert found.equals(filler().impute(table))
+
+
 def test_all_kinds_of_frames_are_filled_alike() -> None:
     data = frame()
     found = [

@@ -101,3 +101,10 @@ def test_a_share_of_the_way_is_taken_back(share: float) -> None:
     keep_share(backbone, before, share)
     for name, one in backbone.state_dict().items():
         torch.testing.assert_close(one, before[name] + (1 - share) * 0.5)
+
+
+def test_a_rank_above_that_of_every_matrix_is_refused() -> None:
+    generator = torch.Generator().manual_seed(0)
+    apply_policy(new_backbone(), "lora", rank=16, generator=generator)
+    with pytest.raises(ConfigError, match=r"rank must be at most 16, .* got 17; lower it, or pass"):
+        apply_policy(new_backbone(), "lora", rank=17, generator=generator)

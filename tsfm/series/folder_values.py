@@ -1,0 +1,36 @@
+"""Columns that the folders of a path say, as Hive writes them: ``item_id=A/part-0.parquet``."""
+
+from collections.abc import Sequence
+from urllib.parse import unquote
+
+import polars as pl
+
+# What Hive writes for a missing value in the name of a folder.
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+def hive_values(name: str) -> dict[str, str]:
+    """Return the columns that the folders of a path say.
+
+    Examples
+    --------
+    >>> hive_values("exchange=XNYS/item_id=A%2FB/part-0.parquet")
+    {'exchange': 'XNYS', 'item_id': 'A/B'}
+    """
+    pairs = [folder.partition("=") for folder in name.split("/")[:-1]]
+    return {key: unquote(value) for key, sign, value in pairs if sign and value != HIVE_NULL}
+
+
+def with_folder_values(frames: Sequence[pl.DataFrame], names: Sequence[str]) -> list[pl.DataFrame]:
+    """Add to every frame what the folders of its path say, as text.
+
+    A column that is in the file stays as it is; one that only other paths say is missing.
+    """
+    values = [hive_values(name) for name in names]
+    keys = list(dict.fromkeys(key for found in values for key in found))
+    return [
+        frame.with_columns(
+            pl.lit(found.get(key), pl.String).alias(key) for key in keys if key not in frame.columns
+        )
+        for frame, found in zip(frames, values, strict=True)
+    ]
