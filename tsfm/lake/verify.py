@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 
 from tsfm.lake.columns import is_missing
+from tsfm.lake.opened import opened
 from tsfm.lake.options import FillOptions
-from tsfm.lake.parts import Part, opened
+from tsfm.lake.parts import Part
 from tsfm.lake.store import join
 from tsfm.lake.text import read_text_file
 from tsfm.lake.write import added_fields

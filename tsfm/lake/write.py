@@ -9,8 +9,9 @@ import polars as pl
 
 from tsfm.errors import DataError
 from tsfm.lake.columns import as_numbers, put
+from tsfm.lake.opened import opened
 from tsfm.lake.options import FillOptions
-from tsfm.lake.parts import Part, opened
+from tsfm.lake.parts import Part
 from tsfm.lake.solve import IS_NEW, ITEM, ROW, STAMP, level_column
 from tsfm.lake.store import locate
 from tsfm.series.validation import Columns
@@ -119,14 +120,39 @@ def _with_new(table: Any, columns: Columns, new: pl.DataFrame, options: FillOpti
         for level in options.quantile_levels:
             content[f"{target}_{level}"] = new[level_column(target, level)].to_arrow()
     arrays = [
-        _cast(content[field.name], field)
-        if field.name in content
-        else pa.nulls(len(new), field.type)
+        _cast(content[field.name], field) if field.name in content else _nothing(len(new), field)
         for field in table.schema
     ]
     both = pa.concat_tables([table, pa.Table.from_arrays(arrays, schema=table.schema)])
     anchor = np.concatenate([np.arange(table.num_rows), new[ROW].to_numpy()])
     return both.take(np.argsort(anchor, kind="stable"))
+
+
+def _nothing(n_rows: int, field: Any) -> Any:
+    """Return missing values for the rows that are added."""
+    import pyarrow as pa
+
+    if not field.nullable:
+        raise DataError(
+            f"column {field.name!r} must be nullable for rows to be added, got one that is not; "
+            "cast or drop it"
+        )
+    if _has_fixed_lists(field.type):
+        # pyarrow writes a file with a missing one that it cannot read.
+        raise DataError(
+            f"column {field.name!r} must hold no lists of fixed size for rows to be added, got "
+            f"{field.type}; cast it to lists of any size or drop it"
+        )
+    return pa.nulls(n_rows, field.type)
+
+
+def _has_fixed_lists(kind: Any) -> bool:
+    """Say whether a missing value of a type has a list of fixed size in it."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return any(_has_fixed_lists(field.type) for field in kind)
+    return bool(pa.types.is_fixed_size_list(kind))
 
 
 def _cast(values: Any, field: Any) -> Any:
