@@ -8,13 +8,14 @@ import numpy as np
 import polars as pl
 
 from tsfm.errors import DataError
-from tsfm.lake.columns import as_numbers, put
+from tsfm.lake.columns import as_numbers
 from tsfm.lake.opened import opened
 from tsfm.lake.options import FillOptions
 from tsfm.lake.parts import Part
 from tsfm.lake.solve import IS_NEW, ITEM, ROW, STAMP, level_column
 from tsfm.lake.store import locate
 from tsfm.series.validation import Columns
+from tsfm.tasks.fill_columns import put
 from tsfm.tasks.quantiles import MEDIAN
 
 

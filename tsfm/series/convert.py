@@ -22,10 +22,21 @@ def to_polars(data: Any, timestamp_column: str) -> tuple[pl.DataFrame, Origin]:
         return data.collect(), "polars_lazy"
     pandas, pyarrow = sys.modules.get("pandas"), sys.modules.get("pyarrow")
     if pyarrow is not None and isinstance(data, pyarrow.Table):
-        return pl.DataFrame(pl.from_arrow(data)), "pyarrow"
+        return pl.DataFrame(pl.from_arrow(_known(data))), "pyarrow"
     if pandas is not None and isinstance(data, pandas.DataFrame):
         return _from_pandas(data, timestamp_column), "pandas"
     return _through_narwhals(data), "polars"
+
+
+def _known(table: Any) -> Any:
+    """Return a table of types that polars knows: decimals of 256 bits become numbers."""
+    import pyarrow as pa
+
+    for place, field in enumerate(table.schema):
+        if pa.types.is_decimal256(field.type):
+            numbers = table.column(place).cast(pa.float64())
+            table = table.set_column(place, field.name, numbers)
+    return table
 
 
 def _through_narwhals(data: Any) -> pl.DataFrame:
@@ -71,6 +82,8 @@ def _from_pandas(data: Any, timestamp_column: str) -> pl.DataFrame:
 
 
 def _series(column: Any) -> pl.Series:
+    if str(column.dtype).startswith("decimal256"):
+        column = column.astype("double[pyarrow]")
     try:
         with warnings.catch_warnings():
             # pandas 3.1 deprecates how pyarrow reads stamps with a time zone.
