@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from tsfm.errors import DataError
+from tsfm.errors import ConfigError, DataError
 from tsfm.jobs.engines import ENGINES, Outcome, attempt, check_engine, n_cores, run_units
 from tsfm.jobs.impute_report import Progress, finished_report, rewrite_report, write_report
 from tsfm.jobs.places import lake_places
@@ -125,6 +125,8 @@ def run(
         fill_rows=fill_rows,
     )
     check_engine(engine)
+    if workers is not None and workers < 1:
+        raise ConfigError(f"workers must be at least 1, got {workers}; leave it out for all cores")
     if plot is not None:
         from tsfm.tasks.plot import check_plot
 

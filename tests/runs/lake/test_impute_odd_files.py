@@ -99,3 +99,21 @@ def test_columns_of_one_name_are_refused():
 def test_ids_and_stamps_are_two_columns():
     with pytest.raises(DataError, match="ids and stamps must be in two columns, got 'item_id' for"):
         run(table_with(), timestamp_column="item_id")
+
+
+@pytest.mark.parametrize(
+    ("by", "kept"),
+    [
+        (["item_id", "timestamp"], ["item_id", "timestamp"]),
+        (["item_id", "target", "timestamp"], ["item_id"]),
+        (["target"], []),
+    ],
+)
+def test_a_file_says_by_which_columns_it_is_sorted_as_before(by, kept):
+    table = table_with()
+    order = pq.SortingColumn.from_ordering(table.schema, [(name, "ascending") for name in by])
+    run(table, written={"sorting_columns": order, "row_group_size": 10})
+    found = pq.read_metadata("out/in.parquet").row_group(2).sorting_columns
+    assert [table.column_names[one.column_index] for one in found] == kept
+    run(table, written={"sorting_columns": order}, fill_rows=True)
+    assert not pq.read_metadata("out/in.parquet").row_group(0).sorting_columns
