@@ -6,7 +6,7 @@ stay finite, text gets text.
 
 from decimal import Decimal, localcontext
 from numbers import Integral
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import polars as pl
@@ -66,7 +66,7 @@ def put_polars(
     kind, name = column.dtype, column.name
     new = pl.Series(name, np.where(rows, values, 0.0))
     if kind == pl.Enum:
-        raise _refused(name, "Enum")
+        _refuse(name, "Enum")
     if kind.is_integer() or kind == pl.Boolean:
         low, high = (0, 1) if kind == pl.Boolean else _limits(kind)
         new = new.round().clip(low, high).cast(pl.Int64 if high < 2**63 else pl.UInt64)
@@ -89,7 +89,7 @@ def put_arrow(
         return put(column, np.flatnonzero(rows), values[rows])
     is_dictionary = pa.types.is_dictionary(kind)
     if is_dictionary and kind.value_type not in (pa.string(), pa.large_string()):
-        raise _refused(name, str(kind))
+        _refuse(name, str(kind))
     series = pl.Series(name, pl.from_arrow(column))
     return put_polars(series, rows, values).to_arrow().cast(kind)
 
@@ -108,7 +108,7 @@ def _of_pandas(column: Any, rows: Any, values: Any) -> Any:
 
     kind = column.dtype
     if isinstance(kind, pd.CategoricalDtype | pd.SparseDtype):
-        raise _refused(column.name, str(kind))
+        _refuse(column.name, str(kind))
     if pd.api.types.is_object_dtype(kind):
         return _of_objects([one for one in column[~rows] if not _is_missing(one)], values)
     if pd.api.types.is_string_dtype(kind):
@@ -151,8 +151,8 @@ def _is_missing(value: Any) -> bool:
     return bool(pd.isna(value))
 
 
-def _refused(name: Any, kind: str) -> DataError:
-    return DataError(
+def _refuse(name: Any, kind: str) -> NoReturn:
+    raise DataError(
         f"column {name!r} must take new values to be filled, got {kind}; cast it to numbers or text"
     )
 
