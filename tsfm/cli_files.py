@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 
 def _names(text: str) -> str | list[str]:
@@ -84,10 +84,10 @@ def impute(
     /,
     *,
     output: str,
-    engine: str = "local",
+    engine: Literal["local", "ray"] = "local",
     address: str | None = None,
-    workers: int | None = None,
-    mode: str = "two-sided",
+    workers: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    mode: Literal["two-sided", "two_sided", "causal"] = "two-sided",
     max_gap: int | None = None,
     fill_rows: Flag = False,
     resume: Flag = False,

@@ -43,7 +43,11 @@ KINDS = {
         "predict",
         {"prediction_length": 24, "quantile_levels": list(DECILES), **_COLUMNS},
     ),
-    "Imputer": Kind("tsfm.tasks.impute", "impute", _COLUMNS),
+    "Imputer": Kind(
+        "tsfm.tasks.impute",
+        "impute",
+        {"quantile_levels": [], "mode": None, "max_gap": None, **_COLUMNS},
+    ),
     "Detector": Kind("tsfm.tasks.detect", "detect", _COLUMNS),
     "Embedder": Kind("tsfm.tasks.embed", "embed", _COLUMNS),
     "SeriesClassifier": Kind("tsfm.tasks.classify", "predict", {}),
@@ -60,6 +64,8 @@ KINDS = {
         },
     ),
 }
+# Of parameters whose default does not tell.
+_TYPES = {"quantile_levels": float, "max_gap": int}
 
 
 def save_model(
@@ -246,10 +252,11 @@ def _signature(kind: Kind) -> Any:
 
     specs = []
     for name, value in kind.params.items():
-        one = value[0] if isinstance(value, list) else value
+        one = value[0] if isinstance(value, list) and value else value
+        its = _TYPES.get(name, type(one))
         numbers = {int: DataType.long, float: DataType.double}
         shape = (-1,) if isinstance(value, list) else None
-        specs.append(ParamSpec(name, numbers.get(type(one), DataType.string), value, shape))
+        specs.append(ParamSpec(name, numbers.get(its, DataType.string), value, shape))
     return ModelSignature(params=ParamSchema(specs))
 
 

@@ -89,6 +89,21 @@ def test_a_file_that_cannot_be_used_fails_by_itself(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--mode", "twosided"],
+        ["--engine", "spark"],
+        ["--workers", "0"],
+        ["--workers", "-1"],
+    ],
+)
+def test_a_word_that_is_none_of_the_choices_is_a_matter_of_usage(arguments, capsys, tmp_path):
+    command = ["impute", str(tmp_path), "--output", str(tmp_path / "out"), *arguments]
+    assert cli.main(command) == 2
+    assert "see tsfm impute --help" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("inputs", "options", "message"),
     [
         (["in/first.csv"], {"output": "in"}, "output must be another folder than that of in/first"),

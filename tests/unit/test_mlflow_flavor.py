@@ -20,6 +20,8 @@ from tsfm.stocks.split import SplitConfig
 from tsfm.tasks.classify import SeriesClassifier
 from tsfm.tasks.embed import Embedder
 from tsfm.tasks.forecast import Forecaster
+from tsfm.tasks.impute import Imputer
+from tsfm.tasks.impute_frame import StaysMissingWarning
 from tsfm.tracking import NoTracker, default_tracker
 
 mlflow: Any = import_mlflow()
@@ -65,6 +67,23 @@ def test_pyfunc_predicts_with_parameters_and_with_their_defaults(
     renamed = frame.rename(columns={"target": "load"})
     named = served.predict(renamed, params={**asked, "target": ["load"]})
     np.testing.assert_array_equal(named["predictions"], found["predictions"])
+
+
+def test_a_served_imputer_takes_the_words_of_impute(frame: pd.DataFrame, tmp_path: Path) -> None:
+    frame.loc[[9, *range(20, 25)], "target"] = np.nan
+    imputer = Imputer.from_pretrained("tsfm-small")
+    flavor.save_model(imputer, tmp_path / "saved")
+    served = mlflow.pyfunc.load_model(str(tmp_path / "saved"))
+    pd.testing.assert_frame_equal(served.predict(frame), imputer.impute(frame))
+    options: dict[str, Any] = {"max_gap": 1, "mode": "causal", "quantile_levels": [0.1]}
+    with pytest.warns(StaysMissingWarning):
+        found = served.predict(frame, params=options)
+    with pytest.warns(StaysMissingWarning):
+        pd.testing.assert_frame_equal(found, imputer.impute(frame, **options))
+    assert found["target"].isna().sum() == 4
+    assert "target_0.1" in found
+    with pytest.raises(mlflow.exceptions.MlflowException, match="mode must be one of"):
+        served.predict(frame, params={"mode": "sideways"})
 
 
 def test_bad_input_is_answered_in_one_line_and_without_a_trace(

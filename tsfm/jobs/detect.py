@@ -7,6 +7,8 @@ from typing import Any
 
 from tsfm.errors import DataError
 from tsfm.jobs.file_by_file import REPORT_FILE, n_files, run_file_by_file
+from tsfm.lake.store import write
+from tsfm.lake.text import read_text_file
 from tsfm.series.files import read_input, write_output
 from tsfm.tasks.detect import FLAG, SCORE, Detector
 from tsfm.tracking import Tracker
@@ -73,12 +75,17 @@ def _score(
     detector: Detector, source: Path, place: Path, columns: dict[str, Any]
 ) -> dict[str, Any]:
     """Score one file, and say what was found."""
-    frame, _ = read_input([source], id_column=columns["id_column"])
+    text = read_text_file(source, **columns) if place.suffix == ".csv" else None
+    frame = text.typed if text else read_input([source], id_column=columns["id_column"])[0]
     try:
         scored = detector.detect(frame, **columns)
     except DataError as error:
         raise DataError(f"{source}: {error}") from None
-    write_output(scored, place)
+    if text:
+        added = scored.drop(frame.columns).get_columns()
+        write(str(place), text.to_csv(text.fields.hstack(added)))
+    else:
+        write_output(scored, place)
     return {
         "input": str(source),
         "output": str(place),

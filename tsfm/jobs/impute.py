@@ -11,11 +11,11 @@ from typing import Any
 
 import polars as pl
 
-from tsfm.errors import DataError
+from tsfm.errors import ConfigError, DataError
 from tsfm.jobs.engines import ENGINES, Outcome, attempt, check_engine, n_cores, run_units
 from tsfm.jobs.impute_report import Progress, finished_report, rewrite_report, write_report
 from tsfm.jobs.places import lake_places
-from tsfm.lake.manifest import forget, proves, read_records, remove_fills
+from tsfm.lake.manifest import forget, proves, read_records, remove_fills, remove_parts
 from tsfm.lake.options import Checkpoint, FillOptions, check_options, digest_of
 from tsfm.lake.parts import Part, scan
 from tsfm.lake.plan import Plan, make_plan
@@ -104,7 +104,8 @@ def run(
     -------
     report
         What ``report.json`` holds, with ``message``. ``failed`` has a line for every file that
-        could not be imputed; the others are written all the same.
+        could not be imputed, and what an earlier job wrote for it is removed; the others are
+        written all the same.
 
     Raises
     ------
@@ -124,6 +125,8 @@ def run(
         fill_rows=fill_rows,
     )
     check_engine(engine)
+    if workers is not None and workers < 1:
+        raise ConfigError(f"workers must be at least 1, got {workers}; leave it out for all cores")
     if plot is not None:
         from tsfm.tasks.plot import check_plot
 
@@ -157,14 +160,17 @@ def _run(job: _Job, places: dict[str, str], resume: bool, tracker: Tracker) -> d
     parts, items, failed = _scanned(places, job.filling.options)
     plan = make_plan(parts, items)
     partitions = plan.partitions()
+    known = read_records(output)
     records = {
         name: record
-        for name, record in read_records(output).items()
+        for name, record in known.items()
         if name in partitions and proves(record, output, job=digest, partition=partitions[name])
     }
-    if not failed and len(records) == len(parts) and (found := finished_report(output, digest)):
+    is_done = not failed and len(records) == len(parts)
+    if is_done and (found := finished_report(output, digest, set(records))):
         return found
-    done = records if resume else {}
+    # Where all is done, only the report is not: it is missing, or about other files.
+    done = records if resume or is_done else {}
     remove_leftovers(output)
     remove_fills(output)
     forget(output, partitions.keys() - done.keys())
@@ -184,6 +190,8 @@ def _run(job: _Job, places: dict[str, str], resume: bool, tracker: Tracker) -> d
         if not progress.records:
             raise DataError(progress.failed[0])
         remove_fills(output)
+        lost = set(places.values()) - {record.name for record in progress.records}
+        remove_parts(output, [known[name] for name in lost if name in known])
         progress.log_inputs(parts, tracker)
         return write_report(progress, tracker)
 

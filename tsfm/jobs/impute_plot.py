@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from tsfm.lake.gap_counts import length_range
+from tsfm.lake.opened import opened
 from tsfm.lake.options import FillOptions
-from tsfm.lake.parts import opened
 from tsfm.series.folder_values import hive_values
 from tsfm.series.validation import pick_columns
 from tsfm.tasks.plot_gaps import GapExample, plot_gaps

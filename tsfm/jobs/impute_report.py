@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -145,8 +146,8 @@ def rewrite_report(output: str, report: dict[str, Any]) -> dict[str, Any]:
     return report
 
 
-def finished_report(output: str, job: str) -> dict[str, Any] | None:
-    """Return the report of a job that ended without a failure; None when there is none."""
+def finished_report(output: str, job: str, names: AbstractSet[str]) -> dict[str, Any] | None:
+    """Return the report of a job over these files that ended without a failure, if there is one."""
     address = join(output, REPORT_FILE)
     if not exists(address):
         return None
@@ -155,6 +156,8 @@ def finished_report(output: str, job: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     if not isinstance(report, dict) or report.get("job") != job or report.get("failed"):
+        return None
+    if {one["name"] for one in report["files"]} != names:
         return None
     message = f"nothing to do: {n_files(report)} done before, report in {address}"
     return {**report, "message": message}

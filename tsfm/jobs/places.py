@@ -2,10 +2,10 @@
 
 import glob
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 
 from tsfm.errors import ConfigError
-from tsfm.lake.store import find_remote, is_address, locate
+from tsfm.lake.store import find_remote, is_address, join, locate
 from tsfm.series.files import find_files
 
 SUFFIXES = (".parquet", ".csv")
@@ -71,14 +71,8 @@ def _inputs(entry: str | Path, output: str | Path) -> list[tuple[str, str]]:
 
 def _is_own(source: str, name: str, output: str | Path) -> bool:
     """Say whether a file is in the output, and the output below the folder that was asked for."""
-    if is_address(source) != is_address(output):
-        return False
-    if is_address(source):
-        path, inside = locate(source)[1], locate(str(output))[1].rstrip("/")
-        root = path.removesuffix(name).rstrip("/")
-        return inside.startswith(f"{root}/") and path.startswith(f"{inside}/")
-    above = Path(source).resolve().parents
-    return Path(output).resolve() in above[: name.count("/")]
+    (kind, path), (other, folder) = _located(source), _located(output)
+    return kind == other and folder in path.parents[: name.count("/")]
 
 
 def _named(entry: str | Path) -> Iterator[tuple[str, str]]:
@@ -91,10 +85,22 @@ def _named(entry: str | Path) -> Iterator[tuple[str, str]]:
 
 
 def _is_same(source: str, output: str | Path, name: str) -> bool:
-    if is_address(source) or is_address(output):
-        return source == f"{str(output).rstrip('/')}/{name}"
-    place = Path(output) / name
-    return place.exists() and place.samefile(source)
+    place = join(str(output), name)
+    if _located(source) == _located(place):
+        return True
+    if is_address(source) or is_address(place):
+        return False
+    # The system follows a link before it goes up from there, and knows of further names of a file.
+    path = Path(place)
+    is_there = path.exists() and path.samefile(source)
+    return is_there or path.resolve() == Path(source).resolve()
+
+
+def _located(entry: str | Path) -> tuple[str, PurePath]:
+    """Return kind of filesystem and path, so that every way to write a place gives the same."""
+    filesystem, path = locate(str(entry))
+    kind: str = filesystem.type_name
+    return kind, Path(path).resolve() if kind == "local" else PurePosixPath(path)
 
 
 def fixed_root(entry: str | Path) -> Path | None:

@@ -5,7 +5,8 @@ is written after its part has its name, so what has no record is done again, to 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -89,6 +90,15 @@ def forget(output: str, names: Mapping[str, Any] | set[str]) -> None:
     """Remove the records of some parts, before these are written again."""
     for name in names:
         remove(_place(output, name))
+
+
+def remove_parts(output: str, records: Iterable[Record]) -> None:
+    """Remove what these say was written, with the records; what was changed since then stays."""
+    for record in records:
+        with suppress(OSError):
+            if digest(join(output, record.name)) == record.output_digest:
+                remove(output, record.name)
+        forget(output, {record.name})
 
 
 def fills_place(output: str, key: str, part_digest: str) -> str:

@@ -1,7 +1,7 @@
 """Parts: the files of a lake, what each one holds, and the columns that jobs read of it."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 
 from tsfm.errors import DataError
+from tsfm.lake.opened import opened
 from tsfm.lake.options import FillOptions
-from tsfm.lake.store import SUFFIX, digest, locate
+from tsfm.lake.store import SUFFIX, digest
 from tsfm.series.folder_values import hive_values
 from tsfm.series.validation import Columns, pick_columns
 from tsfm.shapes import Int, ndarray
@@ -43,36 +44,6 @@ class Part:
     key: str | None = None
 
 
-@contextmanager
-def opened(source: str, *, dictionary: Sequence[str] = ()) -> Iterator[Any]:
-    """Open a Parquet file.
-
-    Raises
-    ------
-    DataError
-        When it cannot be read; a file that is gone is a `FileNotFoundError`.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    filesystem, path = locate(source)
-    try:
-        with (
-            filesystem.open_input_file(path) as content,
-            pq.ParquetFile(content, read_dictionary=list(dictionary)) as file,
-        ):
-            yield file
-    except FileNotFoundError:
-        raise DataError(
-            f"{source} must be there until the job ends, got nothing; restore it and pass --resume"
-        ) from None
-    except (pa.ArrowException, OSError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(
-            f"{source} must be a readable Parquet file, got: {reason}; write it again"
-        ) from None
-
-
 def scan(source: str, name: str, options: FillOptions) -> tuple[Part, pl.DataFrame]:
     """Look a file over: its digest, rows, columns, and how many rows every item has.
 
@@ -90,7 +61,8 @@ def scan(source: str, name: str, options: FillOptions) -> tuple[Part, pl.DataFra
     if not source.partition("?")[0].endswith(SUFFIX):
         return Part(source, name, digest(source), 0, 1), no_items()
     with opened(source) as file:
-        schema, n_rows = file.schema_arrow, file.metadata.num_rows
+        schema, metadata = file.schema_arrow, file.metadata
+    n_rows = metadata.num_rows
     names = _picked(schema, source, name, options)
     key = None
     if names.has_id and names.id not in schema.names:
@@ -101,7 +73,7 @@ def scan(source: str, name: str, options: FillOptions) -> tuple[Part, pl.DataFra
         return part, pl.DataFrame({"item": [key], "rows": [n_rows]}, schema=no_items().schema)
     if not names.has_id:
         return part, no_items()
-    items = _items(part)
+    items = _items(part, [] if _has_deltas(metadata, names.id) else [names.id])
     return replace(part, n_items=items.height), items
 
 
@@ -112,6 +84,11 @@ def no_items() -> pl.DataFrame:
 
 def _picked(schema: Any, source: str, name: str, options: FillOptions) -> Columns:
     """Find the columns by the rules for frames; an id may also be the name of a folder."""
+    twice = [name for name, count in Counter(schema.names).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{source}: columns must have names of their own, got {twice} twice; rename them"
+        )
     empty: dict[str, list[None]] = {column: [] for column in schema.names}
     empty |= {column: [] for column in hive_values(name)}
     found = pick_columns(
@@ -127,17 +104,43 @@ def _picked(schema: Any, source: str, name: str, options: FillOptions) -> Column
                 f"{source}: column {column!r} must be in the file, got it as the name of a folder; "
                 "write it into the file"
             )
+    if found.has_id and found.id == found.timestamp:
+        raise DataError(
+            f"{source}: ids and stamps must be in two columns, got {found.id!r} for both; name "
+            "another as id_column or timestamp_column"
+        )
+    if found.has_id and found.id in schema.names:
+        _check_id(schema.field(found.id), source)
     return found
 
 
-def _items(part: Part) -> pl.DataFrame:
-    """Count the rows of every item, one row group at a time."""
+def _check_id(field: Any, source: str) -> None:
     import pyarrow as pa
+
+    if pa.types.is_nested(field.type):
+        raise DataError(
+            f"{source}, column {field.name!r}: ids must be text or numbers, got {field.type}; "
+            "take one of its fields"
+        )
+
+
+def _has_deltas(metadata: Any, name: str) -> bool:
+    """Say whether a column is encoded as differences, which nobody reads as a dictionary."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
+    encodings = {
+        encoding for one in chunks if one.path_in_schema == name for encoding in one.encodings
+    }
+    return any(encoding.startswith("DELTA") for encoding in encodings)
+
+
+def _items(part: Part, dictionary: Sequence[str]) -> pl.DataFrame:
+    """Count the rows of every item, one row group at a time."""
     import pyarrow.compute as pc
 
     columns = _columns(part)
     counts = []
-    with opened(part.source, dictionary=[columns.id]) as file:
+    with opened(part.source, dictionary=dictionary) as file:
         for number in range(file.num_row_groups):
             ids = file.read_row_group(number, columns=[columns.id]).column(0)
             if ids.null_count:
@@ -146,7 +149,7 @@ def _items(part: Part) -> pl.DataFrame:
                     f"{ids.null_count} rows without one; fill it or drop the rows"
                 )
             found = pc.value_counts(ids.combine_chunks())
-            item = _decoded(found.field("values")).cast(pa.string())
+            item = _as_text(found.field("values"), part)
             counts.append(
                 pl.DataFrame({"item": pl.from_arrow(item), "rows": found.field("counts")})
             )
@@ -177,7 +180,7 @@ def read_rows_of(
                 table = file.read_row_group(number, columns=names).select(names)
                 kept = np.arange(n_rows)
                 if items is not None and in_file:
-                    kept = _rows_with(table.column(columns.id), items)
+                    kept = _rows_with(_as_text(table.column(columns.id), part), items)
                     table = table.take(kept)
                 tables.append(_plain(table))
                 rows.append(start + kept)
@@ -189,14 +192,26 @@ def read_rows_of(
     return frame, np.concatenate([np.zeros(0, np.int64), *rows])
 
 
-def _rows_with(ids: Any, items: Sequence[str]) -> Int[ndarray, " row"]:
+def _rows_with(text: Any, items: Sequence[str]) -> Int[ndarray, " row"]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    text = _decoded(ids).cast(pa.string())
     keep = pc.is_in(text, value_set=pa.array(items, pa.string()))
     found: ndarray = np.flatnonzero(keep.to_numpy())
     return found
+
+
+def _as_text(ids: Any, part: Part) -> Any:
+    import pyarrow as pa
+
+    ids = _decoded(ids)
+    try:
+        return ids.cast(pa.string())
+    except pa.ArrowInvalid:
+        raise DataError(
+            f"{part.source}, column {_columns(part).id!r}: ids must be text in UTF-8 or numbers, "
+            f"got {ids.type} that is neither; encode it as text"
+        ) from None
 
 
 def _may_hold(group: Any, name: str, items: Sequence[str] | None) -> bool:

@@ -7,9 +7,11 @@ import numpy as np
 import polars as pl
 
 from tsfm.lake.columns import is_missing
+from tsfm.lake.opened import opened
 from tsfm.lake.options import FillOptions
-from tsfm.lake.parts import Part, opened
+from tsfm.lake.parts import Part
 from tsfm.lake.store import join
+from tsfm.lake.text import read_text_file
 from tsfm.lake.write import added_fields
 from tsfm.series.validation import Columns
 
@@ -23,12 +25,33 @@ class Checking:
 
     def __call__(self, part: Part) -> str | None:
         """Return what is wrong with a part, None when nothing is."""
-        if part.columns is None:
-            return None
         address = join(self.output, part.name)
+        if part.columns is None:
+            problem = self._compare_text(part.source, address)
+            return f"{address}: {problem}" if problem else None
         with opened(part.source) as before, opened(address) as after:
             problem = self._compare(before, after, part.columns)
         return f"{address}: {problem}" if problem else None
+
+    def _compare_text(self, source: str, address: str) -> str | None:
+        """Compare two files of text field by field."""
+        import pyarrow as pa
+
+        before = read_text_file(source, **self.options.columns)
+        after = read_text_file(address, **self.options.columns)
+        columns = before.columns
+        added = [name for name, _ in added_fields(columns.targets, self.options)]
+        names = [*before.fields.columns, *added]
+        if after.fields.columns != names:
+            return f"the columns must be {names}, got {after.fields.columns}"
+        if (before.separator, before.line_end) != (after.separator, after.line_end):
+            return f"fields must be apart by {before.separator!r}, and lines end as they did"
+        table = after.fields.to_arrow()
+        for target in columns.targets:
+            place = table.schema.get_field_index(f"{target}_imputed")
+            flags = table.column(place).cast(pa.bool_())
+            table = table.set_column(place, f"{target}_imputed", flags)
+        return compare_tables(before.fields.to_arrow(), table, columns)
 
     def _compare(self, before: Any, after: Any, columns: Columns) -> str | None:
         import pyarrow as pa

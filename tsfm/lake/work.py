@@ -5,11 +5,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from tsfm.errors import DataError
-from tsfm.lake.gap_counts import GapCounts, count_gaps
+from tsfm.lake.fill_text import fill_text
+from tsfm.lake.gap_counts import GapCounts
 from tsfm.lake.manifest import Record, fills_place, write_record
 from tsfm.lake.options import Checkpoint, FillOptions
 from tsfm.lake.parts import Part
@@ -17,9 +17,7 @@ from tsfm.lake.plan import Chunk, Merge, Whole
 from tsfm.lake.solve import ROW, STAMP, Fills, solve
 from tsfm.lake.store import digest, join, locate, replacing, write
 from tsfm.lake.write import write_part
-from tsfm.series.files import read_input
 from tsfm.series.validation import Columns
-from tsfm.tasks.impute_frame import describe_left, read_rows
 
 
 @dataclass(frozen=True)
@@ -130,42 +128,14 @@ class Filling:
 
     def _commit_text(self, part: Part, partition: str, started: float) -> Record:
         """Fill a file of text, which is read and written whole."""
-        options = self.options
-        if options.fill_rows:
+        if self.options.fill_rows:
             raise DataError(f"{part.source} must be Parquet for rows to be added; convert it")
-        frame, sources = read_input([part.source], id_column=options.id_column)
-        try:
-            rows = read_rows(frame, **options.columns, sources=sources)
-            imputed, left = self.checkpoint.imputer().impute_rows(
-                rows, options.quantile_levels, mode=options.mode, max_gap=options.max_gap
-            )
-        except DataError as error:
-            is_named = str(error).startswith(part.source)
-            raise DataError(str(error) if is_named else f"{part.source}: {error}") from None
+        found = fill_text(part.source, self.options, self.checkpoint.imputer())
         address = join(self.output, part.name)
-        content = imputed.write_csv().encode()
-        write(address, content)
-        series, counts, filled = rows.series, {}, {}
-        asked = np.zeros(len(series.values), bool)
-        asked[rows.place] = True
-        for channel, target in enumerate(series.targets):
-            flags = imputed[f"{target}_imputed"].to_numpy()
-            got = np.full(len(series.values), np.nan)
-            got[rows.place[flags]] = 1.0
-            filled[target] = int(flags.sum())
-            counts[target] = count_gaps(
-                series.values[:, channel],
-                got,
-                series.offsets,
-                asked,
-                max_gap=options.max_gap,
-                mode=options.mode,
-                own=np.ones_like(asked),
-            )
-        listed = tuple({**one._asdict(), "item": str(one.item)} for one in left)
-        message = describe_left(left) if left else None
-        fills = Fills(pl.DataFrame(), counts, listed, (), message)
-        return self._record(part, partition, digest(address), frame.height, filled, fills, started)
+        write(address, found.content)
+        return self._record(
+            part, partition, digest(address), found.n_rows, found.filled, found.fills, started
+        )
 
 
 def _write_arrow(table: Any, address: str) -> None:

@@ -8,12 +8,14 @@ import numpy as np
 import polars as pl
 
 from tsfm.errors import DataError
-from tsfm.lake.columns import as_numbers, put
+from tsfm.lake.columns import as_numbers
+from tsfm.lake.opened import opened
 from tsfm.lake.options import FillOptions
-from tsfm.lake.parts import Part, opened
+from tsfm.lake.parts import Part
 from tsfm.lake.solve import IS_NEW, ITEM, ROW, STAMP, level_column
 from tsfm.lake.store import locate
 from tsfm.series.validation import Columns
+from tsfm.tasks.fill_columns import put
 from tsfm.tasks.quantiles import MEDIAN
 
 
@@ -58,7 +60,10 @@ def write_part(
             schema = schema.append(pa.field(name, pa.type_for_alias(kind)))
         n_rows, start = 0, 0
         row = fills[ROW].to_numpy()
-        with _writer(address, schema, file.metadata, columns, [name for name, _ in added]) as write:
+        settings = _settings(file.metadata, columns, [name for name, _ in added])
+        if options.fill_rows:  # of which a file need not be in order
+            settings.pop("sorting_columns", None)
+        with _writer(address, schema, settings) as write:
             for number in range(file.num_row_groups):
                 table = file.read_row_group(number)
                 end = start + table.num_rows
@@ -119,14 +124,39 @@ def _with_new(table: Any, columns: Columns, new: pl.DataFrame, options: FillOpti
         for level in options.quantile_levels:
             content[f"{target}_{level}"] = new[level_column(target, level)].to_arrow()
     arrays = [
-        _cast(content[field.name], field)
-        if field.name in content
-        else pa.nulls(len(new), field.type)
+        _cast(content[field.name], field) if field.name in content else _nothing(len(new), field)
         for field in table.schema
     ]
     both = pa.concat_tables([table, pa.Table.from_arrays(arrays, schema=table.schema)])
     anchor = np.concatenate([np.arange(table.num_rows), new[ROW].to_numpy()])
     return both.take(np.argsort(anchor, kind="stable"))
+
+
+def _nothing(n_rows: int, field: Any) -> Any:
+    """Return missing values for the rows that are added."""
+    import pyarrow as pa
+
+    if not field.nullable:
+        raise DataError(
+            f"column {field.name!r} must be nullable for rows to be added, got one that is not; "
+            "cast or drop it"
+        )
+    if _has_fixed_lists(field.type):
+        # pyarrow writes a file with a missing one that it cannot read.
+        raise DataError(
+            f"column {field.name!r} must hold no lists of fixed size for rows to be added, got "
+            f"{field.type}; cast it to lists of any size or drop it"
+        )
+    return pa.nulls(n_rows, field.type)
+
+
+def _has_fixed_lists(kind: Any) -> bool:
+    """Say whether a missing value of a type has a list of fixed size in it."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return any(_has_fixed_lists(field.type) for field in kind)
+    return bool(pa.types.is_fixed_size_list(kind))
 
 
 def _cast(values: Any, field: Any) -> Any:
@@ -148,17 +178,15 @@ def _at(fills: pl.DataFrame, target: str, level: float) -> np.ndarray:
 
 
 @contextmanager
-def _writer(
-    address: str, schema: Any, like: Any, columns: Columns, added: Sequence[str]
-) -> Iterator[Any]:
-    """Open a file that is written as another one was."""
+def _writer(address: str, schema: Any, settings: dict[str, Any]) -> Iterator[Any]:
+    """Open a file to write row groups to."""
     import pyarrow.parquet as pq
 
     filesystem, path = locate(address)
     try:
         with (
             filesystem.open_output_stream(path) as sink,
-            pq.ParquetWriter(sink, schema, **_settings(like, columns, added)) as writer,
+            pq.ParquetWriter(sink, schema, **settings) as writer,
         ):
             yield lambda table: writer.write_table(table, row_group_size=max(1, table.num_rows))
     except OSError as error:
@@ -183,7 +211,18 @@ def _settings(like: Any, columns: Columns, added: Sequence[str]) -> dict[str, An
     settings["use_dictionary"] = [one.path_in_schema for one in chunks if one.has_dictionary_page]
     settings["write_statistics"] = any(one.is_stats_set for one in chunks)
     settings["use_deprecated_int96_timestamps"] = any(o.physical_type == "INT96" for o in chunks)
-    return settings
+    return settings | {"sorting_columns": _sorting(like, columns)}
+
+
+def _sorting(like: Any, columns: Columns) -> Any:
+    """Return by which columns rows are sorted, up to the first that is filled; None for none."""
+    groups = [like.row_group(number) for number in range(like.num_row_groups)]
+    by = groups[0].sorting_columns
+    if any(group.sorting_columns != by for group in groups):
+        return None
+    names = [groups[0].column(one.column_index).path_in_schema for one in by]
+    n_kept = next((n for n, name in enumerate(names) if name in columns.targets), len(names))
+    return by[:n_kept] or None
 
 
 def _codec(name: str) -> str:

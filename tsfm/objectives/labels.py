@@ -102,7 +102,10 @@ def standardised_values(labels: ndarray) -> tuple[Float[Tensor, " sample"], floa
             f"y must be finite, got NaN or infinity (inf) for {(~np.isfinite(values)).sum()} "
             "samples; drop them"
         )
-    loc, scale = float(values.mean()), float(values.std()) or 1.0
+    most = float(np.abs(values).max(initial=0.0)) or 1.0
+    # The square of 1e300 would overflow; dividing by a power of two changes no digit.
+    unit = 2.0 ** np.floor(np.log2(most))
+    loc, scale = float((values / unit).mean() * unit), float((values / unit).std() * unit) or 1.0
     return torch.from_numpy(((values - loc) / scale).astype(np.float32)), loc, scale
 
 

@@ -32,10 +32,21 @@ def to_polars(
     if pyarrow is not None and isinstance(data, pyarrow.RecordBatch):
         data = pyarrow.Table.from_batches([data])
     if pyarrow is not None and isinstance(data, pyarrow.Table):
-        return pl.DataFrame(pl.from_arrow(named_in_arrow(data))), "pyarrow"
+        return pl.DataFrame(pl.from_arrow(named_in_arrow(_known(data)))), "pyarrow"
     if pandas is not None and isinstance(data, pandas.DataFrame):
         return _from_pandas(data, timestamp_column, id_column), "pandas"
     return _through_narwhals(data), "polars"
+
+
+def _known(table: Any) -> Any:
+    """Return a table of types that polars knows: decimals of 256 bits become numbers."""
+    import pyarrow as pa
+
+    for place, field in enumerate(table.schema):
+        if pa.types.is_decimal256(field.type):
+            numbers = table.column(place).cast(pa.float64())
+            table = table.set_column(place, field.name, numbers)
+    return table
 
 
 def _through_narwhals(data: Any) -> pl.DataFrame:
@@ -100,6 +111,8 @@ def _series(column: Any) -> pl.Series:
     # Arrow would make bytes of them, which nobody can read.
     if column.dtype == object and isinstance(next(iter(column.dropna()), None), UUID):
         return _texts(column)
+    if str(column.dtype).startswith("decimal256"):
+        column = column.astype("double[pyarrow]")
     try:
         with warnings.catch_warnings():
             # pandas 3.1 deprecates how pyarrow reads stamps with a time zone.

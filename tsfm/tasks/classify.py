@@ -1,5 +1,6 @@
 """SeriesClassifier and SeriesRegressor: scikit-learn estimators on whole series."""
 
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from torch.nn import functional as F
 
+from tsfm.errors import DataError
 from tsfm.models.heads import ClassHead, ClassHeadConfig, ValueHead, ValueHeadConfig
 from tsfm.models.model import TimeSeriesModel
 from tsfm.objectives.labels import class_codes, standardised_values
@@ -55,6 +57,7 @@ class SeriesClassifier(ClassifierMixin, SeriesEstimator):  # type: ignore[misc] 
         self.classes_ = np.array(config.classes)
 
     def _targets(self, labels: ndarray) -> tuple[Int[Tensor, " sample"], dict[str, Any]]:
+        _check_classes(labels)
         check_classification_targets(labels)
         codes, classes = class_codes(labels)
         return codes, {"classes": classes}
@@ -111,3 +114,15 @@ class SeriesRegressor(RegressorMixin, SeriesEstimator):  # type: ignore[misc] # 
         self, output: Float[Tensor, "batch output"], target: Float[Tensor, " batch"]
     ) -> Scalar:
         return F.mse_loss(output[:, 0], target)
+
+
+def _check_classes(labels: ndarray) -> None:
+    """Refuse what is no name of a class: a missing label, a stamp."""
+    if labels.dtype == object:
+        missing = sum(one is None or one != one for one in labels.tolist())
+        if missing:
+            raise DataError(
+                f"y must have a label for every sample, got none for {missing} samples; drop them"
+            )
+    if labels.dtype.kind in "mM" or any(isinstance(one, date) for one in labels.tolist()):
+        raise DataError(f"y must hold text or numbers, got stamps such as {labels[0]}; cast them")

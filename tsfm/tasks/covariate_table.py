@@ -159,11 +159,15 @@ def _future_values(
             where = joined.row(int(lost[0]), named=True)
             raise DataError(
                 f"item {where[identity]!r}, column {name!r}: must be known at every step that is "
-                f"forecast, got nothing in future= at {where[stamp]} ({len(lost)} such rows); add "
-                "the rows, or leave the column out of future="
+                f"forecast, got {_shown(where[name])} in future= at {where[stamp]} ({len(lost)} "
+                "such rows); add or correct the rows, or leave the column out of future="
             )
     found: ndarray = joined.select(known).to_numpy().astype(np.float64).reshape(shape)
     return found
+
+
+def _shown(value: float | None) -> str:
+    return "nothing" if value is None or np.isnan(value) else str(value)
 
 
 def _static_facts(

@@ -31,6 +31,8 @@ class Detector(OnDevice):
     """Scores every row of a frame against what a forecaster expected of it.
 
     Nothing is fitted: forecasts are those of the model, from rows before the one that is scored.
+    Values of later rows have no say. Where later rows are added or taken away, float32 may round
+    otherwise, by up to 1e-5 of the scores' standard deviation: the ``tolerance`` for `tsfm.audit`.
     A threshold is a second step; with it rows are flagged too.
 
     Parameters
@@ -267,6 +269,8 @@ def detect(
     progress: bool | None = None,
 ) -> Any:
     """Score every row of any frame with a bundled model: no network, no fit. See `Detector.detect`.
+
+    To `tsfm.audit` pass ``tolerance=1e-5``, since float32 rounds otherwise in shorter frames.
 
     Parameters
     ----------

@@ -11,9 +11,9 @@ import polars as pl
 from tsfm.errors import DataError, OffGridError
 from tsfm.series.convert import Origin, to_polars
 from tsfm.series.frame import SeriesFrame
-from tsfm.series.stamp_column import TEXT
 from tsfm.series.validation import Columns, check_rows, pick_columns
 from tsfm.shapes import Bool, Float64, Int, ndarray
+from tsfm.tasks.fill_columns import put_arrow, put_pandas, put_polars
 
 ROW = "the number of the row"
 
@@ -76,14 +76,11 @@ class RowFrame:
                 )
         if self.origin == "pandas":
             return _pandas_with(self.data, filled, added)
-        new = [
-            _filled(self.frame[name], rows, values)
-            for name, (rows, values) in filled.items()
-            if rows.any()
-        ]
-        columns = [*new, *(pl.Series(name, column) for name, column in added.items())]
+        new = {name: one for name, one in filled.items() if one[0].any()}
         if self.origin == "pyarrow":
-            return _arrow_with(self.data, columns)
+            return _arrow_with(self.data, new, added)
+        columns = [put_polars(self.frame[name], *one) for name, one in new.items()]
+        columns += [pl.Series(name, column) for name, column in added.items()]
         frame = self.frame.with_columns(columns)
         return frame.lazy() if self.origin == "polars_lazy" else frame
 
@@ -184,37 +181,21 @@ def _as_steps(
     return frame.with_columns(pl.Series(columns.timestamp, rank))
 
 
-def _filled(column: pl.Series, rows: np.ndarray, values: np.ndarray) -> pl.Series:
-    """Return the column with values in some rows, in its own type."""
-    new = pl.Series(column.name, np.where(rows, values, 0.0))
-    if column.dtype.is_integer() or column.dtype == pl.Boolean:
-        low, high = (0, 1) if column.dtype == pl.Boolean else _limits(column.dtype)
-        new = new.round().clip(low, high).cast(pl.Int64 if high < 2**63 else pl.UInt64)
-    elif column.dtype in TEXT:
-        new = new.cast(pl.String)
-    return pl.select(
-        pl.when(pl.Series(rows)).then(new.cast(column.dtype)).otherwise(column).alias(column.name)
-    ).to_series()
-
-
-def _limits(kind: Any) -> tuple[int, int]:
-    """Return the range of an integer type, less what float64 would round out of it."""
-    low, high = (pl.select(getattr(kind, side)()).item() for side in ("min", "max"))
-    return int(low), int(np.nextafter(float(high), 0)) if high > 2**53 else int(high)
-
-
-def _arrow_with(table: Any, columns: Sequence[pl.Series]) -> Any:
+def _arrow_with(
+    table: Any,
+    filled: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    added: Mapping[str, np.ndarray],
+) -> Any:
     import pyarrow as pa
 
     if isinstance(table, pa.RecordBatch):
         table = pa.Table.from_batches([table])
-    for column in columns:
-        place = table.schema.get_field_index(column.name)
-        if place < 0:
-            table = table.append_column(column.name, column.to_arrow())
-        else:
-            field = table.schema.field(place)
-            table = table.set_column(place, field, column.to_arrow().cast(field.type))
+    for name, (rows, values) in filled.items():
+        place = table.schema.get_field_index(name)
+        column = put_arrow(table.column(place), name, rows, values)
+        table = table.set_column(place, table.schema.field(place), column)
+    for name, column in added.items():
+        table = table.append_column(name, pl.Series(name, column).to_arrow())
     return table
 
 
@@ -229,25 +210,7 @@ def _pandas_with(
     for target, (rows, values) in filled.items():
         if rows.any():
             place = names.index(target)
-            out.isetitem(place, _pandas_filled(data.iloc[:, place], rows, values[rows]))
+            out.isetitem(place, put_pandas(data.iloc[:, place], rows, values))
     for name, column in added.items():
         out[name] = column
     return out
-
-
-def _pandas_filled(column: Any, rows: np.ndarray, values: np.ndarray) -> Any:
-    import pandas as pd
-
-    kind = column.dtype
-    column = column.copy()
-    if pd.api.types.is_bool_dtype(kind):
-        column.iloc[rows] = values > 0.5
-    elif pd.api.types.is_integer_dtype(kind):
-        column.iloc[rows] = np.round(values).astype(np.int64)
-    elif pd.api.types.is_string_dtype(kind) and any(isinstance(one, str) for one in column):
-        column.iloc[rows] = values.astype(str)
-    elif pd.api.types.is_float_dtype(kind):
-        column.iloc[rows] = values.astype(getattr(kind, "numpy_dtype", kind))
-    else:
-        column.iloc[rows] = values
-    return column

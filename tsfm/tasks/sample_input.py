@@ -14,6 +14,9 @@ from tsfm.series.samples import SampleSet
 from tsfm.series.scaling import SeriesScaler
 from tsfm.tasks.arguments import at_least_one
 
+MOST = 1e15
+"""Largest distance from what was trained on, in its scale, whose square layers can still add up."""
+
 
 def read_samples(samples: Any, columns: Mapping[str, Any]) -> SampleSet:
     """Return samples without labels; see `SampleSet.from_arrays` and `SampleSet.from_frame`.
@@ -60,7 +63,9 @@ def read_for(config: SeriesHeadConfig, samples: Any, columns: Mapping[str, Any])
             f"samples must have {(len(config.loc) - appended) // per_channel} channels as in fit, "
             f"got {found.n_channels}"
         )
-    return config.form.of(found).scaled(SeriesScaler(np.array(config.loc), np.array(config.scale)))
+    scaler = SeriesScaler(np.array(config.loc), np.array(config.scale))
+    scaled = config.form.of(found).scaled(scaler)
+    return replace(scaled, values=np.clip(scaled.values, -MOST, MOST))
 
 
 def read_labelled(samples: Any, labels: Any, columns: Mapping[str, Any], *, who: str) -> SampleSet:

@@ -271,6 +271,8 @@ def test_parts_that_share_items_must_share_types(by_year):
         ({"engine": "spark"}, "engine must be one of"),
         ({"plot": "gaps.png"}, "plot must end in .html"),
         ({"max_gap": 0}, "max_gap must be"),
+        ({"workers": 0}, "workers must be at least 1, got 0"),
+        ({"workers": -1}, "workers must be at least 1, got -1"),
         ({"quantile_levels": (2.0,)}, "quantile_levels must be"),
     ],
 )

@@ -1,6 +1,7 @@
 """Classifier and regressor are scikit-learn estimators: what learns must also tune, save and fail
 as users of scikit-learn expect."""
 
+import datetime as dt
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -95,6 +96,23 @@ def test_a_height_is_learned_in_its_own_units() -> None:
     samples, target = heights(seed=1)
     assert regressor.score(samples, target) > 0.9
     assert abs(regressor.predict(samples).mean() - target.mean()) < 20
+
+
+def test_a_target_of_any_size_is_learned() -> None:
+    samples, target = heights()
+    found = [
+        SeriesRegressor(**SMALL).fit(samples, target * size).predict(samples) / size
+        for size in (1.0, 2.0**990)
+    ]
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
+
+
+def test_samples_far_from_all_that_was_trained_on_have_probabilities(
+    fitted: SeriesClassifier,
+) -> None:
+    samples, _ = problem(6)
+    chances = fitted.predict_proba([np.asarray(one) * 1e300 for one in samples])
+    np.testing.assert_allclose(chances.sum(1), 1)
 
 
 @pytest.mark.parametrize("options", [{"norm": "layer"}, {"pooling": "mean"}, {"patch_length": 4}])
@@ -390,6 +408,12 @@ def test_a_wrong_option_says_what_is_wrong(options: dict[str, Any], message: str
         (lambda x, y: (x, None), "SeriesClassifier requires y to be passed"),
         (lambda x, y: (x, y[:-1]), "one label per sample, got 5 for 6 samples"),
         (lambda x, y: (x, "label"), "got the name 'label' and samples in a list"),
+        (lambda x, y: (x, [None, *y[1:]]), "a label for every sample, got none for 1 samples"),
+        (
+            lambda x, y: (x, np.arange(0, 6).astype("M8[D]")),
+            "text or numbers, got stamps such as 1970",
+        ),
+        (lambda x, y: (x, [dt.date(2020, 1, 1)] * 6), "text or numbers, got stamps such as 2020"),
         (lambda x, y: (x[:1], y[:1]), "on at least 2 samples, got 1 sample"),
         (lambda x, y: (x[0], y), r"one label per sample, got 6 for 2 samples"),
         (lambda x, y: (pd.DataFrame({"a": [1.0]}), y), "column 'timestamp' must be"),

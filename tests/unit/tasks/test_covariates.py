@@ -166,6 +166,13 @@ def test_a_short_past_leaves_the_forecast_as_it_is(with_promo, model):
     np.testing.assert_allclose(found["predictions"], plain["predictions"])
 
 
+def test_infinite_future_values_are_named(with_promo):
+    past, future, _ = shops()
+    endless = future.with_columns(promo=pl.lit(float("inf")))
+    with pytest.raises(DataError, match=r"column 'promo': must be known .* got inf in future= at"):
+        with_promo.predict(past, future=endless, prediction_length=HORIZON)
+
+
 def test_missing_future_values_are_named(with_promo):
     past, future, _ = shops()
     lost = future.filter(

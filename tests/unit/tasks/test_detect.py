@@ -222,3 +222,15 @@ def test_a_stream_flags_with_the_threshold(detector):
     assert found[350].is_anomaly
     assert found[320] == pytest.approx((np.nan, False), nan_ok=True)
     assert detector.stream().update(1.0).is_anomaly is None
+
+
+def test_no_later_row_moves_a_score_by_more_than_is_said():
+    values = np.random.default_rng(0).normal(size=(2, 300)).cumsum(1)
+    frame = pl.DataFrame(
+        {
+            "item_id": np.repeat(["a", "b"], 300),
+            "timestamp": np.tile(np.arange(300), 2),
+            "target": values.ravel(),
+        }
+    )
+    assert tsfm.audit(tsfm.detect, frame, n_cutoffs=5, seed=0, tolerance=1e-5).ok
