@@ -177,13 +177,12 @@ def simulate(
     are left out at the end.
     """
     check_lag(execution_lag)
-    raw, prices = panel[fill], last_known(panel[fill])
+    raw, prices = panel[fill], _marks(panel, fill)
     wait = execution_lag - (fill == "close")
     days = days[days + wait + 1 < panel.n_days]
     has_price = np.isfinite(raw)
-    last_bar = panel.n_days - 1 - has_price[::-1].argmax(axis=0)
-    # After its last bar a stock is worth what it closed at, less what a delisting takes.
-    final = panel.last_known("close")[-1] * (1 + delisting_return)
+    has_bar = has_price | np.isfinite(panel["close"])
+    last_bar = panel.n_days - 1 - has_bar[::-1].argmax(axis=0)
     held, lives = np.zeros((1, panel.n_stocks)), np.ones(1, bool)
     gross, bought, shorted, cash = [], [], [], []
     for day in days:
@@ -195,7 +194,8 @@ def simulate(
             if max_turnover is not None:
                 new = _capped(held, new, max_turnover)
         ends = (last_bar == execution) & (execution < panel.n_days - 1)
-        returns = np.where(ends, final, prices[execution + 1]) / prices[execution] - 1
+        returns = prices[execution + 1] / prices[execution] - 1
+        returns = np.where(ends, (1 + returns) * (1 + delisting_return) - 1, returns)
         # Stocks that never had a price cannot be held.
         earned = new * np.where(np.isfinite(returns), returns, 0.0)
         gross.append(np.maximum(earned.sum(axis=1), RUIN))
@@ -208,6 +208,19 @@ def simulate(
     shape = (len(days), len(gross[0]) if gross else 1)
     series = (np.reshape(one, shape).astype(np.float64) for one in (gross, bought, shorted, cash))
     return BacktestReport(panel.days[days], *series)
+
+
+def _marks(panel: StockPanel, fill: Fill) -> Float64[ndarray, "day stock"]:
+    """Return what a stock is worth at the fill of a day: the last price there was by then.
+
+    Without an open that is the close of the bar before, which says what has become of a stock whose
+    last day it was.
+    """
+    if fill == "close":
+        return panel.last_known("close")
+    prices = np.stack([panel["open"], panel["close"]], axis=1)
+    marks: ndarray = last_known(prices.reshape(-1, panel.n_stocks))[::2]
+    return marks
 
 
 def _executed(
