@@ -39,11 +39,12 @@ def orthogonalised(
     gram = x @ x.transpose(1, 2)
     a, b, c = QUINTIC
     identity = torch.eye(gram.shape[-1], device=x.device, dtype=x.dtype)
-    product = identity
-    for _ in range(iterations):
+    product = a * identity + b * gram + c * gram @ gram
+    polynomial = product
+    for _ in range(iterations - 1):
+        gram = polynomial @ gram @ polynomial
         polynomial = a * identity + b * gram + c * gram @ gram
         product = polynomial @ product
-        gram = polynomial @ gram @ polynomial
     x = product @ x
     return x.transpose(1, 2) if is_tall else x
 
