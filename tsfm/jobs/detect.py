@@ -76,7 +76,7 @@ def _score(
 ) -> dict[str, Any]:
     """Score one file, and say what was found."""
     text = read_text_file(source, **columns) if place.suffix == ".csv" else None
-    frame = text.typed if text else read_input([source], id_column=columns["id_column"])[0]
+    frame = text.typed if text else read_input([source], id_columns=(columns["id_column"],))[0]
     try:
         scored = detector.detect(frame, **columns)
     except DataError as error:

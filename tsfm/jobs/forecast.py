@@ -71,7 +71,7 @@ def run(
         "freq": freq,
         "calendar": calendar,
     }
-    frame, sources = read_input(inputs, id_column=id_column)
+    frame, sources = read_input(inputs, id_columns=(id_column,))
     files = [name for name, _ in sources]
     _refuse_overwriting(output, files)
     series = SeriesFrame.from_any(frame, **options, sources=sources)

@@ -3,7 +3,7 @@
 import glob
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -26,7 +26,7 @@ class FilesLeftOutWarning(UserWarning):
 
 
 def read_input(
-    inputs: Sequence[str | Path], *, id_column: str = "item_id"
+    inputs: Sequence[str | Path], *, id_columns: Collection[str] = ()
 ) -> tuple[pl.DataFrame, list[tuple[str, int]]]:
     """Read files, folders and globs of CSV or Parquet into one frame.
 
@@ -35,8 +35,9 @@ def read_input(
 
     Parameters
     ----------
-    id_column
-        A column of a CSV that stays text where numbers would not be the same: 007, 1.10.
+    id_columns
+        Such a column of a CSV, in any case, stays text where numbers would not be the same: 007,
+        1.10. So do ``item_id`` and ``unique_id``.
 
     Returns
     -------
@@ -55,7 +56,7 @@ def read_input(
     if not files:
         raise DataError("input must name a file, a folder or a pattern, got none; name one")
     frames = with_folder_values(
-        [_read(file, id_column) for file in files], [name for _, name in named]
+        [_read(file, id_columns) for file in files], [name for _, name in named]
     )
     if not any(frame.height for frame in frames):
         others = f", like the {len(files) - 1} others" if len(files) > 1 else ""
@@ -171,7 +172,7 @@ def is_hidden(name: str) -> bool:
     )
 
 
-def _read(file: Path, id_column: str) -> pl.DataFrame:
+def _read(file: Path, id_columns: Collection[str]) -> pl.DataFrame:
     if file.stat().st_size == 0:
         raise DataError(f"{file} must have rows, got an empty file; remove it from the input")
     try:
@@ -179,7 +180,7 @@ def _read(file: Path, id_column: str) -> pl.DataFrame:
         if file.name.lower().endswith(PARQUET_SUFFIXES):
             frame = _read_parquet(file)
         elif file.name.lower().endswith(NAMED_SUFFIXES):
-            frame = _read_csv(file, id_column)
+            frame = _read_csv(file, id_columns)
         else:
             raise DataError(
                 f"{file} must end in one of {', '.join(NAMED_SUFFIXES)}, got {file.name!r}; "
@@ -212,13 +213,16 @@ def _read_parquet(file: Path) -> pl.DataFrame:
     return pl.read_parquet(file, glob=False)
 
 
-def _read_csv(file: Path, id_column: str) -> pl.DataFrame:
+def _read_csv(file: Path, id_columns: Collection[str]) -> pl.DataFrame:
     # All rows are looked at, so that one text value late in a file is found and named.
     # Stamps stay text: the check of frames reads them, and names what it cannot read.
-    ids = {id_column, *ID_NAMES}
+    mark = separator(file)
+    header = pl.read_csv(file, separator=mark, n_rows=0, infer_schema_length=0, glob=False).columns
+    known = {name.lower() for name in (*id_columns, *ID_NAMES)}
+    ids = {name for name in header if name.strip().lower() in known}
     frame = pl.read_csv(
         file,
-        separator=separator(file),
+        separator=mark,
         infer_schema_length=None,
         schema_overrides=dict.fromkeys(ids, pl.String),
         glob=False,

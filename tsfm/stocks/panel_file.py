@@ -62,7 +62,7 @@ def read_panel_file(
     DataError
         When there is no such file, or it has no days, stocks or closes that can be told.
     """
-    frame, _ = read_input([path])
+    frame, _ = read_input([path], id_columns=STOCK_NAMES)
     spelling = {one.strip().lower().replace(" ", "_"): one for one in frame.columns}
     day = _named(spelling, DAY_NAMES) or frame.columns[0]
     stock = _named(spelling, STOCK_NAMES)
@@ -93,14 +93,19 @@ def _named(spelling: dict[str, str], names: Sequence[str]) -> str | None:
 def _closes(frame: pl.DataFrame, day: str, path: str | Path) -> pl.DataFrame:
     """Return a wide frame as `read_wide` wants it: the days first, then numbers."""
     stocks = [one for one in frame.columns if one != day]
+    kinds = {one: frame[one].dtype for one in stocks}
     text = [
-        one for one in stocks if not (frame[one].dtype.is_numeric() or frame[one].is_null().all())
+        one
+        for one, kind in kinds.items()
+        if not (kind.is_numeric() or kind in (pl.String, pl.Null))
     ]
+    closes = frame.select(
+        pl.col(one).cast(pl.Float64, strict=False) for one in stocks if one not in text
+    )
+    text += [one for one in closes.columns if closes[one].null_count() > frame[one].null_count()]
     if text or not stocks:
         raise DataError(
             f"{path} must have a column of closes per stock besides {day!r}, or columns ticker and "
             f"close, got {text[:5] or 'nothing'}; rename or drop what is neither"
         )
-    return frame.select(
-        pl.col(day).alias("timestamp"), pl.col(stocks).cast(pl.Float64).fill_nan(None)
-    )
+    return closes.fill_nan(None).insert_column(0, frame[day].alias("timestamp"))

@@ -22,7 +22,7 @@ def write(file: Path, ids: list[str], column: str = "item_id") -> Path:
 def test_ids_that_numbers_would_change_stay_text(
     tmp_path: Path, column: str, ids: list[str]
 ) -> None:
-    frame, _ = read_input([write(tmp_path / "a.csv", ids, column)], id_column=column)
+    frame, _ = read_input([write(tmp_path / "a.csv", ids, column)], id_columns=(column,))
     assert frame[column].to_list() == ids
 
 

@@ -86,6 +86,7 @@ def closes_of(long: pl.DataFrame, folder: Path) -> np.ndarray:
         ({"date": ["2017-01-03"], "close": [1.0]}, "must have a column of stocks, such as ticker"),
         ({"date": ["2017-01-03"], "ticker": ["A"], "px": [1.0]}, "must have a column close"),
         ({"date": ["2017-01-03"], "A": ["high"]}, "must have a column of closes per stock"),
+        ({"date": ["2017-01-03"], "A": [1.0], "in": [True]}, r"a column of closes .* got \['in'\]"),
     ],
 )
 def test_what_is_wrong_is_named(
@@ -101,3 +102,9 @@ def test_a_missing_file_is_not_taken_for_a_card() -> None:
     assert is_file("nowhere.csv")
     with pytest.raises(DataError, match=r"nowhere\.csv must be a file, a folder or a pattern"):
         read_panel(PanelConfig(dataset="nowhere.csv"))
+
+
+def test_tickers_of_digits_keep_their_zeros(tmp_path: Path) -> None:
+    rows = "Date,Ticker,Close\n2017-01-03,0001,1.0\n2017-01-03,700,2.0\n"
+    (tmp_path / "bars.csv").write_text(rows)
+    assert read_panel_file(tmp_path / "bars.csv").stocks == ("0001", "700")
