@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from tsfm import __version__
-from tsfm.errors import CheckpointError, ConfigError, DataError, UnsupportedError
+from tsfm.errors import CheckpointError, TsfmError, UnsupportedError
 from tsfm.mlflow_tracker import DEFAULT_URI, MlflowTracker, import_mlflow
 from tsfm.tasks.forecast import DECILES
 from tsfm.tracking import NoTracker, set_default_tracker
@@ -225,7 +225,7 @@ class _PyFunc:
             given["target"] = names[0] if len(names) == 1 else names
         try:
             return getattr(self.model, self.kind.method)(model_input, **given)
-        except (DataError, ConfigError) as error:
+        except TsfmError as error:
             exceptions = import_mlflow().exceptions
             raise exceptions.MlflowException.invalid_parameter_value(str(error)) from error
 

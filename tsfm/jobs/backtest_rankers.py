@@ -107,11 +107,19 @@ def is_as_before(folder: Path, resolved: Mapping[str, Any]) -> bool:
         return False
     before = tomllib.loads(file.read_text(encoding="utf-8"))
     wanted = tomllib.loads(dump(dict(resolved)))
-    seen = folder / INPUTS_FILE
-    digests = json.loads(seen.read_text(encoding="utf-8")) if seen.is_file() else {}
-    return digests == _digests(resolved) and all(
+    return _has_same_inputs(folder, resolved) and all(
         before.get(name) == wanted.get(name) for name in FITTED
     )
+
+
+def _has_same_inputs(folder: Path, resolved: Mapping[str, Any]) -> bool:
+    try:
+        seen = json.loads((folder / INPUTS_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:  # fitted before inputs were noted
+        return True
+    except ValueError:  # cut short
+        return False
+    return bool(seen == _digests(resolved))
 
 
 def _digests(resolved: Mapping[str, Any]) -> dict[str, str]:

@@ -187,11 +187,11 @@ def _run(job: _Job, places: dict[str, str], resume: bool, tracker: Tracker) -> d
         progress.open(facts, tracker)
         left = plan.without(set(done))
         _fill(job, left, progress)
+        lost = set(places.values()) - {record.name for record in progress.records}
+        remove_parts(output, [known[name] for name in lost if name in known])
         if not progress.records:
             raise DataError(progress.failed[0])
         remove_fills(output)
-        lost = set(places.values()) - {record.name for record in progress.records}
-        remove_parts(output, [known[name] for name in lost if name in known])
         progress.log_inputs(parts, tracker)
         return write_report(progress, tracker)
 

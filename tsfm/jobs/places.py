@@ -62,16 +62,16 @@ def lake_places(
 
 def _inputs(entry: str | Path, output: str | Path) -> list[tuple[str, str]]:
     """Return the files of an entry and their names, without those that the job itself wrote."""
-    named = list(_named(entry))
-    kept = [(source, name) for source, name in named if not _is_own(source, name, output)]
+    named, place = list(_named(entry)), _located(output)
+    kept = [(source, name) for source, name in named if not _is_own(source, name, place)]
     if not kept:
         raise ConfigError(f"output must be another folder than that of {named[0][0]}; name one")
     return kept
 
 
-def _is_own(source: str, name: str, output: str | Path) -> bool:
+def _is_own(source: str, name: str, output: tuple[str, PurePath]) -> bool:
     """Say whether a file is in the output, and the output below the folder that was asked for."""
-    (kind, path), (other, folder) = _located(source), _located(output)
+    (kind, path), (other, folder) = _located(source), output
     return kind == other and folder in path.parents[: name.count("/")]
 
 

@@ -5,7 +5,7 @@ No pickle, no network unless the caller's own URI asks for one.
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -81,15 +81,12 @@ def _refuse_foreign(folder: Path) -> None:
     """Refuse to write over what somebody else keeps under the names of a checkpoint's files."""
     names = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
     taken = [name for name in names if (folder / name).exists()]
-    try:
+    # A save that was cut short has left its card.
+    card = folder / CARD_FILE
+    is_ours = card.is_file() and CARD_NOTE in card.read_text(encoding="utf-8", errors="replace")
+    with suppress(OSError, ValueError):
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         is_ours = isinstance(config, dict) and {"format", "backbone"} <= set(config)
-    except FileNotFoundError:
-        # A save that was cut short has left its card.
-        card = folder / CARD_FILE
-        is_ours = card.is_file() and CARD_NOTE in card.read_text(encoding="utf-8", errors="replace")
-    except (OSError, ValueError):
-        is_ours = False
     if taken and not is_ours:
         raise ConfigError(
             f"a checkpoint must be saved to a folder of its own, got {folder}, where {taken} "

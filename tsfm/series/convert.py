@@ -98,6 +98,8 @@ def _keys_in_index(data: Any, timestamp_column: str, id_column: str) -> list[str
     import pandas as pd
 
     levels = [name for name in data.index.names if name is not None and name not in data.columns]
+    if isinstance(data.index, pd.RangeIndex):  # row numbers are no ids, whatever they are called
+        return [name for name in levels if name == timestamp_column]
     if timestamp_column in levels:
         return levels
     known = {*data.columns, *levels}

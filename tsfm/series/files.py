@@ -13,8 +13,9 @@ from tsfm.series.folder_values import with_folder_values
 from tsfm.series.offsets import named_in_arrow, read_offset
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
+FOLDER_SUFFIXES = (".csv", ".csv.gz", ".parquet")
 SUFFIXES = (".csv", ".csv.gz", ".tsv", *PARQUET_SUFFIXES)
-# Below a folder such a file may as well be a note.
+# Below a folder a text file may as well be a note.
 NAMED_SUFFIXES = (*SUFFIXES, ".txt")
 SEPARATORS = ",;\t|"
 # Columns that are ids by their name; see `tsfm.series.validation.pick_columns`.
@@ -30,8 +31,7 @@ def read_input(
 ) -> tuple[pl.DataFrame, list[tuple[str, int]]]:
     """Read files, folders and globs of CSV or Parquet into one frame.
 
-    What folders such as ``item_id=A`` say are columns of text, except for one file that is named
-    by itself.
+    What folders such as ``item_id=A`` say below the one that is named are columns of text.
 
     Parameters
     ----------
@@ -69,13 +69,23 @@ def read_input(
 
 def _named_files(inputs: Sequence[str | Path]) -> list[tuple[Path, str]]:
     """Return files, and the path of each whose folders say something of its rows."""
-    if len(inputs) == 1 and Path(inputs[0]).is_file():
-        return [(Path(inputs[0]), Path(inputs[0]).name)]
+    named = [Path(entry).parent.absolute() for entry in inputs if Path(entry).is_file()]
+    above = Path(os.path.commonpath(named)) if named else Path()
     return [
-        (file, (file.relative_to(entry) if Path(entry).is_dir() else file).as_posix())
+        (file, file.absolute().relative_to(root).as_posix())
         for entry in inputs
+        for root in [above if Path(entry).is_file() else _fixed_root(Path(entry))]
         for file in find_files(entry)
     ]
+
+
+def _fixed_root(entry: Path) -> Path:
+    """Return the folder below which a folder or a pattern finds its files."""
+    parts = entry.absolute().parts
+    first = len(parts)
+    if not entry.is_dir():
+        first = next((at for at, part in enumerate(parts) if glob.has_magic(part)), first - 1)
+    return Path(*parts[:first])
 
 
 def _together(files: Sequence[Path], frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -134,25 +144,31 @@ def find_files(entry: str | Path) -> list[Path]:
 def files_below(folder: Path) -> list[Path]:
     """Return the files of data below a folder, sorted, without what is hidden there.
 
-    A text file may be data or a note: it is left out, and a warning says so.
+    Those are .csv, .csv.gz and .parquet. Others that may be data, such as .tsv or .CSV, are taken
+    where there is nothing else; beside them they are left out, and a warning says so. A .txt may be
+    a note, and is only read when it is named.
     """
-    seen = sorted(
-        file
-        for file in folder.rglob("*")
-        if file.name.lower().endswith(NAMED_SUFFIXES)
-        and not is_hidden(file.relative_to(folder).as_posix())
-    )
-    found = [file for file in seen if file.name.lower().endswith(SUFFIXES)]
-    left_out = [file for file in seen if file.is_file() and file not in found]
+    known: list[Path] = []
+    others: list[Path] = []
+    for file in sorted(folder.rglob("*")):
+        if file.name.lower().endswith(NAMED_SUFFIXES) and not is_hidden(
+            file.relative_to(folder).as_posix()
+        ):
+            (known if file.name.endswith(FOLDER_SUFFIXES) else others).append(file)
+    others = [file for file in others if file.is_file()]
+    left_out = others
+    if not known:
+        known = [file for file in others if file.name.lower().endswith(SUFFIXES)]
+        left_out = [file for file in others if not file.name.lower().endswith(SUFFIXES)]
     if left_out:
         warnings.warn(
             f"{left_out[0]} is left out ({len(left_out)} such file"
-            f"{'' if len(left_out) == 1 else 's'}), since a .txt in a folder may be a note; name "
-            "it, or rename it to .csv, if it is data",
+            f"{'' if len(left_out) == 1 else 's'}); name it, or rename it to .csv or .parquet, if "
+            "it is data",
             FilesLeftOutWarning,
             stacklevel=2,
         )
-    return found
+    return known
 
 
 def is_hidden(name: str) -> bool:

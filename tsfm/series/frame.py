@@ -17,7 +17,7 @@ from tsfm.series.bad_rows import count_rows
 from tsfm.series.convert import Origin, from_polars, to_polars
 from tsfm.series.frequency import grid_of, infer_grid, infer_steps, session_grid
 from tsfm.series.grids import OFF_GRID, FixedGrid, Grid, SessionGrid, TradingGrid
-from tsfm.series.mixed import refuse_mixed
+from tsfm.series.mixed import warn_of_mixed
 from tsfm.series.stamps import to_stamps, uses_utc
 from tsfm.series.validation import Columns, Rows, check_rows, pick_columns
 from tsfm.shapes import Float64, Int, ndarray
@@ -104,7 +104,7 @@ class SeriesFrame:
         grid = _choose_grid(rows, freq, calendar)
         series = _on_grid(rows, grid, columns, origin, is_true=freq is not None and not sparse)
         if freq is None and calendar is None and not sparse:
-            refuse_mixed(rows, grid, series.lengths)
+            warn_of_mixed(rows, grid, series.lengths)
         return series
 
     @property

@@ -1,8 +1,9 @@
 """Items of other frequencies than that of their frame, which would be forecast for wrong stamps."""
 
+import warnings
+
 import numpy as np
 
-from tsfm.errors import DataError
 from tsfm.series.frequency import infer_grid
 from tsfm.series.grids import OFF_GRID, BusinessGrid, FixedGrid, Grid, MonthGrid
 from tsfm.series.stamps import uses_utc
@@ -18,8 +19,12 @@ LEAST_STRETCH = 1.25
 LEAST_NEIGHBOURS = 0.75
 
 
-def refuse_mixed(rows: Rows, grid: Grid | None, lengths: Int[ndarray, " item"]) -> None:
-    """Refuse items whose stamps clearly follow a coarser frequency than that of the frame.
+class MixedFrequencyWarning(UserWarning):
+    """Says that an item has a frequency of its own, and is forecast at that of its frame."""
+
+
+def warn_of_mixed(rows: Rows, grid: Grid | None, lengths: Int[ndarray, " item"]) -> None:
+    """Warn of items whose stamps clearly follow a coarser frequency than that of the frame.
 
     An item of few rows, or with gaps at irregular places, is one of the frame's frequency.
 
@@ -29,11 +34,6 @@ def refuse_mixed(rows: Rows, grid: Grid | None, lengths: Int[ndarray, " item"]) 
         Inferred from all items together.
     lengths
         Steps of every item on that grid, gaps included.
-
-    Raises
-    ------
-    DataError
-        Naming the first such item and both frequencies.
     """
     if not isinstance(grid, FixedGrid | MonthGrid) or len(lengths) < 2:
         return
@@ -44,11 +44,13 @@ def refuse_mixed(rows: Rows, grid: Grid | None, lengths: Int[ndarray, " item"]) 
     others = [(item, own) for item, own in found if own is not None]
     if others:
         item, own = others[0]
-        raise DataError(
-            f"{rows.where(int(rows.starts[item]))}: the items of a frame must have one frequency, "
-            f"got freq={own!r} beside freq={grid.freq!r} ({len(others)} such item"
+        warnings.warn(
+            f"{rows.where(int(rows.starts[item]))}: the stamps have freq={own!r}, and those of the "
+            f"frame freq={grid.freq!r}, which is taken for all ({len(others)} such item"
             f"{'' if len(others) == 1 else 's'}); pass them in separate calls, or pass "
-            f"freq={grid.freq!r} if what lies between is missing"
+            f"freq={grid.freq!r} if what lies between is missing",
+            MixedFrequencyWarning,
+            stacklevel=4,
         )
 
 

@@ -37,11 +37,13 @@ def as_days(column: pl.Series, where: str) -> pl.Series:
     if column.dtype.is_temporal() or column.is_null().all():
         return column.cast(pl.Date, strict=False)
     text = column.cast(pl.String).str.strip_chars()
-    read = {
-        form: text.str.slice(0, DAY_LENGTHS.get(form, 10)).str.to_date(form, strict=False)
-        for form in DAY_FORMATS
-    }
-    best = min(read.values(), key=pl.Series.null_count)
+    tried = []
+    for form in DAY_FORMATS:
+        days = text.str.slice(0, DAY_LENGTHS.get(form, 10)).str.to_date(form, strict=False)
+        if days.null_count() == column.null_count():
+            return days.alias(column.name)
+        tried.append(days)
+    best = min(tried, key=pl.Series.null_count)
     unread = best.is_null() & column.is_not_null()
     if unread.any():
         shown = text.filter(unread)

@@ -176,9 +176,8 @@ class StockRanker:
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the backbone's checkpoint, the head, and last ``ranker.json``."""
-        folder = Path(folder)
+        folder = save_pretrained(self.model, folder)
         (folder / RANKER_FILE).unlink(missing_ok=True)
-        save_pretrained(self.model, folder)
         state = self.objective.state_dict()
         head = {name: one.detach().contiguous() for name, one in state.items()}
         (folder / HEAD_FILE).write_bytes(save(head))

@@ -19,13 +19,15 @@ from tsfm.shapes import Bool, Float64, Int, ndarray
 def put(column: Any, rows: Int[ndarray, " row"], values: Float64[ndarray, " row"]) -> Any:
     """Return a column of pyarrow with values in some rows, which are in order."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     if not len(rows):
         return column
-    mask = np.zeros(len(column), bool)
-    mask[rows] = True
-    return pc.replace_with_mask(column, pa.array(mask), as_type(values, column.type))
+    old = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    # `replace_with_mask` of pyarrow is wrong for truths in slices or several chunks.
+    place = np.arange(len(column))
+    place[rows] = len(column) + np.arange(len(rows))
+    both = pa.chunked_array([*old, as_type(values, column.type)], column.type)
+    return both.take(pa.array(place))
 
 
 def as_type(values: Float64[ndarray, " row"], kind: Any) -> Any:
@@ -69,7 +71,7 @@ def put_polars(
         _refuse(name, "Enum")
     if kind.is_integer() or kind == pl.Boolean:
         low, high = (0, 1) if kind == pl.Boolean else _limits(kind)
-        new = new.round().clip(low, high).cast(pl.Int64 if high < 2**63 else pl.UInt64)
+        new = new.round().clip(low, high).cast(pl.UInt64 if kind == pl.UInt64 else pl.Int64)
     elif kind in TEXT:
         new = new.cast(pl.String)
     elif kind.is_float() or kind.is_decimal():

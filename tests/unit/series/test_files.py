@@ -97,7 +97,7 @@ def test_a_text_file_is_data_when_it_is_named_and_left_out_of_a_folder(tmp_path:
     make(1).write_csv(tmp_path / "a.csv")
     make(2).write_csv(tmp_path / "b.txt")
     assert read_input([tmp_path / "b.txt"])[0].height == 2
-    with pytest.warns(FilesLeftOutWarning, match=r"b\.txt is left out \(1 such file\), .*; name"):
+    with pytest.warns(FilesLeftOutWarning, match=r"b\.txt is left out \(1 such file\); name"):
         assert read_input([tmp_path])[0].height == 1
 
 
@@ -330,3 +330,28 @@ def test_a_reader_never_sees_a_part(tmp_path: Path, monkeypatch) -> None:
     write_output(make(5), file)
     assert seen == [1]
     assert pl.read_parquet(file).height == 5
+
+
+def test_other_suffixes_of_a_folder_are_read_where_there_is_nothing_else(tmp_path: Path) -> None:
+    rows = "item_id,timestamp,target\na,2024-01-01,1.0\n"
+    (tmp_path / "B.CSV").write_text(rows)
+    (tmp_path / "note.txt").write_text("hello")
+    with pytest.warns(FilesLeftOutWarning, match="note"):
+        assert len(read_input([tmp_path])[0]) == 1
+    (tmp_path / "a.csv").write_text(rows)
+    with pytest.warns(FilesLeftOutWarning, match=r"B\.CSV is left out \(2 such files\)"):
+        _, sources = read_input([tmp_path])
+    assert [Path(name).name for name, _ in sources] == ["a.csv"]
+
+
+def test_folders_above_a_pattern_say_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "target=5" / "item_id=A"
+    folder.mkdir(parents=True)
+    (folder / "a.csv").write_text("timestamp,y\n2024-01-01,1.0\n")
+    assert read_input([folder / "*.csv"])[0].columns == ["timestamp", "y"]
+    assert read_input([folder])[0].columns == ["timestamp", "y"]
+    assert read_input([tmp_path / "target=5" / "*" / "*.csv"])[0].columns == [
+        "timestamp",
+        "y",
+        "item_id",
+    ]

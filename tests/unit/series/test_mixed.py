@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsfm.errors import DataError, OffGridError
+from tsfm.errors import OffGridError
 from tsfm.series.frame import SeriesFrame
+from tsfm.series.mixed import MixedFrequencyWarning
 
 
 def long(**stamps: pd.DatetimeIndex) -> pd.DataFrame:
@@ -29,11 +30,11 @@ MIXTURES = [("D", "B", 20), ("h", "D", 10), ("MS", "QS", 10), ("D", "W-MON", 10)
 def test_an_item_of_a_coarser_frequency_is_named(fine, coarse, n, zone) -> None:
     frame = long(a=regular(fine, 60, tz=zone), b=regular(coarse, n, tz=zone))
     message = (
-        rf"item 'b', column 'timestamp': the items of a frame must have one frequency, got "
-        rf"freq='{coarse}' beside freq='{fine}' \(1 such item\); pass them in separate calls, or "
+        rf"item 'b', column 'timestamp': the stamps have freq='{coarse}', and those of the frame "
+        rf"freq='{fine}', which is taken for all \(1 such item\); pass them in separate calls, or "
         rf"pass freq='{fine}' if what lies between is missing"
     )
-    with pytest.raises(DataError, match=message):
+    with pytest.warns(MixedFrequencyWarning, match=message):
         SeriesFrame.from_any(frame)
     assert SeriesFrame.from_any(frame, freq=fine).freq == fine
     assert SeriesFrame.from_any(frame, sparse=True).freq == fine
@@ -41,7 +42,9 @@ def test_an_item_of_a_coarser_frequency_is_named(fine, coarse, n, zone) -> None:
 
 def test_holidays_do_not_hide_business_days() -> None:
     days = regular("B", 40).delete([3, 17, 18])
-    with pytest.raises(DataError, match=r"got freq='B' beside freq='D'"):
+    with pytest.warns(
+        MixedFrequencyWarning, match=r"have freq='B', and those of the frame freq='D'"
+    ):
         SeriesFrame.from_any(long(a=regular("D", 60), b=days))
 
 

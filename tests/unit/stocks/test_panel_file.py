@@ -108,3 +108,10 @@ def test_tickers_of_digits_keep_their_zeros(tmp_path: Path) -> None:
     rows = "Date,Ticker,Close\n2017-01-03,0001,1.0\n2017-01-03,700,2.0\n"
     (tmp_path / "bars.csv").write_text(rows)
     assert read_panel_file(tmp_path / "bars.csv").stocks == ("0001", "700")
+
+
+def test_folders_of_a_wide_file_are_no_stocks(tmp_path: Path) -> None:
+    folder = tmp_path / "year=2017" / "market=US"
+    folder.mkdir(parents=True)
+    (folder / "closes.csv").write_text("date,A,B\n2017-01-03,1.0,2.0\n2017-01-04,1.5,2.5\n")
+    assert read_panel_file(tmp_path).stocks == ("A", "B")

@@ -183,3 +183,22 @@ def test_other_columns_may_be_decimals_that_polars_does_not_know():
     assert tsfm.impute(table).column("other").equals(table.column("other"))
     assert tsfm.detect(table).column("other").equals(table.column("other"))
     assert tsfm.forecast(table, prediction_length=2).num_rows == 2
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.bool_(), pa.int8(), pa.float32(), pa.decimal128(5, 2), pa.string()]
+)
+def test_slices_and_chunks_keep_what_was_there(kind: pa.DataType) -> None:
+    values = [None if 20 <= row < 24 else row % 3 == 0 for row in range(60)]
+    whole = pa.chunked_array([pa.array(values).cast(pa.int8()).cast(kind)])
+    for column in (
+        whole,
+        whole.slice(3),
+        pa.chunked_array([*whole.slice(0, 22).chunks, *whole.slice(22).chunks]),
+    ):
+        rows = np.flatnonzero(column.is_null().to_numpy())
+        filled = put(column, rows, np.ones(len(rows)))
+        assert filled.type == kind
+        kept = np.setdiff1d(np.arange(len(column)), rows)
+        assert filled.take(pa.array(kept)).equals(column.take(pa.array(kept)))
+        assert [float(one) for one in filled.take(pa.array(rows)).to_pylist()] == [1.0] * 4
