@@ -240,7 +240,8 @@ def _rankers(
     folder = Path(parts["run"].output or Path("runs") / name)
     places = sorted(one.parent for one in folder.glob(f"seed*/{RANKER_FILE}"))
     resolved = {key: asdict(part) for key, part in parts.items()}
-    if places and backtest_rankers.is_as_before(folder, resolved):
+    digests = backtest_rankers.input_digests(parts)
+    if places and backtest_rankers.is_as_before(folder, resolved, digests):
         return [StockRanker.from_pretrained(place) for place in places], "fitted"
     config: RankerConfig = parts["ranker"]
     untrained = replace(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from tsfm.jobs.backtest_rows import SeedTracker
 from tsfm.models.backbone import count_parameters
@@ -17,7 +16,7 @@ from tsfm.stocks.fitting import days_of
 from tsfm.stocks.folds import Fold, folds_of
 from tsfm.stocks.ranker import RANKER_FILE, StockRanker
 from tsfm.stocks.split import SplitConfig, SplitDays
-from tsfm.stocks.stream import PanelConfig, panel_inputs
+from tsfm.stocks.stream import panel_inputs
 from tsfm.stocks.walk_forward import FoldedRanker, fold_record
 from tsfm.tasks.arguments import find_device
 from tsfm.toml_text import dump
@@ -60,7 +59,7 @@ def fitted(
     tracker: Tracker,
 ) -> dict[int, FoldedRanker]:
     """Return the rankers by seed; those of an earlier run of the same configuration are read."""
-    _make_room(resolved, folder)
+    _make_room(folder, resolved, input_digests(parts))
     device = str(find_device(parts["run"].device))
     rankers: dict[int, list[StockRanker]] = {seed: [] for seed in parts["run"].seeds}
     for fold in folds:
@@ -100,41 +99,41 @@ def training_of(rankers: Mapping[int, FoldedRanker]) -> dict[str, Any]:
     }
 
 
-def is_as_before(folder: Path, resolved: Mapping[str, Any]) -> bool:
+def input_digests(parts: Mapping[str, Any]) -> dict[str, str]:
+    """Return the digest of everything that the panel of a recipe is read from."""
+    return {one.source: one.digest for one in panel_inputs(parts["panel"])}
+
+
+def is_as_before(folder: Path, resolved: Mapping[str, Any], digests: Mapping[str, str]) -> bool:
     """Say whether what a folder holds was fitted so: same configuration, same content of files."""
     file = folder / "config.toml"
     if not file.is_file():
         return False
     before = tomllib.loads(file.read_text(encoding="utf-8"))
     wanted = tomllib.loads(dump(dict(resolved)))
-    return _has_same_inputs(folder, resolved) and all(
+    return _has_same_inputs(folder, digests) and all(
         before.get(name) == wanted.get(name) for name in FITTED
     )
 
 
-def _has_same_inputs(folder: Path, resolved: Mapping[str, Any]) -> bool:
+def _has_same_inputs(folder: Path, digests: Mapping[str, str]) -> bool:
     try:
         seen = json.loads((folder / INPUTS_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:  # fitted before inputs were noted
         return True
     except ValueError:  # cut short
         return False
-    return bool(seen == _digests(resolved))
+    return bool(seen == digests)
 
 
-def _digests(resolved: Mapping[str, Any]) -> dict[str, str]:
-    panel = TypeAdapter(PanelConfig).validate_python(dict(resolved["panel"]))
-    return {str(one.source): one.digest for one in panel_inputs(panel)}
-
-
-def _make_room(resolved: Mapping[str, Any], folder: Path) -> None:
+def _make_room(folder: Path, resolved: Mapping[str, Any], digests: Mapping[str, str]) -> None:
     """Write the configuration, and forget the rankers of another one, or of other data."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").unlink(missing_ok=True)
-    if not is_as_before(folder, resolved):
+    if not is_as_before(folder, resolved, digests):
         # Before the new configuration is written, or a run that stops leaves others under it.
         for old in folder.rglob(f"seed*/{RANKER_FILE}"):
             old.unlink()
-    text = json.dumps(_digests(resolved), indent=2)
+    text = json.dumps(digests, indent=2)
     (folder / INPUTS_FILE).write_text(text + "\n", encoding="utf-8")
     (folder / "config.toml").write_text(dump(dict(resolved)), encoding="utf-8")

@@ -1,12 +1,11 @@
 """Where the output of every input file goes, decided before anything is read."""
 
-import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from tsfm.errors import ConfigError
 from tsfm.lake.store import find_remote, is_address, join, locate
-from tsfm.series.files import find_files
+from tsfm.series.files import find_files, fixed_root
 
 SUFFIXES = (".parquet", ".csv")
 
@@ -101,20 +100,3 @@ def _located(entry: str | Path) -> tuple[str, PurePath]:
     filesystem, path = locate(str(entry))
     kind: str = filesystem.type_name
     return kind, Path(path).resolve() if kind == "local" else PurePosixPath(path)
-
-
-def fixed_root(entry: str | Path) -> Path | None:
-    """Return the folder that files keep their place below; None for a file.
-
-    Examples
-    --------
-    >>> fixed_root("prices/year=*/part-0.parquet").as_posix()
-    'prices'
-    """
-    if Path(entry).is_dir():
-        return Path(entry)
-    if Path(entry).is_file() or not glob.has_magic(str(entry)):
-        return None
-    parts = Path(entry).parts
-    fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[:fixed])

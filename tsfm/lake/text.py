@@ -2,38 +2,33 @@
 
 import warnings
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from tsfm.series.files import read_input, separator
+from tsfm.errors import DataError
+from tsfm.lake.store import read
+from tsfm.series.files import read_input, separator_of
 from tsfm.series.validation import Columns, pick_columns
 
 
 @dataclass(frozen=True)
-class TextFile:
-    """A CSV file twice: as it was written, and as a job reads it.
+class Written:
+    """A CSV file as it was written.
 
     Parameters
     ----------
-    source
-        Where it is.
     fields
         All columns as text; null where a field is empty.
-    typed
-        The same rows with stamps and targets as what they are, and ids as text, so that ``01`` and
-        ``1`` are two items.
     separator
         Between two fields.
     line_end
         After every line.
     """
 
-    source: str
     fields: pl.DataFrame
-    typed: pl.DataFrame
-    columns: Columns
     separator: str
     line_end: str
 
@@ -43,10 +38,46 @@ class TextFile:
         return text.encode()
 
 
+@dataclass(frozen=True)
+class TextFile(Written):
+    """A CSV file twice: as it was written, and as a job reads it.
+
+    Parameters
+    ----------
+    typed
+        The same rows with stamps and targets as what they are, and ids as text, so that ``01`` and
+        ``1`` are two items.
+    """
+
+    typed: pl.DataFrame
+    columns: Columns
+
+
+def read_written(address: str) -> Written:
+    """Read a CSV file as it was written.
+
+    Raises
+    ------
+    DataError
+        When it is not there or cannot be read.
+    """
+    try:
+        content = read(address)
+        header = content.partition(b"\n")[0]
+        mark = separator_of(header)
+        fields = pl.read_csv(BytesIO(content), separator=mark, infer_schema_length=0)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"{address} must be a readable CSV file, got: {reason}; write it again"
+        ) from None
+    return Written(fields, mark, "\r\n" if header.endswith(b"\r") else "\n")
+
+
 def read_text_file(
     source: str | Path, *, id_column: str, timestamp_column: str, target: Any, **_: Any
 ) -> TextFile:
-    """Read a CSV file.
+    """Read a CSV file of this machine.
 
     Raises
     ------
@@ -57,10 +88,7 @@ def read_text_file(
     with warnings.catch_warnings():  # whoever reads the rows says it again
         warnings.simplefilter("ignore")
         columns = pick_columns(typed, id_column, timestamp_column, target, sources)
-    mark = separator(Path(source))
-    fields = pl.read_csv(source, separator=mark, infer_schema_length=0, glob=False)
+    written = read_written(str(source))
     if columns.has_id:
-        typed = typed.with_columns(fields[columns.id])
-    with Path(source).open("rb") as lines:
-        line_end = "\r\n" if lines.readline().endswith(b"\r\n") else "\n"
-    return TextFile(str(source), fields, typed, columns, mark, line_end)
+        typed = typed.with_columns(written.fields[columns.id])
+    return TextFile(**vars(written), typed=typed, columns=columns)

@@ -11,7 +11,7 @@ from tsfm.lake.opened import opened
 from tsfm.lake.options import FillOptions
 from tsfm.lake.parts import Part
 from tsfm.lake.store import join
-from tsfm.lake.text import read_text_file
+from tsfm.lake.text import read_text_file, read_written
 from tsfm.lake.write import added_fields
 from tsfm.series.validation import Columns
 
@@ -38,7 +38,7 @@ class Checking:
         import pyarrow as pa
 
         before = read_text_file(source, **self.options.columns)
-        after = read_text_file(address, **self.options.columns)
+        after = read_written(address)
         columns = before.columns
         added = [name for name, _ in added_fields(columns.targets, self.options)]
         names = [*before.fields.columns, *added]

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from tsfm.errors import DataError
-from tsfm.series.folder_values import with_folder_values
+from tsfm.series.folder_values import hive_values, with_folder_values
 from tsfm.series.offsets import named_in_arrow, read_offset
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
@@ -69,23 +69,35 @@ def read_input(
 
 def _named_files(inputs: Sequence[str | Path]) -> list[tuple[Path, str]]:
     """Return files, and the path of each whose folders say something of its rows."""
-    named = [Path(entry).parent.absolute() for entry in inputs if Path(entry).is_file()]
-    above = Path(os.path.commonpath(named)) if named else Path()
+    alone = [Path(entry).parent.absolute() for entry in inputs if Path(entry).is_file()]
+    above = Path(os.path.commonpath(alone)) if alone else Path()
     return [
-        (file, file.absolute().relative_to(root).as_posix())
+        (file, file.absolute().relative_to((fixed_root(entry) or above).absolute()).as_posix())
         for entry in inputs
-        for root in [above if Path(entry).is_file() else _fixed_root(Path(entry))]
         for file in find_files(entry)
     ]
 
 
-def _fixed_root(entry: Path) -> Path:
-    """Return the folder below which a folder or a pattern finds its files."""
-    parts = entry.absolute().parts
-    first = len(parts)
-    if not entry.is_dir():
-        first = next((at for at, part in enumerate(parts) if glob.has_magic(part)), first - 1)
-    return Path(*parts[:first])
+def fixed_root(entry: str | Path) -> Path | None:
+    """Return the folder that files keep their place below; None for a file.
+
+    Examples
+    --------
+    >>> fixed_root("prices/year=*/part-0.parquet").as_posix()
+    'prices'
+    """
+    if Path(entry).is_dir():
+        return Path(entry)
+    if Path(entry).is_file() or not glob.has_magic(str(entry)):
+        return None
+    parts = Path(entry).parts
+    fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[:fixed])
+
+
+def folder_columns(inputs: Sequence[str | Path]) -> set[str]:
+    """Return the columns that folders say, below what is named; see `read_input`."""
+    return {key for _, name in _named_files(inputs) for key in hive_values(name)}
 
 
 def _together(files: Sequence[Path], frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -260,7 +272,11 @@ def separator(file: Path) -> str:
     import gzip
 
     with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as lines:
-        header = lines.readline()
+        return separator_of(lines.readline())
+
+
+def separator_of(header: bytes) -> str:
+    """Return the separator that the first line of a CSV file tells."""
     return max(SEPARATORS, key=lambda one: header.count(one.encode()))
 
 

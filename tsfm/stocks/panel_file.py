@@ -8,8 +8,7 @@ import polars as pl
 
 from tsfm.errors import DataError
 from tsfm.series.cards import list_cards
-from tsfm.series.files import SUFFIXES, find_files, read_input
-from tsfm.series.folder_values import hive_values
+from tsfm.series.files import SUFFIXES, folder_columns, read_input
 from tsfm.stocks.days import as_days
 from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.reading import SECTOR_COLUMNS, read_frame, read_wide
@@ -94,7 +93,7 @@ def _named(spelling: dict[str, str], names: Sequence[str]) -> str | None:
 def _closes(frame: pl.DataFrame, day: str, path: str | Path) -> pl.DataFrame:
     """Return a wide frame as `read_wide` wants it: the days first, then numbers."""
     # What folders such as year=2020 say is no stock.
-    said = {key for file in find_files(path) for key in hive_values(file.as_posix())}
+    said = folder_columns([path])
     stocks = [one for one in frame.columns if one != day and one not in said]
     kinds = {one: frame[one].dtype for one in stocks}
     text = [

@@ -179,6 +179,7 @@ def train_further(
         Modules that are trained whatever the mode.
     """
     check_options(mode, steps, rank, learning_rate, seed)
+    seed = a_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     thaw = apply_policy(backbone, mode, rank=rank, generator=generator)
     for module in also_free:
@@ -245,7 +246,7 @@ def check_options(mode: Any, steps: Any, rank: Any, learning_rate: Any, seed: An
         raise ConfigError(f"mode must be one of {list(LEARNING_RATES)}, got {mode!r}")
     at_least_one("steps", steps)
     at_least_one("rank", rank)
-    seed = a_seed(seed)
+    a_seed(seed)
     is_number = isinstance(learning_rate, Real) and not isinstance(learning_rate, bool)
     if learning_rate is not None and not (is_number and 0 < learning_rate < math.inf):
         raise ConfigError(f"learning_rate must be a positive number, got {learning_rate!r}")

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tsfm.errors import DataError
 from tsfm.jobs import detect, impute
 from tsfm.lake.options import FillOptions
 from tsfm.lake.parts import scan
@@ -100,3 +101,18 @@ def test_a_scored_file_keeps_its_text():
     assert after[0][5:] == ["anomaly_score"]
     scores = pl.read_csv("out/a.csv", separator=";")["anomaly_score"]
     assert scores.null_count() < len(scores)
+
+
+def test_text_at_an_address_is_verified_too() -> None:
+    file, place = write_text(lines(["a"])), Path("remote").absolute()
+    address = f"file://{place}"
+    assert run(file, output=address, verify=True)["failed"] == []
+    part, _ = scan(str(file), "a.csv", FillOptions())
+    checking = Checking(address, FillOptions())
+    assert checking(part) is None
+    written = place / "a.csv"
+    written.write_text(written.read_text().replace("20.50", "21.50"))
+    assert "column 'target': an observed value is not what it was" in (checking(part) or "")
+    written.unlink()
+    with pytest.raises(DataError, match=r"a\.csv must be a readable CSV file, got: "):
+        checking(part)

@@ -9,6 +9,7 @@ from tsfm.errors import ConfigError, DataError
 from tsfm.models.pretrained import load_pretrained
 from tsfm.series.frame import SeriesFrame
 from tsfm.series.windows import WindowBatch
+from tsfm.tasks.arguments import a_seed
 from tsfm.tasks.finetune import check_options, finetuned
 from tsfm.tasks.forecast import Forecaster
 from tsfm.training.policies import Mode
@@ -120,3 +121,9 @@ def test_data_without_a_value_are_refused() -> None:
 def test_a_fine_tuned_forecaster_looks_at_series_as_the_one_before(views: bool) -> None:
     model = Forecaster(load_pretrained("tsfm-small"), device="cpu", views=views)
     assert model.finetune(odd_series(120), steps=1, progress=False).views is views
+
+
+def test_a_seed_of_numpy_is_one_that_torch_takes() -> None:
+    seed = a_seed(np.int64(3))
+    assert type(seed) is int
+    assert torch.Generator().manual_seed(seed).initial_seed() == 3
