@@ -21,6 +21,7 @@ import numpy as np
 from model_card_failures import failures
 
 from tsfm.errors import DataError
+from tsfm.evaluation.zero_shot_tables import COVERAGE, METRICS, with_interval
 from tsfm.markdown import markdown_table
 from tsfm.models.backbone import count_parameters
 from tsfm.models.model import TimeSeriesModel
@@ -28,7 +29,6 @@ from tsfm.models.pretrained import load_pretrained
 from tsfm.series.cards import load_card
 from tsfm.tasks.forecast import Forecaster
 
-METRICS = ("mase_ratio", "wql_ratio")
 HEADER = ["MASE ratio", "WQL ratio", "80 % coverage"]
 N_WORST = 5
 FREQUENCIES = {
@@ -120,8 +120,8 @@ def _scores(name: str, report: dict[str, Any]) -> str:
             [
                 f"**{row['model']}**" if row["model"] == name else row["model"],
                 row["label"],
-                *(_with_interval(row, metric) for metric in METRICS),
-                _number(row["coverage_80"], 2),
+                *(with_interval(row, metric) for metric in METRICS),
+                with_interval(row, COVERAGE, 2),
             ]
             for row in sorted(rows, key=lambda row: row["wql_ratio"])
         ]
@@ -258,11 +258,6 @@ def _mean(rows: list[dict[str, Any]], metric: str) -> float | None:
     if not values or any(value is None or value <= 0 for value in values):
         return None
     return float(np.exp(np.mean(np.log(values))))
-
-
-def _with_interval(row: dict[str, Any], metric: str) -> str:
-    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-    return _number(row[metric]) + ("" if low is None else f" [{low:.3f}, {high:.3f}]")
 
 
 def _number(value: float | None, digits: int = 3) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from tsfm.evaluation.zero_shot_tables import COVERAGE, METRICS, with_interval
 from tsfm.markdown import markdown_table
 
 README = Path(__file__).parents[1] / "README.md"
@@ -28,8 +29,8 @@ def zero_shot_table(report: dict[str, Any]) -> str:
             [
                 f"**{row['model']}**" if row["kind"] == "model" else row["model"],
                 row["label"],
-                *(_with_interval(row, metric) for metric in ("mase_ratio", "wql_ratio")),
-                "" if row["coverage_80"] is None else f"{row['coverage_80']:.2f}",
+                *(with_interval(row, metric) for metric in METRICS),
+                with_interval(row, COVERAGE, 2),
             ]
             for row in sorted(rows, key=lambda row: row["wql_ratio"])
         ]
@@ -76,11 +77,6 @@ def main(folders: list[str]) -> None:
         table = f"\n{TABLES[name](report)}\n\n"
         text = block.sub(lambda marks, table=table: marks[1] + table + marks[2], text)
     README.write_text(text, encoding="utf-8")
-
-
-def _with_interval(row: dict[str, Any], metric: str) -> str:
-    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-    return f"{row[metric]:.3f}" + ("" if low is None else f" [{low:.3f}, {high:.3f}]")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Results of the zero-shot protocol as tables: geometric means over sets, and Markdown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from math import exp
 from typing import Any
 
 import numpy as np
@@ -8,17 +9,17 @@ import polars as pl
 
 from tsfm.evaluation.protocols import Evaluation
 from tsfm.markdown import markdown_table
-from tsfm.metrics.forecasting import geometric_mean
 from tsfm.shapes import Float, ndarray
 
 INTERVAL = (0.05, 0.95)
 METRICS = ("mase_ratio", "wql_ratio")
+COVERAGE = "coverage_80"
 
 
 def summarise(
     rows: pl.DataFrame, *, resamples: int, generator: np.random.Generator
 ) -> pl.DataFrame:
-    """Return per group and model the geometric means of the ratios, with 90 % intervals.
+    """Return per group and model geometric means of ratios and mean coverage, with 90 % intervals.
 
     The interval is a percentile bootstrap over sets: how far the mean depends on which sets are
     in the group. A model that lacks a set of the group is left out of that group.
@@ -38,10 +39,12 @@ def summarise(
                 "n_sets": n_sets,
             }
             for metric in METRICS:
-                row[metric], row[f"{metric}_low"], row[f"{metric}_high"] = _interval(
-                    part[metric].to_numpy(), draws
-                )
-            row["coverage_80"] = part["coverage_80"].mean()
+                logs = np.log(part[metric].to_numpy())
+                ends = [None if end is None else exp(end) for end in _interval(logs, draws)]
+                row |= _named(metric, ends)
+            covered = part[COVERAGE].drop_nulls().to_numpy()
+            is_known = len(covered) == n_sets
+            row |= _named(COVERAGE, _interval(covered, draws) if is_known else [None] * 3)
             row["seconds"] = part["seconds"].sum() if part["kind"][0] != "published" else None
             summary.append(row)
     return pl.DataFrame(summary, infer_schema_length=None)
@@ -83,15 +86,16 @@ def _label(part: pl.DataFrame) -> str:
     return "seen" if seen == len(part) else f"seen ({seen} of {len(part)} sets)"
 
 
-def _interval(
-    ratios: Float[ndarray, " dataset"], draws: np.ndarray
-) -> tuple[float, float | None, float | None]:
-    mean = geometric_mean(ratios)
-    if len(ratios) < 2:
-        return mean, None, None
-    means = np.exp(np.mean(np.log(ratios)[draws], axis=1))
-    low, high = np.quantile(means, INTERVAL)
-    return mean, float(low), float(high)
+def _named(metric: str, interval: Sequence[float | None]) -> dict[str, float | None]:
+    return dict(zip((metric, f"{metric}_low", f"{metric}_high"), interval, strict=True))
+
+
+def _interval(values: Float[ndarray, " dataset"], draws: np.ndarray) -> list[float | None]:
+    """Return the mean over sets, and the ends between which it would lie with other sets."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return [mean, None, None]
+    return [mean, *(float(end) for end in np.quantile(values[draws].mean(1), INTERVAL))]
 
 
 def _harness_text(
@@ -152,8 +156,8 @@ def _summary_table(summary: pl.DataFrame) -> str:
         [
             _shown(row),
             row["label"],
-            *(_with_interval(row, metric) for metric in METRICS),
-            _number(row["coverage_80"], 2),
+            *(with_interval(row, metric) for metric in METRICS),
+            with_interval(row, COVERAGE, 2),
             _number(row["seconds"], 1),
         ]
         for row in summary.sort("wql_ratio", maintain_order=True).iter_rows(named=True)
@@ -187,10 +191,11 @@ def _cell(row: dict[str, Any], metric: str) -> str:
     return f"{text} (seen)" if row["label"] == "seen" else text
 
 
-def _with_interval(row: dict[str, Any], metric: str) -> str:
+def with_interval(row: dict[str, Any], metric: str, digits: int = 3) -> str:
+    """Return a mean of a summary, with its interval where it has one."""
     low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-    text = _number(row[metric], 3)
-    return text if low is None else f"{text} [{low:.3f}, {high:.3f}]"
+    text = _number(row[metric], digits)
+    return text if low is None else f"{text} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def _shown(row: dict[str, Any]) -> str:

@@ -161,7 +161,7 @@ def rows_of(model: str, ratios: list[float], labels: list[str], kind: str = "mod
             "mase_standard_error": None,
             "mase_ratio": ratio,
             "wql_ratio": ratio,
-            "coverage_80": 0.8 if kind == "model" else None,
+            "coverage_80": 0.5 + 0.1 * index if kind == "model" else None,
             "seconds": 1.0 if kind == "model" else None,
             "reference": "ours",
         }
@@ -180,6 +180,8 @@ def test_the_summary_is_a_geometric_mean_inside_its_interval():
     assert row["mase_ratio"] == pytest.approx(0.8 ** (1 / 3))
     assert 0.5 <= row["mase_ratio_low"] < row["mase_ratio"] < row["mase_ratio_high"] <= 2.0
     assert row["seconds"] == 3.0
+    assert row["coverage_80"] == pytest.approx(0.6)
+    assert 0.5 <= row["coverage_80_low"] < 0.6 < row["coverage_80_high"] <= 0.7
 
 
 def test_the_interval_is_the_same_for_the_same_seed():
@@ -214,3 +216,4 @@ def test_the_text_marks_what_was_seen_and_what_was_not_checked():
     assert "0.613 (seen)" in text
     assert "0.512 (seen)" not in text
     assert text.index("**ours**") < text.index("theirs")
+    assert "| 0.55 [0.50, 0.60] |" in text
