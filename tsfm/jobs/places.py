@@ -5,7 +5,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from tsfm.errors import ConfigError
 from tsfm.lake.store import find_remote, is_address, join, locate
-from tsfm.series.files import find_files, fixed_root
+from tsfm.series.find_files import find_files, fixed_root
 
 SUFFIXES = (".parquet", ".csv")
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from tsfm.errors import ConfigError, DataError
-from tsfm.series.files import is_hidden
+from tsfm.series.find_files import is_hidden
 
 # An address may end in options, such as ?region=eu-west-1; any other question mark is a pattern.
 OPTIONS = re.compile(r"\?(?=\w+=)")
@@ -105,7 +105,7 @@ def find_remote(address: str) -> list[tuple[str, str]]:
     """Return address and place of every Parquet file that an address names, sorted.
 
     The place is the path below the folder, or below the part of a pattern that is fixed. What is
-    hidden below a folder is left out, as `tsfm.series.files.is_hidden` says.
+    hidden below a folder is left out, as `tsfm.series.find_files.is_hidden` says.
 
     Raises
     ------

@@ -14,7 +14,8 @@ import polars as pl
 
 from tsfm.errors import DataError
 from tsfm.series.cards import list_cards, load_card, require_file
-from tsfm.series.files import PARQUET_SUFFIXES, files_below, separator
+from tsfm.series.files import separator
+from tsfm.series.find_files import PARQUET_SUFFIXES, files_below
 from tsfm.shapes import Float64, Int, ndarray
 
 ID_COLUMNS = ("item_id", "unique_id", "series_id", "ticker")

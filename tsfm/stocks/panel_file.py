@@ -8,7 +8,8 @@ import polars as pl
 
 from tsfm.errors import DataError
 from tsfm.series.cards import list_cards
-from tsfm.series.files import SUFFIXES, folder_columns, read_input
+from tsfm.series.files import read_input
+from tsfm.series.find_files import SUFFIXES, folder_columns
 from tsfm.stocks.days import as_days
 from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.reading import SECTOR_COLUMNS, read_frame, read_wide

@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from tsfm.errors import ConfigError, DataError
 from tsfm.series.cards import file_digest, load_card
-from tsfm.series.files import find_files
+from tsfm.series.find_files import find_files
 from tsfm.shapes import Int, ndarray
 from tsfm.stocks.cross_sections import CrossSections, SectionConfig, cross_sections
 from tsfm.stocks.panel import Day, StockBatch, StockPanel
