@@ -7,21 +7,18 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import ConfigError
+from tsfm.mlflow_store import DEFAULT_URI, alone_with, answers, import_mlflow, unreachable
 from tsfm.tracking import NoTracker, Tracker
 
-DEFAULT_URI = "sqlite:///mlflow.db"
 # MLflow's own limits of one request and of one value.
 METRICS_PER_REQUEST = 1000
 PARAMS_PER_REQUEST = 100
@@ -131,16 +128,16 @@ class MlflowTracker:
         """Open the run with flat parameters, commit and versions; or go on with `run_id`."""
         client_class = import_mlflow().MlflowClient
         if not answers(self.uri):
-            raise ConfigError(_unreachable(self.uri, "nothing listens there"))
+            raise ConfigError(unreachable(self.uri, "nothing listens there"))
         try:
-            with _alone_with(self.uri):
+            with alone_with(self.uri):
                 self._client = client_class(tracking_uri=self.uri)
             if self.run_id is None:
                 self._open(name, config)
             else:
                 self._client.update_run(self.run_id, status="RUNNING")
         except Exception as error:
-            raise ConfigError(_unreachable(self.uri, str(error).splitlines()[0])) from error
+            raise ConfigError(unreachable(self.uri, str(error).splitlines()[0])) from error
         self._sent_at = (time.monotonic(), time.process_time())
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
@@ -236,15 +233,6 @@ class MlflowTracker:
         return not reason
 
 
-def import_mlflow() -> ModuleType:
-    """Import MLflow with its usage reports switched off, unless the user decided otherwise."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    import mlflow
-
-    module: ModuleType = mlflow
-    return module
-
-
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Return nested values under dotted names, as text that MLflow accepts.
 
@@ -267,48 +255,3 @@ def _tags() -> dict[str, str]:
     tags = {f"version.{package}": version for package, version in versions().items()}
     at = commit()
     return tags | ({"mlflow.source.git.commit": at} if at else {})
-
-
-@contextmanager
-def _alone_with(uri: str) -> Iterator[None]:
-    """Let no other process open a SQLite file meanwhile: who opens a new one makes its tables.
-
-    The lock is on the folder, so that no file is left behind. Where there are no such locks, as on
-    Windows, nothing is held.
-    """
-    path = uri.removeprefix("sqlite:///")
-    if os.name == "nt" or path == uri or path in ("", ":memory:"):
-        yield
-        return
-    from fcntl import LOCK_EX, flock
-
-    folder = Path(path).absolute().parent
-    folder.mkdir(parents=True, exist_ok=True)  # as MLflow would
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        flock(descriptor, LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)  # and the lock is gone
-
-
-def answers(uri: str) -> bool:
-    """Is somebody there? MLflow itself would try for minutes."""
-    import socket
-
-    parts = urlsplit(uri)
-    if parts.scheme not in ("http", "https") or parts.hostname is None:
-        return True
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        with socket.create_connection((parts.hostname, port), timeout=5):
-            return True
-    except OSError:
-        return False
-
-
-def _unreachable(uri: str, reason: str) -> str:
-    return (
-        f"tracking_uri must be a store that can be opened, got {uri!r}: {reason}; start the "
-        "server, correct MLFLOW_TRACKING_URI, or set tracking.enabled=false"
-    )

@@ -15,7 +15,7 @@ import pytest
 from tsfm import cli
 from tsfm.errors import CheckpointError, ConfigError, DataError
 from tsfm.jobs import forecast
-from tsfm.mlflow_tracker import import_mlflow
+from tsfm.mlflow_store import import_mlflow
 from tsfm.tasks.forecast import Forecaster
 from tsfm.tracking import ListTracker
 

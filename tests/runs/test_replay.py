@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from tsfm import cli
-from tsfm.mlflow_tracker import TrackingConfig, import_mlflow, make_tracker
+from tsfm.mlflow_store import import_mlflow
+from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.pretrained import save_pretrained
 from tsfm.models.timer import Timer, TimerConfig

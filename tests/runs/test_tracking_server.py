@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tsfm.mlflow_tracker import MlflowTracker, import_mlflow
+from tsfm.mlflow_store import import_mlflow
+from tsfm.mlflow_tracker import MlflowTracker
 
 PATIENCE_SECONDS = 60
 

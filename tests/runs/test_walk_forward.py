@@ -9,7 +9,8 @@ import pytest
 from tsfm.config import load_recipe
 from tsfm.errors import ConfigError
 from tsfm.jobs import audit, backtest
-from tsfm.mlflow_tracker import MlflowTracker, import_mlflow
+from tsfm.mlflow_store import import_mlflow
+from tsfm.mlflow_tracker import MlflowTracker
 from tsfm.stocks.trials import logged_returns
 from tsfm.tracking import ListTracker
 

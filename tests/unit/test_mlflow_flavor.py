@@ -9,7 +9,7 @@ import pytest
 
 import tsfm.mlflow as flavor
 from tsfm.errors import CheckpointError, DataError, UnsupportedError
-from tsfm.mlflow_tracker import import_mlflow
+from tsfm.mlflow_store import import_mlflow
 from tsfm.stocks.cross_sections import SectionConfig
 from tsfm.stocks.features import FeatureConfig
 from tsfm.stocks.fitting import RankerConfig

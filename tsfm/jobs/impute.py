@@ -22,7 +22,8 @@ from tsfm.lake.plan import Plan, make_plan
 from tsfm.lake.store import is_address, remove_leftovers
 from tsfm.lake.verify import Checking
 from tsfm.lake.work import Filling
-from tsfm.mlflow_tracker import DEFAULT_URI, TrackingConfig, import_mlflow, make_tracker
+from tsfm.mlflow_store import DEFAULT_URI, import_mlflow
+from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.tasks.impute_arrays import bundled_for
 from tsfm.tracking import Tracker, recorded
 

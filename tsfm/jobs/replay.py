@@ -13,7 +13,8 @@ from typing import Any
 from tsfm.config import Recipe
 from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import ConfigError, UnsupportedError
-from tsfm.mlflow_tracker import DEFAULT_URI, TrackingConfig, answers, import_mlflow, make_tracker
+from tsfm.mlflow_store import DEFAULT_URI, answers, import_mlflow
+from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 
 REPORT_FILE = "report.json"
 # What may differ between two runs that did the same: where, when, how fast, on what, and how many

@@ -17,7 +17,7 @@ from typing import Any
 
 from tsfm.errors import ConfigError, UnsupportedError
 from tsfm.mlflow import save_model
-from tsfm.mlflow_tracker import DEFAULT_URI
+from tsfm.mlflow_store import DEFAULT_URI
 from tsfm.models.backbone import GapFiller, NextPatchModel
 from tsfm.models.pretrained import load_pretrained
 from tsfm.tasks.forecast import Forecaster

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from tsfm.errors import CheckpointError, ConfigError
-from tsfm.mlflow_tracker import DEFAULT_URI, answers, import_mlflow
+from tsfm.mlflow_store import DEFAULT_URI, answers, import_mlflow
 from tsfm.models.backbone import BACKBONES, count_parameters
 from tsfm.models.heads import HEADS, describe
 from tsfm.models.model import Provenance, TimeSeriesModel

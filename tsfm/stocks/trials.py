@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsfm.mlflow_tracker import import_mlflow
+from tsfm.mlflow_store import import_mlflow
 from tsfm.shapes import Float64, ndarray
 from tsfm.stocks.backtest import net_returns
 from tsfm.stocks.metrics import information_ratio

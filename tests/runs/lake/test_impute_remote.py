@@ -12,7 +12,7 @@ import tsfm.mlflow as flavor
 from tsfm.errors import ConfigError, DataError
 from tsfm.jobs import impute
 from tsfm.lake import store
-from tsfm.mlflow_tracker import import_mlflow
+from tsfm.mlflow_store import import_mlflow
 from tsfm.tasks.impute import Imputer
 from tsfm.tracking import ListTracker
 

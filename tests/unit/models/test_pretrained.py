@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tsfm.errors import CheckpointError, ConfigError
-from tsfm.mlflow_tracker import import_mlflow
+from tsfm.mlflow_store import import_mlflow
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.pretrained import bundled_models, load_pretrained, save_pretrained
 from tsfm.models.timer import Timer
