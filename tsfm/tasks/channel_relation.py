@@ -16,13 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tsfm.shapes import Float64, Int, ndarray
-from tsfm.tasks.anomaly_scores import (
-    FEWEST_FOR_A_RANGE,
-    ScoreRule,
-    channel_mean,
-    item_starts,
-    trailing_mean,
-)
+from tsfm.tasks.anomaly_scores import FEWEST_FOR_A_RANGE, channel_mean, item_starts, trailing_mean
+from tsfm.tasks.score_rule import ScoreRule
 
 FEWEST_PER_CHANNEL = 8
 """Rows of the past; with fewer the regressions fit them too well."""

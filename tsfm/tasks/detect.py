@@ -14,13 +14,14 @@ from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained
 from tsfm.series.added_columns import read_with_rows, refuse_present, with_columns
 from tsfm.shapes import Float64, Int, ndarray
-from tsfm.tasks.anomaly_scores import ScoreRule, item_starts, score_rows
+from tsfm.tasks.anomaly_scores import item_starts, score_rows
 from tsfm.tasks.arguments import at_least_one
 from tsfm.tasks.channel_relation import joined_scores
 from tsfm.tasks.detect_stream import DetectorStream
 from tsfm.tasks.on_device import OnDevice
 from tsfm.tasks.progress import Advance, progress_bar
 from tsfm.tasks.row_forecasts import reads_at_once, row_quantiles
+from tsfm.tasks.score_rule import ScoreRule
 from tsfm.tasks.thresholds import Threshold, fit_threshold
 
 SCORE, FLAG = "anomaly_score", "is_anomaly"

@@ -7,7 +7,6 @@ import numpy as np
 from tsfm.errors import DataError
 from tsfm.shapes import Float64, ndarray
 from tsfm.tasks.anomaly_scores import (
-    ScoreRule,
     channel_mean,
     errors_and_widths,
     habit,
@@ -27,6 +26,7 @@ from tsfm.tasks.channel_relation import (
     with_relation,
 )
 from tsfm.tasks.row_forecasts import POINT, next_patch_quantiles
+from tsfm.tasks.score_rule import ScoreRule
 
 if TYPE_CHECKING:
     from tsfm.tasks.detect import Detector

@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from tsfm.errors import ConfigError
 from tsfm.tasks.anomaly_scores import (
     LARGEST_SCORE,
-    ScoreRule,
     channel_mean,
     errors_and_widths,
     item_starts,
@@ -17,6 +15,7 @@ from tsfm.tasks.anomaly_scores import (
     score_rows,
     trailing_mean,
 )
+from tsfm.tasks.score_rule import ScoreRule
 
 NAN = float("nan")
 LEVELS = (0.1, 0.5, 0.9)
@@ -218,21 +217,3 @@ def test_values_that_are_missing_do_not_move_the_level():
 def test_own_scores_of_huge_errors_are_capped():
     found = own_scores(np.array([1e300]), np.array([1e-300]), np.array([NAN]), PLAIN)
     assert found.tolist() == [LARGEST_SCORE]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"smoothing": 0}, "must be at least 1 step, got past_length=1000, smoothing=0,"),
-        ({"long_smoothing": 0}, "at least 1 step, got .*long_smoothing=0"),
-        ({"level_weight": -1.0}, "must not be negative, got .*level_weight=-1.0"),
-        ({"range_length": 0}, "at least 1 step, got .*range_length=0"),
-        ({"range_weight": -1.0}, "must not be negative, got .*range_weight=-1.0"),
-        ({"habit_level": 1.0}, "must be at least 0 and below 1, got 1.0; use 0"),
-        ({"past_length": 0}, "must be at least 1 step, got past_length=0"),
-        ({"past_weight": -1.0}, "must not be negative, got past_weight=-1.0"),
-    ],
-)
-def test_a_rule_without_sense_is_refused(options, message):
-    with pytest.raises(ConfigError, match=message):
-        ScoreRule(**options)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from tsfm.tasks.anomaly_scores import ScoreRule
 from tsfm.tasks.channel_relation import (
     FEWEST_PER_CHANNEL,
     _left_over,
@@ -13,6 +12,7 @@ from tsfm.tasks.channel_relation import (
     row_distance,
 )
 from tsfm.tasks.detect import Detector
+from tsfm.tasks.score_rule import ScoreRule
 
 NAN = float("nan")
 RULE = ScoreRule(range_length=300, relation_weight=3.0)

@@ -12,8 +12,8 @@ import tsfm
 from tsfm.errors import CheckpointError, ConfigError, DataError, UnsupportedError
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.timer import Timer, TimerConfig
-from tsfm.tasks.anomaly_scores import ScoreRule
 from tsfm.tasks.detect import Detector
+from tsfm.tasks.score_rule import ScoreRule
 from tsfm.tasks.series_model import new_tst
 
 
