@@ -1,15 +1,12 @@
 """Detector: frames in, the same rows out with a score of how surprising each one is."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from tsfm.errors import CheckpointError
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained
 from tsfm.series.added_columns import read_with_rows, refuse_present, with_columns
@@ -18,6 +15,7 @@ from tsfm.tasks.anomaly_scores import item_starts, score_rows
 from tsfm.tasks.arguments import at_least_one
 from tsfm.tasks.channel_relation import joined_scores
 from tsfm.tasks.detect_stream import DetectorStream
+from tsfm.tasks.detector_file import read_settings, write_settings
 from tsfm.tasks.on_device import OnDevice
 from tsfm.tasks.progress import Advance, progress_bar
 from tsfm.tasks.row_forecasts import reads_at_once, row_quantiles
@@ -25,7 +23,6 @@ from tsfm.tasks.score_rule import ScoreRule
 from tsfm.tasks.thresholds import Threshold, fit_threshold
 
 SCORE, FLAG = "anomaly_score", "is_anomaly"
-DETECTOR_FILE = "detector.json"
 
 
 class Detector(OnDevice):
@@ -79,18 +76,13 @@ class Detector(OnDevice):
         UnsupportedError
             When its backbone does not forecast.
         """
-        threshold, rule = _read_settings(Path(name) / DETECTOR_FILE)
+        threshold, rule = read_settings(Path(name))
         return Detector(load_pretrained(name), threshold=threshold, rule=rule, device=device)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the model, the rule and the threshold to a folder."""
         folder = super().save_pretrained(folder)
-        settings = {
-            "rule": asdict(self.rule),
-            "threshold": None if self.threshold is None else asdict(self.threshold),
-        }
-        text = json.dumps(settings, indent=2) + "\n"
-        (folder / DETECTOR_FILE).write_text(text, encoding="utf-8")
+        write_settings(folder, self.threshold, self.rule)
         return folder
 
     def score(self, data: Any, **options: Any) -> Any:
@@ -298,20 +290,3 @@ def detect(
         batch_size=batch_size,
         progress=progress,
     )
-
-
-def _read_settings(file: Path) -> tuple[Threshold | None, ScoreRule | None]:
-    if not file.is_file():
-        return None, None
-    try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
-        kept = settings["threshold"]
-        # A threshold belongs to the scores it was fitted on, which once had fewer parts.
-        without = {"range_weight": 0.0, "long_smoothing_weight": 0.0, "level_weight": 0.0}
-        rule = ScoreRule(**{**without, **settings["rule"]})
-        return Threshold(**kept) if kept else None, rule
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{DETECTOR_FILE} must hold a rule and a threshold, got {file} with: {error}; save the "
-            "detector again"
-        ) from error
