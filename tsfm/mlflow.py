@@ -16,7 +16,7 @@ from tsfm import __version__
 from tsfm.errors import CheckpointError, TsfmError, UnsupportedError
 from tsfm.mlflow_store import DEFAULT_URI, import_mlflow
 from tsfm.mlflow_tracker import MlflowTracker
-from tsfm.tasks.forecast import DECILES
+from tsfm.tasks.quantiles import DECILES
 from tsfm.tracking import NoTracker, set_default_tracker
 
 FLAVOR = "tsfm"

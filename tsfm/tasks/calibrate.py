@@ -13,9 +13,9 @@ from tsfm.series.frame import SeriesFrame
 from tsfm.tasks.calibration import CALIBRATION_FILE, Calibration, check_method
 from tsfm.tasks.conformal import central_intervals
 from tsfm.tasks.cross_validation import cross_validate_series
-from tsfm.tasks.forecast import DECILES, Forecaster
+from tsfm.tasks.forecast import Forecaster
 from tsfm.tasks.progress import progress_bar
-from tsfm.tasks.quantiles import MEDIAN, check_levels
+from tsfm.tasks.quantiles import DECILES, MEDIAN, check_levels
 
 SCALE = "__scale__"
 COLUMNS = ("id_column", "timestamp_column", "target", "freq", "calendar")

@@ -21,9 +21,10 @@ from tsfm.tasks.array_forecast import array_forecast, read_contexts
 from tsfm.tasks.contexts import Contexts
 from tsfm.tasks.covariate_table import read_covariates
 from tsfm.tasks.finetune_covariates import finetuned_with_covariates, standardised
-from tsfm.tasks.forecast import DECILES, Forecaster
+from tsfm.tasks.forecast import Forecaster
 from tsfm.tasks.intermittent import toward_past
 from tsfm.tasks.progress import Advance, progress_bar
+from tsfm.tasks.quantiles import DECILES
 from tsfm.tasks.support import within_support
 from tsfm.tasks.views import apart_from_season
 from tsfm.training.policies import Mode

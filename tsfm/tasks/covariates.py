@@ -26,8 +26,9 @@ from tsfm.tasks.arguments import a_horizon
 from tsfm.tasks.covariate_channels import ChannelForecaster, finetuned_channels
 from tsfm.tasks.covariate_ridge import Design, design, fit_ridge, late_rows
 from tsfm.tasks.covariate_table import read_covariates
-from tsfm.tasks.forecast import DECILES, Forecaster
+from tsfm.tasks.forecast import Forecaster
 from tsfm.tasks.progress import progress_bar
+from tsfm.tasks.quantiles import DECILES
 from tsfm.tasks.row_forecasts import row_quantiles
 from tsfm.training.policies import Mode
 

@@ -10,8 +10,9 @@ import polars as pl
 from tsfm.errors import DataError
 from tsfm.series.frame import SeriesFrame
 from tsfm.tasks.arguments import a_horizon, at_least_one, refuse_taken
-from tsfm.tasks.forecast import DECILES, Forecaster
+from tsfm.tasks.forecast import Forecaster
 from tsfm.tasks.progress import Advance, progress_bar
+from tsfm.tasks.quantiles import DECILES
 
 
 def cross_validation(

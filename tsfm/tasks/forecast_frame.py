@@ -8,7 +8,8 @@ from tsfm.models.pretrained import load_pretrained
 from tsfm.models.timer_covariates import CovariateTimer
 from tsfm.tasks.covariate_channels import ChannelForecaster
 from tsfm.tasks.covariates import CovariateForecaster, check_arguments
-from tsfm.tasks.forecast import DECILES, Forecaster
+from tsfm.tasks.forecast import Forecaster
+from tsfm.tasks.quantiles import DECILES
 
 
 def forecast(

@@ -10,6 +10,7 @@ from tsfm.errors import ConfigError, NotCalibratedError
 from tsfm.shapes import Float64, ndarray
 
 MEDIAN = 0.5
+DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def check_levels(levels: Any) -> tuple[float, ...]:

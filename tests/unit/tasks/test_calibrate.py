@@ -13,7 +13,8 @@ from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.timer import Timer, TimerConfig
 from tsfm.tasks.calibrate import CalibratedForecaster
 from tsfm.tasks.calibration import Calibration
-from tsfm.tasks.forecast import DECILES, Forecaster
+from tsfm.tasks.forecast import Forecaster
+from tsfm.tasks.quantiles import DECILES
 
 
 def tiny(levels: tuple[float, ...]) -> Forecaster:
