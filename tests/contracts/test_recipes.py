@@ -15,7 +15,7 @@ import torch
 from tsfm.config import Recipe, build_sections, load_recipe, recipe_names
 from tsfm.errors import ConfigError
 from tsfm.jobs import backtest, evaluate, finetune, pretrain
-from tsfm.jobs.training_run import resolve, training_sections
+from tsfm.jobs.training_recipe import resolve, training_sections
 from tsfm.mlflow_tracker import TrackingConfig
 from tsfm.models.backbone import count_parameters
 from tsfm.models.pretrained import load_pretrained

@@ -11,7 +11,8 @@ from pydantic.dataclasses import dataclass
 from tsfm.config import Recipe
 from tsfm.errors import ConfigError
 from tsfm.jobs.pairs import check_pair
-from tsfm.jobs.training_run import Start, build_objective, train, training_sections
+from tsfm.jobs.training_recipe import build_objective, training_sections
+from tsfm.jobs.training_run import Start, train
 from tsfm.models.growth import grown
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained

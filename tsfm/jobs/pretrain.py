@@ -10,7 +10,8 @@ import torch
 
 from tsfm.config import Recipe
 from tsfm.jobs.pairs import bare_backbone, check_pair
-from tsfm.jobs.training_run import Start, build_objective, train, training_sections
+from tsfm.jobs.training_recipe import build_objective, training_sections
+from tsfm.jobs.training_run import Start, train
 from tsfm.models.backbone import BACKBONES
 from tsfm.objectives.objective import OBJECTIVES
 from tsfm.tracking import Tracker

@@ -1,31 +1,25 @@
 """A training run: from its parts to a checkpoint and a report; pretrain and finetune share it."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from dataclasses import dataclass as plain_dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass
-from torch import nn
 
-from tsfm.config import Choice, Recipe, build_sections, discover_all
+from tsfm.config import Recipe
 from tsfm.environment import commit, peak_memory_mb, versions
-from tsfm.errors import ConfigError
-from tsfm.mlflow_tracker import TrackingConfig, make_tracker
+from tsfm.jobs.training_recipe import TrainingRunConfig, resolve
+from tsfm.mlflow_tracker import make_tracker
 from tsfm.models.backbone import count_parameters
 from tsfm.models.model import USUAL_CONTEXT, Provenance, TimeSeriesModel
 from tsfm.models.pretrained import save_pretrained
-from tsfm.objectives.objective import OBJECTIVES
-from tsfm.registry import Registry
 from tsfm.tasks.arguments import find_device
 from tsfm.toml_text import dump
 from tsfm.tracking import FileTracker, NoTracker, Tracker, recorded
 from tsfm.training.fit import TrainingConfig, fit
-from tsfm.training.optimizer import OptimizerConfig, ScheduleConfig, make_optimizer
+from tsfm.training.optimizer import make_optimizer
 from tsfm.training.policies import merge
 from tsfm.training.processes import Processes, joined
 from tsfm.training.state import TrainingState
@@ -35,34 +29,7 @@ from tsfm.training.stream import STREAMS, BatchStream
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 
 
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
-class TrainingRunConfig:
-    """The ``[run]`` section.
-
-    Parameters
-    ----------
-    device
-        ``"auto"`` takes a GPU when there is one.
-    precision
-        Of the products inside the model; ``"bfloat16"`` pays on a GPU only.
-    output
-        Folder of the run; by default ``runs/<recipe>/<seed>``.
-    training_cutoff
-        The last date that the data may hold; it travels with the weights.
-    usual_context
-        Steps that a forecast reads when nobody says how many; it travels with the weights. None
-        reads all that the model can.
-    """
-
-    seed: int = 0
-    device: str = "auto"
-    precision: Literal["float32", "bfloat16"] = "float32"
-    output: str | None = None
-    training_cutoff: str | None = None
-    usual_context: int | None = Field(default=None, ge=1)
-
-
-@plain_dataclass(frozen=True)
+@dataclass(frozen=True)
 class Start:
     """What a run begins with.
 
@@ -88,58 +55,6 @@ class Start:
     moves_weights: bool = False
 
 
-def training_sections(
-    recipe: Recipe, choices: Mapping[str, Registry[Any]], **classes: type[Any]
-) -> dict[str, Any]:
-    """Build every section of a recipe; the names in it decide which configs are read.
-
-    Parameters
-    ----------
-    choices
-        Sections that name an entry of a registry.
-    classes
-        Further sections.
-
-    Raises
-    ------
-    ConfigError
-        With the problems of all sections together.
-    """
-    discover_all()
-    known: dict[str, type[Any]] = {"run": TrainingRunConfig, **classes}
-    for section, registry in choices.items():
-        entry = registry[recipe.sections.get(section, {}).get("name", "")]
-        known |= {section: Choice, f"{section}.config": entry.Config}
-    known |= {
-        "optimizer": OptimizerConfig,
-        "schedule": ScheduleConfig,
-        "training": TrainingConfig,
-        "tracking": TrackingConfig,
-    }
-    return build_sections(recipe, known)
-
-
-def build_objective(parts: dict[str, Any], backbone: nn.Module, stream: BatchStream) -> Any:
-    """Return the objective of a recipe; one on labels is told of the samples of the stream.
-
-    Raises
-    ------
-    ConfigError
-        When it learns labels and the stream has none.
-    """
-    kind, config = OBJECTIVES[parts["objective"].name], parts["objective.config"]
-    if not getattr(kind, "reads_labels", False):
-        return kind(config, backbone)
-    labelled = getattr(stream, "labelled", None)
-    if labelled is None:
-        raise ConfigError(
-            f"objective {parts['objective'].name!r} needs samples with labels, got data "
-            f"{parts['data'].name!r} without; set data.name to 'samples' and data.config.dataset "
-            "to a labelled set"
-        )
-    return kind(config, backbone, labelled)
-
-
 def train(
     recipe: Recipe,
     parts: dict[str, Any],
@@ -158,12 +73,7 @@ def train(
         When the folder holds the state of another model.
     """
     settings: TrainingRunConfig = parts["run"]
-    device = settings.device
-    if device in ("auto", "cuda") and torch.cuda.is_available():
-        # Which one is up to each process: asking for it here would have all of them on the first.
-        device = "cuda"
-    else:
-        device = str(find_device(device))
+    device = _device(settings.device)
     folder = Path(settings.output or Path("runs") / recipe.name / str(settings.seed))
     with joined(torch.device(device)) as processes:
         stream: BatchStream = STREAMS[parts["data"].name](
@@ -202,6 +112,13 @@ def train(
             for name in ("checkpoint", "config.toml", "report.json"):
                 tracker.artifact(folder / name)
     return {**report, "message": _summary(result, folder)}
+
+
+def _device(name: str) -> str:
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        # Which one is up to each process: asking for it here would have all of them on the first.
+        return "cuda"
+    return str(find_device(name))
 
 
 def _summary(result: dict[str, Any], folder: Path) -> str:
@@ -297,15 +214,3 @@ def _delivered(
         return model, result
     loss = measure(TrainingStep(model.backbone, trained.objective))
     return model, {**result, "delivered_validation_loss": loss}
-
-
-def resolve(parts: dict[str, Any]) -> dict[str, Any]:
-    """Return all values of a run as they stand in a recipe."""
-    resolved: dict[str, Any] = {}
-    for name, part in parts.items():
-        section, _, inner = name.partition(".")
-        if inner:
-            resolved[section][inner] = asdict(part)
-        else:
-            resolved[section] = asdict(part)
-    return resolved

@@ -1,0 +1,109 @@
+"""The recipe of a training run: sections that pretrain and finetune share, built and resolved."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+from torch import nn
+
+from tsfm.config import Choice, Recipe, build_sections, discover_all
+from tsfm.errors import ConfigError
+from tsfm.mlflow_tracker import TrackingConfig
+from tsfm.objectives.objective import OBJECTIVES
+from tsfm.registry import Registry
+from tsfm.training.fit import TrainingConfig
+from tsfm.training.optimizer import OptimizerConfig, ScheduleConfig
+from tsfm.training.stream import BatchStream
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class TrainingRunConfig:
+    """The ``[run]`` section.
+
+    Parameters
+    ----------
+    device
+        ``"auto"`` takes a GPU when there is one.
+    precision
+        Of the products inside the model; ``"bfloat16"`` pays on a GPU only.
+    output
+        Folder of the run; by default ``runs/<recipe>/<seed>``.
+    training_cutoff
+        The last date that the data may hold; it travels with the weights.
+    usual_context
+        Steps that a forecast reads when nobody says how many; it travels with the weights. None
+        reads all that the model can.
+    """
+
+    seed: int = 0
+    device: str = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    output: str | None = None
+    training_cutoff: str | None = None
+    usual_context: int | None = Field(default=None, ge=1)
+
+
+def training_sections(
+    recipe: Recipe, choices: Mapping[str, Registry[Any]], **classes: type[Any]
+) -> dict[str, Any]:
+    """Build every section of a recipe; the names in it decide which configs are read.
+
+    Parameters
+    ----------
+    choices
+        Sections that name an entry of a registry.
+    classes
+        Further sections.
+
+    Raises
+    ------
+    ConfigError
+        With the problems of all sections together.
+    """
+    discover_all()
+    known: dict[str, type[Any]] = {"run": TrainingRunConfig, **classes}
+    for section, registry in choices.items():
+        entry = registry[recipe.sections.get(section, {}).get("name", "")]
+        known |= {section: Choice, f"{section}.config": entry.Config}
+    known |= {
+        "optimizer": OptimizerConfig,
+        "schedule": ScheduleConfig,
+        "training": TrainingConfig,
+        "tracking": TrackingConfig,
+    }
+    return build_sections(recipe, known)
+
+
+def build_objective(parts: dict[str, Any], backbone: nn.Module, stream: BatchStream) -> Any:
+    """Return the objective of a recipe; one on labels is told of the samples of the stream.
+
+    Raises
+    ------
+    ConfigError
+        When it learns labels and the stream has none.
+    """
+    kind, config = OBJECTIVES[parts["objective"].name], parts["objective.config"]
+    if not getattr(kind, "reads_labels", False):
+        return kind(config, backbone)
+    labelled = getattr(stream, "labelled", None)
+    if labelled is None:
+        raise ConfigError(
+            f"objective {parts['objective'].name!r} needs samples with labels, got data "
+            f"{parts['data'].name!r} without; set data.name to 'samples' and data.config.dataset "
+            "to a labelled set"
+        )
+    return kind(config, backbone, labelled)
+
+
+def resolve(parts: dict[str, Any]) -> dict[str, Any]:
+    """Return all values of a run as they stand in a recipe."""
+    resolved: dict[str, Any] = {}
+    for name, part in parts.items():
+        section, _, inner = name.partition(".")
+        if inner:
+            resolved[section][inner] = asdict(part)
+        else:
+            resolved[section] = asdict(part)
+    return resolved
