@@ -87,14 +87,7 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
     parts = training_sections(recipe, choices, start=StartConfig, trust=TrustConfig)
     config: StartConfig = parts["start"]
     context_length = _held_out_context(parts["trust"], parts["objective.config"])
-    model = load_pretrained(config.model)
-    if config.seasons or config.layers:
-        model.backbone = grown(
-            model.backbone,
-            generator=torch.Generator().manual_seed(parts["run"].seed),
-            n_layers=config.layers,
-            seasons=config.seasons,
-        )
+    model = _loaded(config, parts["run"].seed)
     check_pair(model.backbone, parts["objective"].name, parts["objective.config"])
     before = {}
     if config.kept_share:
@@ -111,32 +104,45 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
         return with_trust(delivered, stream, context_length=context_length, batches=batches)
 
     def start(stream: BatchStream) -> Start:
-        if context_length is not None and stream.context_length <= context_length:
-            raise ConfigError(
-                f"trust.batches needs windows longer than objective.config.context_length="
-                f"{context_length}, got {stream.context_length} steps; lengthen the windows of data"
-            )
+        _check_windows(stream, context_length)
         generator = torch.Generator().manual_seed(parts["run"].seed)
         if config.scratch:
             model.backbone.reset_parameters(generator)
         objective = build_objective(parts, model.backbone, stream)
         if not config.scratch:
-            for name, head in getattr(objective, "heads", {}).items():
-                if name in model.heads:
-                    head.load_state_dict(model.heads[name].state_dict())
+            _go_on_with_heads(objective, model)
         trained = TrainingStep(model.backbone, objective)
         thaw = apply_policy(model.backbone, config.mode, rank=config.rank, generator=generator)
-        seen = None if config.scratch else model.provenance
         return Start(
             model.name,
             trained,
-            seen,
-            thaw,
-            partial(finish, stream=stream),
+            seen=None if config.scratch else model.provenance,
+            thaw=thaw,
+            finish=partial(finish, stream=stream),
             moves_weights=config.kept_share > 0,
         )
 
     return train(recipe, parts, start, tracker=tracker)
+
+
+def _loaded(config: StartConfig, seed: int) -> TimeSeriesModel:
+    """Return the checkpoint, grown as asked."""
+    model = load_pretrained(config.model)
+    if config.seasons or config.layers:
+        model.backbone = grown(
+            model.backbone,
+            generator=torch.Generator().manual_seed(seed),
+            n_layers=config.layers,
+            seasons=config.seasons,
+        )
+    return model
+
+
+def _go_on_with_heads(objective: Any, model: TimeSeriesModel) -> None:
+    """Let the heads of an objective begin where those that the checkpoint kept ended."""
+    for name, head in getattr(objective, "heads", {}).items():
+        if name in model.heads:
+            head.load_state_dict(model.heads[name].state_dict())
 
 
 def _held_out_context(trust: TrustConfig, objective: Any) -> int | None:
@@ -150,3 +156,12 @@ def _held_out_context(trust: TrustConfig, objective: Any) -> int | None:
             "window is forecast from; set it, or trust.batches=0"
         )
     return found
+
+
+def _check_windows(stream: BatchStream, context_length: int | None) -> None:
+    """Refuse windows with nothing after the context that trust is asked from."""
+    if context_length is not None and stream.context_length <= context_length:
+        raise ConfigError(
+            f"trust.batches needs windows longer than objective.config.context_length="
+            f"{context_length}, got {stream.context_length} steps; lengthen the windows of data"
+        )
