@@ -71,11 +71,7 @@ def run(
         "freq": freq,
         "calendar": calendar,
     }
-    frame, sources = read_input(inputs, id_columns=(id_column,))
-    files = [name for name, _ in sources]
-    _refuse_overwriting(output, files)
-    series = SeriesFrame.from_any(frame, **options, sources=sources)
-    del frame  # as large as the series, and not needed any more
+    series, files = _read(inputs, output, options)
     forecaster = Forecaster.from_pretrained(model)
     try:
         forecaster.check_series(series, prediction_length, quantile_levels, partial=True)
@@ -105,6 +101,16 @@ def run(
     tracker = tracker or make_tracker(TrackingConfig())
     with _Record(tracker, facts, empty) as record:
         return _to_files(forecast, series, Path(output), plot, record, started)
+
+
+def _read(
+    inputs: Sequence[str | Path], output: Path | None, options: dict[str, Any]
+) -> tuple[SeriesFrame, list[str]]:
+    """Return the series, without the frame that is as large as they are, and all files read."""
+    frame, sources = read_input(inputs, id_columns=(options["id_column"],))
+    files = [name for name, _ in sources]
+    _refuse_overwriting(output, files)
+    return SeriesFrame.from_any(frame, **options, sources=sources), files
 
 
 def _to_files(
