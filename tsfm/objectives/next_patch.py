@@ -92,12 +92,7 @@ class NextPatch:
         n_read = self._n_read(batch.values.shape[1], patch_length)
         if n_read < 1:
             return Loss(batch.values.new_zeros((), requires_grad=True), 0)
-        read = WindowBatch(
-            batch.values[:, :n_read],
-            batch.observed[:, :n_read],
-            batch.inside[:, :n_read],
-            batch.item,
-        )
+        read = _first_steps(batch, n_read)
         visible = read.observed & ~self._hidden(read, patch_length, generator)
         forecast = model.forecast_patches(read.values, visible, read.inside)
         n_tokens, n_following = forecast.loc.shape[2], forecast.values.shape[-1] // patch_length
@@ -124,12 +119,7 @@ class NextPatch:
         count = int(counted.sum())
         weight = counted.to(loss.dtype)
         if self.config.weights == "sure":
-            if not model.quantile_levels:
-                raise ConfigError(
-                    "a point model does not know how sure it is: set objective.config.weights to "
-                    "'even', or give the model quantile_levels"
-                )
-            weight = weight * sureness(forecast.values)
+            weight = weight * _sureness_of(model, forecast)
         total = torch.where(counted, weight * loss, 0.0).sum() / weight.sum().clamp(min=1e-6)
         return Loss(total, count)
 
@@ -153,6 +143,26 @@ class NextPatch:
         inside_span = (token >= first[:, None]) & (token < (first + span)[:, None])
         hidden = inside_span & (chance < self.config.hidden_share)[:, None]
         return rearrange(hidden, "batch time -> batch time 1").to(batch.values.device)
+
+
+def _first_steps(batch: WindowBatch, n_steps: int) -> WindowBatch:
+    return WindowBatch(
+        batch.values[:, :n_steps],
+        batch.observed[:, :n_steps],
+        batch.inside[:, :n_steps],
+        batch.item,
+    )
+
+
+def _sureness_of(
+    model: NextPatchModel, forecast: PatchForecast
+) -> Float[Tensor, "batch channel token 1"]:
+    if not model.quantile_levels:
+        raise ConfigError(
+            "a point model does not know how sure it is: set objective.config.weights to "
+            "'even', or give the model quantile_levels"
+        )
+    return sureness(forecast.values)
 
 
 def sureness(
