@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from numbers import Real
@@ -189,18 +189,6 @@ def train_further(
         learning_rate=LEARNING_RATES[mode] if learning_rate is None else learning_rate
     )
     state = TrainingState(trained.to(device), make_optimizer(trained, optimizer))
-
-    @torch.no_grad()
-    def validate(averaged: TrainingStep) -> float:
-        averaged.eval()
-        losses = [
-            averaged(
-                stream.validation(number).to(device), torch.Generator().manual_seed(seed)
-            ).total.item()
-            for number in range(VALIDATION_BATCHES)
-        ]
-        return float(np.mean(losses))
-
     asked = {"mode": mode, "steps": steps, "learning_rate": optimizer.learning_rate, "seed": seed}
     with (
         TemporaryDirectory(prefix="tsfm-") as folder,
@@ -213,24 +201,48 @@ def train_further(
             seed=seed,
             optimizer=optimizer,
             schedule=ScheduleConfig(warmup_steps=max(1, steps // 20)),
-            training=TrainingConfig(
-                steps=steps,
-                save_every=0,
-                average_decay=0.9,
-                average_from=0.0,
-                validate_every=max(1, steps // 5),
-                keep="best",
-            ),
+            training=_short_training(steps),
             folder=Path(folder),
             tracker=tracker,
             device=device,
-            validate=validate,
+            validate=_validation(stream, seed, device),
             thaw=thaw,
             progress=progress,
         )
     best = merge(state.delivered(best=True).cpu().backbone)
     provenance = _told(model.provenance, {"mode": mode, **result})
     return TimeSeriesModel(name or model.name, best, model.context_length, provenance).eval()
+
+
+def _short_training(steps: int) -> TrainingConfig:
+    """Return what a run of some hundred steps needs: the best of some averages of weights."""
+    return TrainingConfig(
+        steps=steps,
+        save_every=0,
+        average_decay=0.9,
+        average_from=0.0,
+        validate_every=max(1, steps // 5),
+        keep="best",
+    )
+
+
+def _validation(
+    stream: BatchStream, seed: int, device: torch.device
+) -> Callable[[TrainingStep], float]:
+    """Return what measures the loss on held-out windows, the same ones every time."""
+
+    @torch.no_grad()
+    def measure(averaged: TrainingStep) -> float:
+        averaged.eval()
+        losses = [
+            averaged(
+                stream.validation(number).to(device), torch.Generator().manual_seed(seed)
+            ).total.item()
+            for number in range(VALIDATION_BATCHES)
+        ]
+        return float(np.mean(losses))
+
+    return measure
 
 
 def _told(seen: Provenance, finetuned: dict[str, Any]) -> Provenance:
