@@ -57,36 +57,17 @@ def plot_forecast(series: SeriesFrame, forecast: pl.DataFrame, file: str | Path)
         for trace in _traces(go, past, future):
             trace.visible = number == 0
             figure.add_trace(trace)
-    per_panel = len(figure.data) // len(panels)
-    titles = [_title(series, item, target) for (item, target), _, _ in panels]
-    buttons = [
-        {
-            "label": _label(series, item, target),
-            "method": "update",
-            "args": [
-                {"visible": [n // per_panel == number for n in range(len(figure.data))]},
-                {
-                    "title.text": titles[number],
-                    "yaxis.title.text": text(target),
-                    # Another series has another scale: forget how the last one was zoomed.
-                    "xaxis.autorange": True,
-                    "yaxis.autorange": True,
-                },
-            ],
-        }
-        for number, ((item, target), _, _) in enumerate(panels)
-    ]
-    menu = {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.16, "yanchor": "top"}
+    (item, target), _, _ = panels[0]
     figure.update_layout(
         template="plotly_white",
-        title={"text": titles[0], "x": 0.01, "xanchor": "left"},
+        title={"text": _title(series, item, target), "x": 0.01, "xanchor": "left"},
         font={"family": "system-ui, sans-serif", "size": 13},
         hovermode="x",
         legend={"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
         margin={"l": 70, "r": 30, "t": 110, "b": 60},
         xaxis={"title": {"text": text(series.columns.timestamp)}},
         yaxis={"title": {"text": text(series.targets[0])}, "zeroline": False},
-        updatemenus=[menu] if len(panels) > 1 else [],
+        updatemenus=[_menu(series, panels, len(figure.data))] if len(panels) > 1 else [],
     )
     return write_page(figure, file, "Forecast")
 
@@ -123,6 +104,29 @@ def _panels(series: SeriesFrame, forecast: pl.DataFrame) -> list[Panel]:
     return found
 
 
+def _menu(series: SeriesFrame, panels: list[Panel], n_traces: int) -> dict[str, Any]:
+    """Return the list that a panel is picked from."""
+    per_panel = n_traces // len(panels)
+    buttons = [
+        {
+            "label": _label(series, item, target),
+            "method": "update",
+            "args": [
+                {"visible": [n // per_panel == number for n in range(n_traces)]},
+                {
+                    "title.text": _title(series, item, target),
+                    "yaxis.title.text": text(target),
+                    # Another series has another scale: forget how the last one was zoomed.
+                    "xaxis.autorange": True,
+                    "yaxis.autorange": True,
+                },
+            ],
+        }
+        for number, ((item, target), _, _) in enumerate(panels)
+    ]
+    return {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.16, "yanchor": "top"}
+
+
 def _first_items(series: SeriesFrame, n_items: int) -> SeriesFrame:
     offsets = series.offsets[: n_items + 1]
     return replace(
@@ -146,10 +150,17 @@ def _as_text(frame: pl.DataFrame, stamp: str) -> pl.DataFrame:
     return frame.select(x.alias("x"), pl.exclude(stamp))
 
 
+Bands = list[tuple[str, str]]
+
+
 def _traces(go: Any, past: pl.DataFrame, future: pl.DataFrame) -> list[Any]:
     """Draw from back to front: bands from the widest on, what was observed, the median."""
     levels = sorted(future.columns[2:], key=float)
     bands = list(zip(levels[: len(levels) // 2], levels[::-1], strict=False))
+    return [*_band_traces(go, future, bands), _observed(go, past), _median(go, future, bands)]
+
+
+def _band_traces(go: Any, future: pl.DataFrame, bands: Bands) -> list[Any]:
     x = future["x"].to_list()
     is_point = future.height == 1
     traces = []
@@ -169,37 +180,39 @@ def _traces(go: Any, past: pl.DataFrame, future: pl.DataFrame) -> list[Any]:
                 name=f"{low} to {high}",
             )
         )
+    return traces
+
+
+def _observed(go: Any, past: pl.DataFrame) -> Any:
     observed = past["observed"]
     alone = observed.shift(1).is_null() & observed.shift(-1).is_null()
-    traces.append(
-        go.Scatter(
-            x=past["x"].to_list(),
-            y=observed.to_list(),
-            # A value between gaps has no neighbour to draw a line to.
-            mode="lines+markers",
-            marker={"size": [6 if one else 0 for one in alone]},
-            line={"color": OBSERVED_COLOUR, "width": 1.5},
-            hovertemplate="%{y:.5g}",
-            name="observed",
-        )
+    return go.Scatter(
+        x=past["x"].to_list(),
+        y=observed.to_list(),
+        # A value between gaps has no neighbour to draw a line to.
+        mode="lines+markers",
+        marker={"size": [6 if one else 0 for one in alone]},
+        line={"color": OBSERVED_COLOUR, "width": 1.5},
+        hovertemplate="%{y:.5g}",
+        name="observed",
     )
+
+
+def _median(go: Any, future: pl.DataFrame, bands: Bands) -> Any:
     lines = ["median %{y:.5g}"]
     lines += [
         f"{low} to {high}: %{{customdata[{2 * n}]:.5g}} to %{{customdata[{2 * n + 1}]:.5g}}"
         for n, (low, high) in enumerate(bands)
     ]
-    traces.append(
-        go.Scatter(
-            x=x,
-            y=future["predictions"].to_list(),
-            customdata=future.select(name for band in bands for name in band).rows(),
-            mode="markers" if is_point else "lines",
-            line={"color": _blend(1.0), "width": 2},
-            hovertemplate="<br>".join(lines) + "<extra></extra>",
-            name="median",
-        )
+    return go.Scatter(
+        x=future["x"].to_list(),
+        y=future["predictions"].to_list(),
+        customdata=future.select(name for band in bands for name in band).rows(),
+        mode="markers" if future.height == 1 else "lines",
+        line={"color": _blend(1.0), "width": 2},
+        hovertemplate="<br>".join(lines) + "<extra></extra>",
+        name="median",
     )
-    return traces
 
 
 def _blend(share: float) -> str:
