@@ -1,13 +1,29 @@
-"""Tiny models that the tests of tasks share."""
+"""Tiny models and labelled samples that the tests of tasks share."""
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.timer import Timer, TimerConfig
+from tsfm.tasks.classify import SeriesClassifier, SeriesRegressor
 from tsfm.tasks.forecast import Forecaster
+
+SMALL: dict[str, Any] = {
+    "d_model": 16,
+    "n_heads": 2,
+    "n_layers": 1,
+    "d_ff": 16,
+    "max_epochs": 15,
+    "learning_rate": 0.01,
+    "random_state": 0,
+    "device": "cpu",
+    "progress": False,
+}
+Problem = tuple[list[np.ndarray], np.ndarray]
 
 
 @pytest.fixture
@@ -31,3 +47,55 @@ def make_forecaster() -> Callable[..., Forecaster]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def problem() -> Callable[..., Problem]:
+    """A bump early or late in the first of two channels, in noise; some values are missing, and
+    lengths differ."""
+
+    def draw(n_samples: int = 60, seed: int = 0) -> Problem:
+        generator = np.random.default_rng(seed)
+        samples, labels = [], []
+        for number in range(n_samples):
+            length = int(generator.integers(18, 25))
+            sample = 0.3 * generator.standard_normal((2, length))
+            place = length - 15 if number % 2 else length - 6
+            sample[0, place : place + 4] += 2
+            sample[generator.random(sample.shape) < 0.05] = np.nan
+            samples.append(5 + 10 * sample)
+            labels.append("early" if number % 2 else "late")
+        return samples, np.array(labels)
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def heights() -> Callable[..., Problem]:
+    """The target is the height of a wave, in units of its own."""
+
+    def draw(n_samples: int = 60, seed: int = 0) -> Problem:
+        generator = np.random.default_rng(seed)
+        height = generator.uniform(0, 3, n_samples)
+        noise = 0.2 * generator.standard_normal((n_samples, 20))
+        return list(height[:, None] * np.sin(np.arange(20) / 2) + noise), 1000 + 50 * height
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def small_estimator() -> dict[str, Any]:
+    """Options of estimators that are quick to fit."""
+    return dict(SMALL)
+
+
+@pytest.fixture(scope="session")
+def classifier() -> Callable[..., SeriesClassifier]:
+    """A small classifier, but for what is asked."""
+    return lambda **options: SeriesClassifier(**(SMALL | options))
+
+
+@pytest.fixture(scope="session")
+def regressor() -> Callable[..., SeriesRegressor]:
+    """A small regressor, but for what is asked."""
+    return lambda **options: SeriesRegressor(**(SMALL | options))
