@@ -1,4 +1,4 @@
-"""Windows and tiny Timers that the tests of models share."""
+"""Windows, tiny Timers and tiny GPHTs that the tests of models share."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,7 +7,27 @@ import pytest
 import torch
 from torch import Tensor
 
+from tsfm.models.gpht import GPHT, GPHTConfig
 from tsfm.models.timer import Timer, TimerConfig
+
+# Timer and GPHT as published, in small: see the departures in their docstrings.
+PUBLISHED: dict[str, Any] = {
+    "embedding": "linear",
+    "positions": "sinusoidal",
+    "norm_first": False,
+    "normalization": "window",
+    "bias": True,
+    "arcsinh": False,
+    "n_output_patches": 1,
+    "quantile_levels": (),
+}
+GPHT_VARIANTS: dict[str, dict[str, Any]] = {
+    "ours": {},
+    "average": {"pooling": "average"},
+    "point": {"quantile_levels": (), "arcsinh": False},
+    "causal, else published": {**PUBLISHED, "normalization": "causal"},
+    "published": PUBLISHED,
+}
 
 
 class Windows(NamedTuple):
@@ -65,20 +85,31 @@ def make_timer() -> Callable[..., Timer]:
     return make
 
 
-# Timer as published, in small: see the departures in its docstring.
-PUBLISHED: dict[str, Any] = {
-    "embedding": "linear",
-    "positions": "sinusoidal",
-    "norm_first": False,
-    "normalization": "window",
-    "bias": True,
-    "arcsinh": False,
-    "n_output_patches": 1,
-    "quantile_levels": (),
-}
+@pytest.fixture
+def published() -> dict[str, Any]:
+    """Options of a Timer or a GPHT as published."""
+    return dict(PUBLISHED)
 
 
 @pytest.fixture
-def published() -> dict[str, Any]:
-    """Options of a Timer as published."""
-    return dict(PUBLISHED)
+def make_gpht() -> Callable[..., GPHT]:
+    """A GPHT of patches of four steps, none of whose weights is zero, in evaluation mode."""
+
+    def make(variant: str = "ours", **options: Any) -> GPHT:
+        small: dict[str, Any] = {
+            "patch_length": 4,
+            "pools": (4, 2, 1),
+            "d_model": 16,
+            "n_heads": 2,
+            "d_ff": 24,
+            "n_output_patches": 2,
+            "quantile_levels": (0.1, 0.5, 0.9),
+        }
+        model = GPHT(GPHTConfig(**(small | GPHT_VARIANTS[variant] | options)))
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.normal_(0.0, 0.3, generator=generator)
+        return model.eval()
+
+    return make
