@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from from_packages.command import PACKAGES
 
 from tsfm.series.cards import find_file, list_cards, load_card, load_dataset
 from tsfm.series.frequency import parse_alias
@@ -28,7 +29,23 @@ PUBLISHED = {
 
 def test_every_folder_of_data_has_a_card(checkout: Path) -> None:
     folders = {path.name for path in (checkout / "data").iterdir() if path.is_dir()}
-    assert folders == set(NAMES)
+    assert folders - {"from_packages"} == set(NAMES)
+
+
+def test_every_held_out_set_has_a_maker_and_every_maker_a_card() -> None:
+    made = {name: package for package, sets in PACKAGES.items() for name in sets}
+    cards = {name: load_card(name) for name in NAMES if load_card(name).role == "held_out"}
+    assert set(cards) == set(made)
+    for name, card in cards.items():
+        assert card.source.startswith(f"PyPI {made[name]}, ")
+        assert card.file == f"{name}.parquet"
+
+
+def test_the_makers_are_not_in_the_wheel(checkout: Path) -> None:
+    settings = tomllib.loads((checkout / "pyproject.toml").read_text())
+    wheel = settings["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["sources"] == {"data": "tsfm/_data"}
+    assert wheel["exclude"] == ["data/from_packages"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -30,7 +30,7 @@ def test_windows_are_the_last_ones_and_know_nothing_of_their_targets(side_by_sid
 
 def test_the_small_series_are_scored_and_shown(side_by_side, tmp_path, monkeypatch, capsys) -> None:
     pytest.importorskip("statsmodels", reason="the small series come with statsmodels")
-    naive = Rival("last value", "model", SeasonalNaive(1), n_parameters=0)
+    naive = Rival("last value", "model", SeasonalNaive(1), ("daily_mix",), n_parameters=0)
     monkeypatch.setattr(side_by_side, "load_rival", lambda _: naive)
     monkeypatch.setattr(sys, "argv", ["side_by_side.py", "--peers", "--output", str(tmp_path)])
     monkeypatch.delenv("TSFM_DATA", raising=False)
@@ -41,3 +41,6 @@ def test_the_small_series_are_scored_and_shown(side_by_side, tmp_path, monkeypat
     assert "| seasonal naive |" in page
     assert "co2" in page
     assert "nile" in page
+    # The weekly carbon dioxide lies in a set of the pool too.
+    assert "Without what was seen, co2:" in page
+    assert page.count("(seen) |") == 2

@@ -96,7 +96,7 @@ class DatasetCard:
 
     name: str
     title: str
-    role: Literal["sample", "pretrain", "benchmark", "stock"]
+    role: Literal["sample", "pretrain", "held_out", "benchmark", "stock"]
     source: str
     licence: str
     sha256: str

@@ -20,7 +20,7 @@ from tsfm.shapes import Float64, Int, ndarray
 
 ID_COLUMNS = ("item_id", "unique_id", "series_id", "ticker")
 TIME_COLUMNS = ("timestamp", "ds", "date")
-ROLES = ("pretrain", "benchmark", "stock", "sample")
+ROLES = ("pretrain", "held_out", "benchmark", "stock", "sample")
 # Values that are read, scaled and written at once: some 100 MB with all that is made of them.
 CHUNK_VALUES = 1_000_000
 
