@@ -134,7 +134,7 @@ def with_seasons(read: Read, *, reach: int, levels: Sequence[float], context_len
         known = batch.observed & batch.inside
         past = past_seasons(batch.values, known, horizon, np.asarray(levels))
         near = forecast[:, :, :reach]
-        is_loose = past.share < LOOSE_SEASON_SHARE
+        is_loose = past.common_share < LOOSE_SEASON_SHARE
         near[:] = _over_contexts(read, batch, near, context_length, is_loose)
         beyond = np.clip((np.arange(horizon) + 1 - reach) / reach, 0, 1)
         share = NEAR_SEASON_SHARE + (FAR_SEASON_SHARE - NEAR_SEASON_SHARE) * beyond

@@ -75,3 +75,35 @@ def test_a_phase_that_was_never_seen_gets_the_quantiles_of_all(
     assert np.isfinite(found.quantiles).all()
     seen = values[0, -98:][observed[0, -98:]]
     np.testing.assert_allclose(found.quantiles[0, :, 3], np.quantile(seen, LEVELS))
+
+
+def opening_hours(n_days: int, noise: float, generator: np.random.Generator) -> np.ndarray:
+    day = 5 * np.sin(np.arange(11) / 3) + np.arange(11) % 4
+    return (np.tile(day, n_days) + noise * generator.normal(size=11 * n_days))[None]
+
+
+def test_a_season_of_any_length_is_found(generator: np.random.Generator) -> None:
+    values = opening_hours(30, 0.5, generator)
+    found = past_seasons(values, known(values), 15, LEVELS)
+    assert found.common_share[0] < 0.5
+    assert 0.9 < found.share[0] < 1
+    late = values[0, -11 * MOST_SEASONS :].reshape(MOST_SEASONS, 11)
+    expected = np.quantile(late, LEVELS, axis=0)[:, np.arange(15) % 11]
+    np.testing.assert_allclose(found.quantiles[0], expected)
+
+
+def test_an_uncommon_season_must_explain_much_more(generator: np.random.Generator) -> None:
+    values = opening_hours(30, 4.0, generator)
+    found = past_seasons(values, known(values), 3, LEVELS)
+    assert found.share[0] == found.common_share[0]
+
+
+def test_an_uncommon_season_is_that_of_the_row_alone(generator: np.random.Generator) -> None:
+    values = opening_hours(30, 0.5, generator)
+    before = np.pad(values, ((0, 0), (400, 0)), constant_values=9.0)
+    observed = np.pad(known(values), ((0, 0), (400, 0)))
+    short = past_seasons(values, known(values), 9, LEVELS)
+    padded = past_seasons(before, observed, 9, LEVELS)
+    assert short.share[0] > short.common_share[0]
+    np.testing.assert_allclose(short.share, padded.share)
+    np.testing.assert_allclose(short.quantiles, padded.quantiles)
