@@ -75,12 +75,7 @@ def make_timer() -> Callable[..., Timer]:
             "n_output_patches": 2,
             "quantile_levels": (0.1, 0.5, 0.9),
         }
-        model = Timer(TimerConfig(**(small | options)))
-        generator = torch.Generator().manual_seed(0)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.normal_(0.0, 0.3, generator=generator)
-        return model.eval()
+        return _without_zeros(Timer(TimerConfig(**(small | options))))
 
     return make
 
@@ -105,11 +100,15 @@ def make_gpht() -> Callable[..., GPHT]:
             "n_output_patches": 2,
             "quantile_levels": (0.1, 0.5, 0.9),
         }
-        model = GPHT(GPHTConfig(**(small | GPHT_VARIANTS[variant] | options)))
-        generator = torch.Generator().manual_seed(0)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.normal_(0.0, 0.3, generator=generator)
-        return model.eval()
+        return _without_zeros(GPHT(GPHTConfig(**(small | GPHT_VARIANTS[variant] | options))))
 
     return make
+
+
+def _without_zeros(model: Any) -> Any:
+    """Draw every weight, since fresh projections are zero and would hide what they carry."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0.0, 0.3, generator=generator)
+    return model.eval()

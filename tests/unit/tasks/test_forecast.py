@@ -27,16 +27,6 @@ def model() -> Forecaster:
     return Forecaster.from_pretrained("tsfm-small", device="cpu")
 
 
-def steps(**targets) -> pl.DataFrame:
-    """One item with integer steps."""
-    (length,) = {len(values) for values in targets.values()}
-    return pl.DataFrame({"timestamp": range(length), **targets}, strict=False)
-
-
-def wave(n_steps: int) -> np.ndarray:
-    return 10 + np.sin(np.arange(n_steps) * 2 * np.pi / 12)
-
-
 # What comes back
 
 
@@ -73,11 +63,6 @@ def test_predictions_are_the_median(model, tiny_frame):
     assert found["predictions"].equals(
         model.predict(tiny_frame, prediction_length=7, quantile_levels=[0.2])["predictions"]
     )
-
-
-def test_a_season_is_forecast(model):
-    found = model.predict(steps(target=wave(240)), prediction_length=24)
-    np.testing.assert_allclose(found["predictions"], wave(264)[240:], atol=0.1)
 
 
 @pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame, pl.LazyFrame, pa.Table])
@@ -121,14 +106,6 @@ def test_integer_steps_go_on_with_their_step(model):
     found = model.predict(frame, prediction_length=2)
     assert found["timestamp"].to_list() == [60, 70]
     assert found["item_id"].to_list() == ["0", "0"]
-
-
-def test_integers_and_booleans_are_forecast_as_numbers(model):
-    counts = [0, 1, 1, 0] * 10
-    expected = model.predict(steps(target=[float(x) for x in counts]), prediction_length=3)
-    for kind in (pl.Int8, pl.UInt64, pl.Boolean, pl.Float32):
-        frame = steps(target=counts).with_columns(pl.col("target").cast(kind))
-        assert model.predict(frame, prediction_length=3).equals(expected)
 
 
 def test_a_calendar_makes_future_stamps_sessions(model):

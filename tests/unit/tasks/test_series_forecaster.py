@@ -1,4 +1,4 @@
-"""Series are short, constant, huge, gappy or empty: each has a forecast, or is refused by name."""
+"""Series of any kind, short, huge, gappy or empty: each has a forecast, or is refused by name."""
 
 import sys
 
@@ -27,6 +27,22 @@ def steps(**targets) -> pl.DataFrame:
 
 def wave(n_steps: int) -> np.ndarray:
     return 10 + np.sin(np.arange(n_steps) * 2 * np.pi / 12)
+
+
+# Plain series
+
+
+def test_a_season_is_forecast(model):
+    found = model.predict(steps(target=wave(240)), prediction_length=24)
+    np.testing.assert_allclose(found["predictions"], wave(264)[240:], atol=0.1)
+
+
+def test_integers_and_booleans_are_forecast_as_numbers(model):
+    counts = [0, 1, 1, 0] * 10
+    expected = model.predict(steps(target=[float(x) for x in counts]), prediction_length=3)
+    for kind in (pl.Int8, pl.UInt64, pl.Boolean, pl.Float32):
+        frame = steps(target=counts).with_columns(pl.col("target").cast(kind))
+        assert model.predict(frame, prediction_length=3).equals(expected)
 
 
 # Awkward series
