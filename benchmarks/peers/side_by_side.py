@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from peers import peers
+from small_series import SMALL, small_series
 
 from tsfm.config import load_recipe
 from tsfm.evaluation.benchmark_sets import BenchmarkSet, last_windows, read_benchmark_set
@@ -102,16 +103,8 @@ def horizon_and_freq(seasonality: int) -> tuple[int, str]:
 
 def small() -> Iterator[BenchmarkSet]:
     """Yield the series of statsmodels, and ETTh1 where it is."""
-    from statsmodels import datasets
-
-    found = {name: getattr(datasets, name).load_pandas().data for name in SMALL}
-    for name, seasonality in SMALL.items():
-        frame = found[name].drop(columns=["year", "quarter", "YEAR"], errors="ignore")
-        if name == "elnino":  # twelve columns of months
-            columns = [frame.to_numpy(np.float64).ravel()]
-        else:
-            columns = list(frame.to_numpy(np.float64).T)
-        yield replace(windows(name, columns, seasonality), card=ALSO_IN.get(name, ""))
+    for name, columns in small_series().items():
+        yield replace(windows(name, columns, SMALL[name]), card=ALSO_IN.get(name, ""))
     if find_file(load_card("ETTh1")):
         yield windows("ETTh1", [series for _, series in read_series(load_card("ETTh1"))], 24)
 
@@ -193,8 +186,6 @@ def windows(
     return last_windows(name, chosen, seasonality, horizon, N_WINDOWS)
 
 
-# Season of the data sets of statsmodels; the sun's is eleven years.
-SMALL = {"co2": 52, "sunspots": 11, "nile": 1, "elnino": 12, "macrodata": 4}
 # A set of the pool with the same series, if only one of several.
 ALSO_IN = {
     "co2": "daily_mix",

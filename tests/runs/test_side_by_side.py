@@ -3,9 +3,11 @@
 import sys
 
 import numpy as np
+import polars as pl
 import pytest
 
 from tsfm.evaluation.rivals import Rival
+from tsfm.series.cards import find_file, load_card
 from tsfm.tasks.baselines import SeasonalNaive
 
 
@@ -15,7 +17,7 @@ def side_by_side(checkout, monkeypatch):
     import side_by_side
 
     yield side_by_side
-    for name in ("side_by_side", "peers"):
+    for name in ("side_by_side", "peers", "small_series"):
         sys.modules.pop(name, None)
 
 
@@ -44,3 +46,18 @@ def test_the_small_series_are_scored_and_shown(side_by_side, tmp_path, monkeypat
     # The weekly carbon dioxide lies in a set of the pool too.
     assert "Without what was seen, co2:" in page
     assert page.count("(seen) |") == 2
+
+
+def test_what_a_pool_leaves_out_is_all_there(side_by_side, tmp_path) -> None:
+    pytest.importorskip("statsmodels", reason="the small series come with statsmodels")
+    import small_series
+
+    small_series.main(str(tmp_path / "small.parquet"))
+    written = pl.read_parquet(tmp_path / "small.parquet")
+    found = small_series.small_series()
+    expected = {f"{name}_{i}" for name, columns in found.items() for i in range(len(columns))}
+    for name, items in small_series.NEAR_COPIES.items():
+        if find_file(load_card(name)):
+            expected |= {f"{name}_{i}" for i in range(len(items))}
+    assert set(written["item_id"]) == expected
+    assert written.filter(pl.col("item_id") == "nile_0").height == 100
