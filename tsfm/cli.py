@@ -174,17 +174,19 @@ def audit_recipe(
 
 
 @audit.command
-def overlap(pool: str | None = None, /) -> dict[str, Any]:
+def overlap(pool: str | None = None, /, *, near: str = "") -> dict[str, Any]:
     """Compare the training data with every benchmark, whatever the level and scale of a series.
 
     Parameters
     ----------
     pool
         Folder of a pool; by default the cards for pre-training.
+    near
+        Training sets with commas between them: what they tell of slow benchmarks again is found.
     """
     from tsfm.jobs import audit_overlap as job
 
-    return job.run(pool)
+    return job.run(pool, near=[name for name in near.split(",") if name])
 
 
 @data.command(name="list")

@@ -62,7 +62,7 @@ FROZEN = {
     "serve": {"model", "--host", "--port"},
     "replay": {"run_id"},
     "audit": {"recipe", "--strict", "--set"},
-    "audit overlap": {"pool"},
+    "audit overlap": {"pool", "--near"},
     "data list": set(),
     "data verify": {"names"},
     "data path": {"name"},

@@ -176,6 +176,25 @@ def test_without_overlap_nothing_is_flagged(card_folder: Path, tmp_path: Path) -
     assert "No training set has more than 1% of a benchmark's windows, or" in report["message"]
 
 
+def test_a_revised_and_a_finer_copy_are_told_again(card_folder: Path, tmp_path: Path) -> None:
+    generator = np.random.default_rng(3)
+    monthly = generator.normal(size=(3, 1440)).cumsum(axis=1)
+    make_card(card_folder, "yearly", "benchmark", monthly.reshape(3, 120, 12).mean(2).round(1))
+    card = card_folder / "yearly" / "card.toml"
+    card.write_text(card.read_text() + "seasonality = 12\n")
+    revised = monthly[2].reshape(120, 12).mean(1) * 2 + generator.normal(size=120) / 50
+    make_card(card_folder, "finer", "pretrain", monthly[:1])
+    make_card(card_folder, "again", "pretrain", np.stack([revised, revised[::-1]]))
+    assert audit_overlap.run(output=tmp_path / "out")["near"] == []
+    report = audit_overlap.run(near=["finer", "again", "others"], output=tmp_path / "out")
+    found = {(one["item_id"], one["training_item_id"], one["rate"]) for one in report["near"]}
+    assert found == {("yearly0", "finer0", 12.0), ("yearly2", "again0", 1.0)}
+    text = (tmp_path / "out" / "overlap.md").read_text()
+    assert "| yearly yearly0 | finer finer0 |   12 |" in text
+    with pytest.raises(DataError, match="training sets that are here, got nowhere; leave"):
+        audit_overlap.run(near=["nowhere"], output=tmp_path / "out")
+
+
 def test_a_pool_apart_from_benchmarks_has_no_series_of_theirs(
     card_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

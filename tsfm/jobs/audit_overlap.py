@@ -2,7 +2,6 @@
 
 import json
 import logging
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -12,21 +11,21 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tsfm.audits.near_copies import NearCopy, near_copies
 from tsfm.audits.overlap import WINDOW, Benchmark, IndexBuilder, OverlapIndex
 from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import DataError
-from tsfm.jobs.audit_overlap_tables import render
-from tsfm.series.cards import DatasetCard, find_file, list_cards, load_card, require_file
-from tsfm.series.pool import SingleSeriesPool
-from tsfm.series.pool_builder import Shared
-from tsfm.series.pool_sources import (
-    CHUNK_VALUES,
-    ROLES,
-    PoolSource,
-    SeriesChunk,
-    find_sources,
-    series_chunks,
+from tsfm.jobs.audit_overlap_inputs import (
+    cards_here,
+    chunks_of,
+    named_series,
+    source_of,
+    training_sets,
 )
+from tsfm.jobs.audit_overlap_tables import render
+from tsfm.series.cards import DatasetCard
+from tsfm.series.pool_builder import Shared
+from tsfm.series.pool_sources import ROLES, SeriesChunk, find_sources
 from tsfm.shapes import Bool, ndarray
 
 log = logging.getLogger(__name__)
@@ -34,6 +33,8 @@ THRESHOLD = 0.01
 """Share of a benchmark's windows in one training set above which the pair is flagged."""
 SERIES_SHARE, SERIES_WINDOWS = 0.5, 4
 """A pair is flagged too when a series has so large a share, and so many, of its windows there."""
+SLOW = (4, 12)
+"""Seasons of the benchmarks that are looked for in other revisions."""
 FOLDER = Path("runs") / "audit" / "overlap"
 
 
@@ -65,7 +66,9 @@ class Pair:
         return self.share > THRESHOLD or self.n_whole > 0
 
 
-def run(pool: str | None = None, *, output: str | Path = FOLDER) -> dict[str, Any]:
+def run(
+    pool: str | None = None, *, near: Sequence[str] = (), output: str | Path = FOLDER
+) -> dict[str, Any]:
     """Compare the cards for pre-training, or a pool, with the cards of benchmarks.
 
     Writes ``overlap.parquet``, ``overlap.md`` and, last, ``report.json``.
@@ -74,6 +77,9 @@ def run(pool: str | None = None, *, output: str | Path = FOLDER) -> dict[str, An
     ----------
     pool
         Folder of a pool; by default all cards of the role ``pretrain`` whose file is here.
+    near
+        Training sets whose series are also compared with the monthly and quarterly benchmarks in
+        other revisions and at other rates.
 
     Raises
     ------
@@ -81,9 +87,9 @@ def run(pool: str | None = None, *, output: str | Path = FOLDER) -> dict[str, An
         When there is no benchmark or nothing to compare it with.
     """
     started = time.perf_counter()
-    benchmarks, absent = _present("benchmark")
+    benchmarks, absent = cards_here("benchmark")
     index = _index(benchmarks)
-    sets, missing = _training() if pool is None else (_of_pool(SingleSeriesPool.open(pool)), [])
+    sets, missing = training_sets(pool)
     pairs: list[Pair] = []
     points: dict[str, int] = {}
     found = np.zeros(len(index.hashes), bool)
@@ -101,6 +107,8 @@ def run(pool: str | None = None, *, output: str | Path = FOLDER) -> dict[str, An
         "training": points,
         "pairs": [asdict(pair) for pair in pairs],
         "flagged": [f"{one.benchmark} in {one.training}" for one in pairs if one.is_flagged],
+        "near_sets": list(near),
+        "near": [asdict(one) for one in _near(pool, near, benchmarks)] if near else [],
         "absent": sorted([*absent, *missing]),
         "commit": commit(),
         "versions": versions(),
@@ -127,9 +135,9 @@ def shared_with(entries: Sequence[str]) -> Shared:
     """
     builder = IndexBuilder()
     for entry in entries:
-        found = map(_source, _present(entry)[0]) if entry in ROLES else find_sources([entry])
+        found = map(source_of, cards_here(entry)[0]) if entry in ROLES else find_sources([entry])
         for source in found:
-            builder.add(source.name, _chunks(source))
+            builder.add(source.name, chunks_of(source))
     index = builder.build()
 
     def shared(chunk: SeriesChunk) -> Bool[ndarray, " item"]:
@@ -139,58 +147,27 @@ def shared_with(entries: Sequence[str]) -> Shared:
     return shared
 
 
-def _present(role: str) -> tuple[list[DatasetCard], list[str]]:
-    cards = [card for card in map(load_card, list_cards()) if card.role == role]
-    present = [card for card in cards if find_file(card)]
-    if not present:
+def _near(pool: str | None, names: Sequence[str], cards: list[DatasetCard]) -> list[NearCopy]:
+    """Return what some training sets tell of the slow benchmarks once more."""
+    slow = [card for card in cards if card.seasonality in SLOW]
+    known = {name: chunks for name, chunks in training_sets(pool)[0] if name in names}
+    if unknown := [name for name in names if name not in known]:
         raise DataError(
-            f"a card of role {role} must have its file here, got none of {len(cards)}; set "
-            "TSFM_DATA to the folder of the files"
+            f"near must name training sets that are here, got {', '.join(unknown)}; leave them out"
         )
-    return present, [card.name for card in cards if card not in present]
-
-
-def _training() -> tuple[Iterator[tuple[str, Iterator[SeriesChunk]]], list[str]]:
-    cards, missing = _present("pretrain")
-    return ((card.name, _chunks(_source(card))) for card in cards), missing
-
-
-def _source(card: DatasetCard) -> PoolSource:
-    return PoolSource(card.name, require_file(card), card.item_id, card.timestamp, card.channels)
-
-
-def _chunks(source: PoolSource) -> Iterator[SeriesChunk]:
-    with tempfile.TemporaryDirectory() as scratch:
-        yield from series_chunks(source, Path(scratch))
+    sets = [named_series(card.name, chunks_of(source_of(card))) for card in slow]
+    benchmarks = [one for series in sets for one in series]
+    log.info("comparing %s with %d slow series", ", ".join(known), len(benchmarks))
+    training = (one for name, chunks in known.items() for one in named_series(name, chunks))
+    return near_copies(benchmarks, training)
 
 
 def _index(cards: list[DatasetCard]) -> OverlapIndex:
     builder = IndexBuilder()
     for card in cards:
         log.info("reading %s", card.name)
-        builder.add(card.name, _chunks(_source(card)))
+        builder.add(card.name, chunks_of(source_of(card)))
     return builder.build()
-
-
-def _of_pool(pool: SingleSeriesPool) -> Iterator[tuple[str, Iterator[SeriesChunk]]]:
-    """Yield the sets of a pool; its series lie set by set."""
-    for number, name in enumerate(pool.datasets):
-        items = np.flatnonzero(pool.dataset == number)
-        yield name, _pool_chunks(pool, items)
-
-
-def _pool_chunks(pool: SingleSeriesPool, items: np.ndarray) -> Iterator[SeriesChunk]:
-    group = np.cumsum(pool.lengths[items]) // CHUNK_VALUES
-    for part in np.split(items, np.flatnonzero(np.diff(group)) + 1):
-        if not len(part):
-            continue
-        rows = [slice(pool.offsets[item], pool.offsets[item + 1]) for item in part]
-        values = np.concatenate([pool.values[row] for row in rows]).astype(np.float64)
-        observed = np.concatenate([pool.observed[row] for row in rows])
-        offsets = np.concatenate([[0], np.cumsum(pool.lengths[part])])
-        names = tuple(pool.item_ids[item] for item in part)
-        yield SeriesChunk(np.where(observed, values, np.nan), offsets, names)
-        pool.release()
 
 
 def _compared(

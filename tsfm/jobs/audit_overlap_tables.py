@@ -9,7 +9,12 @@ Made by `tsfm audit overlap`: {points:,} values of {sets} sets ({origin}) agains
 benchmarks. A window is {window} steps, whatever its level and scale; every eighth window of a
 benchmark is looked up among all windows of the training data. Windows that are constant, idle,
 incomplete or made of few different steps are left out, and so are shorter series: a dash is a
-benchmark that cannot be compared. Copies at another rate are not found."""
+benchmark that cannot be compared."""
+NEAR = """\
+Series of {sets} that tell one of a monthly or quarterly benchmark again: revised, rounded
+otherwise, in logarithms, or as means of several steps (rate). Likeness is the lowest correlation
+of changes, of their changes and of changes since a year before, over all steps that both have."""
+NOT_NEAR = "Other revisions, and copies at another rate, were not looked for: `--near` does."
 
 
 def render(report: dict[str, Any]) -> str:
@@ -35,6 +40,7 @@ def render(report: dict[str, Any]) -> str:
             f"No training set has more than {report['threshold']:.0%} of a benchmark's windows, or "
             "most of a series."
         )
+    parts += _near(report) if report["near_sets"] else [NOT_NEAR]
     if report["absent"]:
         parts.append(f"Not here, and not compared: {', '.join(report['absent'])}.")
     return "\n\n".join(parts) + "\n"
@@ -58,6 +64,22 @@ def _by_benchmark(report: dict[str, Any]) -> str:
     ]
     header = ["benchmark", "series", "too short", "windows", "of all", "in training", "most in"]
     return markdown_table(header, body)
+
+
+def _near(report: dict[str, Any]) -> list[str]:
+    body = [
+        [
+            f"{one['benchmark']} {one['item_id']}",
+            f"{one['training']} {one['training_item_id'].replace('|', '/')}",
+            f"{one['rate']:g}",
+            f"{one['likeness']:.3f}",
+            str(one["n_steps"]),
+        ]
+        for one in report["near"]
+    ]
+    table = markdown_table(["benchmark", "training", "rate", "likeness", "steps"], body)
+    caption = NEAR.format(sets=", ".join(report["near_sets"]))
+    return ["## Told again", caption, table if body else "None."]
 
 
 def _by_pair(report: dict[str, Any]) -> str:
