@@ -19,22 +19,27 @@ from tsfm.series.cards import find_file, load_card
 
 # Season of the data sets of statsmodels; the sun's is eleven years.
 SMALL = {"co2": 52, "sunspots": 11, "nile": 1, "elnino": 12, "macrodata": 4}
-# Their changes over some 40 steps, or those of their means of 3, 4 or 12 steps, have a correlation
-# of 0.955 or more with a small series, or tell a monthly or quarterly series of a benchmark again.
+# What `tsfm audit overlap --near …` finds in the sets for pre-training, and what has a correlation
+# of 0.955 or more with a small series in its changes over some 40 steps.
 NEAR_COPIES: Mapping[str, Sequence[str]] = {
     "daily_mix": ["mauna_loa_co2"],
     "exchange_rates_monthly": ["Canada", "Japan", "Switzerland"],
+    "gapminder_indicators": [
+        f"{group}_unemployment_rate_percent|usa"
+        for age in ("aged_15_24", "aged_15plus", "aged_25_54", "aged_55_64")
+        for group in (age, f"females_{age}", f"males_{age}")
+    ],
     "r_textbook_series": [
         "astsa|GDP", "astsa|GNP", "astsa|UnempRate", "astsa|econ5|consum", "astsa|econ5|gnp",
-        "astsa|econ5|prinv", "astsa|gdp", "astsa|gnp", "astsa|prodn", "astsa|unemp",
+        "astsa|econ5|prinv", "astsa|gdp", "astsa|gnp", "astsa|prodn", "astsa|qintr", "astsa|unemp",
         "expsmooth|bonds", "expsmooth|gasprice|SpotPrice", "expsmooth|mcopper", "expsmooth|usgdp",
         "expsmooth|visitors", "tswge|airlog", "tswge|eco.cd6", "tswge|eco.corp.bond",
         "tswge|eco.mort30", "tswge|sunspot.classic", "tswge|wtcrude", "tswge|wtcrude2020",
     ],
     "tsdl": [
-        "tsdl_020_1", "tsdl_102_1", "tsdl_113_1", "tsdl_151_1", "tsdl_157_1", "tsdl_170_1",
-        "tsdl_193_1", "tsdl_195_1", "tsdl_322_1", "tsdl_323_1", "tsdl_375_1", "tsdl_436_1",
-        "tsdl_515_1", "tsdl_568_1", "tsdl_619_1",
+        "tsdl_020_1", "tsdl_062_1", "tsdl_102_1", "tsdl_113_1", "tsdl_151_1", "tsdl_157_1",
+        "tsdl_170_1", "tsdl_193_1", "tsdl_195_1", "tsdl_322_1", "tsdl_323_1", "tsdl_375_1",
+        "tsdl_436_1", "tsdl_515_1", "tsdl_568_1", "tsdl_619_1",
     ],
 }  # fmt: skip
 

@@ -191,6 +191,7 @@ def test_a_revised_and_a_finer_copy_are_told_again(card_folder: Path, tmp_path: 
     assert found == {("yearly0", "finer0", 12.0), ("yearly2", "again0", 1.0)}
     text = (tmp_path / "out" / "overlap.md").read_text()
     assert "| yearly yearly0 | finer finer0 |   12 |" in text
+    assert "Series of the benchmark: yearly 2 of 3." in text
     with pytest.raises(DataError, match="training sets that are here, got nowhere; leave"):
         audit_overlap.run(near=["nowhere"], output=tmp_path / "out")
 

@@ -71,15 +71,22 @@ def _near(report: dict[str, Any]) -> list[str]:
         [
             f"{one['benchmark']} {one['item_id']}",
             f"{one['training']} {one['training_item_id'].replace('|', '/')}",
-            f"{one['rate']:g}",
+            f"{one['rate']:g}" if one["rate"] >= 1 else f"1/{1 / one['rate']:g}",
             f"{one['likeness']:.3f}",
             str(one["n_steps"]),
         ]
         for one in report["near"]
     ]
     table = markdown_table(["benchmark", "training", "rate", "likeness", "steps"], body)
+    items = {(one["benchmark"], one["item_id"]) for one in report["near"]}
+    counts = [
+        f"{one['name']} {count} of {one['n_series']}"
+        for one in report["benchmarks"]
+        if (count := sum(name == one["name"] for name, _ in items))
+    ]
     caption = NEAR.format(sets=", ".join(report["near_sets"]))
-    return ["## Told again", caption, table if body else "None."]
+    verdict = f"Series of the benchmark: {', '.join(counts)}." if body else "None."
+    return ["## Told again", caption, *([table] if body else []), verdict]
 
 
 def _by_pair(report: dict[str, Any]) -> str:
