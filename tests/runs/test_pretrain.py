@@ -135,6 +135,34 @@ def test_the_state_of_another_model_is_refused(tmp_path: Path) -> None:
         run(tmp_path, "model.config.d_model=64")
 
 
+def test_a_finished_run_that_is_asked_for_again_reports_the_same_loss(tmp_path: Path) -> None:
+    first = run(tmp_path, "training.steps=4")
+    again = run(tmp_path, "training.steps=4")
+    assert again["loss"] == first["loss"] == report_of(tmp_path)["loss"]
+
+
+@pytest.mark.parametrize("override", ["optimizer.learning_rate=0.5", "run.seed=7"])
+def test_a_run_goes_on_with_what_it_learned_by_alone(tmp_path: Path, override: str) -> None:
+    run(tmp_path, "training.steps=4")
+    before = (tmp_path / "report.json").read_text()
+    with pytest.raises(CheckpointError, match=rf"must go on as it began, got {override} and in .*"):
+        run(tmp_path, "training.steps=4", override)
+    assert (tmp_path / "report.json").read_text() == before
+
+
+def test_a_finished_run_may_go_on_for_more_steps(tmp_path: Path) -> None:
+    run(tmp_path, "training.steps=4")
+    assert run(tmp_path, "training.steps=8", "training.log_every=2")["steps"] == 8
+
+
+@pytest.mark.parametrize("content", [b"", b"no state"])
+def test_a_broken_state_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "resume").mkdir()
+    (tmp_path / "resume" / "state.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"must fit this run's model, got .*state\.pt: .*;"):
+        run(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -143,6 +171,12 @@ def test_the_state_of_another_model_is_refused(tmp_path: Path) -> None:
         ("objective.name=none", "objective must be one of"),
         ("data.config.length_shares=[1.0]", "length_shares must sum to 1"),
         ("training.steps=many", r"training\.steps: .*got 'many'"),
+        ("training.steps=0", r"training\.steps: input should be greater than 0, got 0"),
+        ("training.log_every=0", r"training\.log_every: input should be greater than 0, got 0"),
+        ("optimizer.learning_rate=-1", r"optimizer\.learning_rate: .* greater than 0, got -1"),
+        ("optimizer.beta1=1.0", r"optimizer\.beta1: input should be less than 1, got 1.0"),
+        ("schedule.decay_share=2", r"schedule\.decay_share: .* less than or equal to 1, got 2"),
+        ("run.seed=-1", r"run\.seed: input should be greater than or equal to 0, got -1"),
     ],
 )
 def test_a_wrong_recipe_says_what_is_wrong(tmp_path: Path, override: str, message: str) -> None:

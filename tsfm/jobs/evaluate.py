@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from pydantic import ConfigDict
+from pydantic import ConfigDict, NonNegativeInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.config import Recipe, build_sections
@@ -54,7 +54,7 @@ class EvaluateRunConfig:
         Folder of the results; by default ``runs/<recipe>/<seed>``.
     """
 
-    seed: int = 0
+    seed: NonNegativeInt = 0
     device: str = "auto"
     output: str | None = None
 

@@ -1,7 +1,9 @@
 """The recipe of a training run: sections that pretrain and finetune share, built and resolved."""
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -9,13 +11,22 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from tsfm.config import Choice, Recipe, build_sections, discover_all
-from tsfm.errors import ConfigError
+from tsfm.errors import CheckpointError, ConfigError
 from tsfm.mlflow_tracker import TrackingConfig
 from tsfm.objectives.objective import OBJECTIVES
 from tsfm.registry import Registry
+from tsfm.toml_text import dump
 from tsfm.training.fit import TrainingConfig
 from tsfm.training.optimizer import OptimizerConfig, ScheduleConfig
 from tsfm.training.stream import BatchStream
+
+# What may be another when a run goes on: it decides where, how long and how closely watched it is.
+FREE_SECTIONS = ("tracking",)
+FREE_KEYS = (
+    *(("run", key) for key in ("device", "output", "training_cutoff", "usual_context")),
+    *(("training", key) for key in ("steps", "log_every", "save_every", "keep", "patience")),
+    *(("training", key) for key in ("validate_every", "validation_batches")),
+)
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -37,7 +48,7 @@ class TrainingRunConfig:
         reads all that the model can.
     """
 
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
     device: str = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
     output: str | None = None
@@ -107,3 +118,35 @@ def resolve(parts: dict[str, Any]) -> dict[str, Any]:
         else:
             resolved[section] = asdict(part)
     return resolved
+
+
+def check_same_run(file: Path, parts: dict[str, Any]) -> None:
+    """Raise when the run that wrote its configuration to `file` learned in another way.
+
+    Raises
+    ------
+    CheckpointError
+        Naming what is different; going on would report weights of one recipe as those of another.
+    """
+    if not file.is_file():
+        return
+    before = _leaves(tomllib.loads(file.read_text(encoding="utf-8")))
+    now = _leaves(tomllib.loads(dump(resolve(parts))))
+    for path, value in now.items():
+        is_free = path[0] in FREE_SECTIONS or path in FREE_KEYS
+        # Versions of this package may know other keys.
+        if not is_free and path in before and before[path] != value:
+            raise CheckpointError(
+                f"a run must go on as it began, got {'.'.join(path)}={value!r} and in {file} "
+                f"{before[path]!r}; choose another run.output or delete the folder"
+            )
+
+
+def _leaves(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    found: dict[tuple[str, ...], Any] = {}
+    for key, value in values.items():
+        inner = (
+            _leaves(value, (*path, key)) if isinstance(value, Mapping) else {(*path, key): value}
+        )
+        found |= inner
+    return found

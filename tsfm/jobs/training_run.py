@@ -10,7 +10,7 @@ import torch
 
 from tsfm.config import Recipe
 from tsfm.environment import commit, peak_memory_mb, versions
-from tsfm.jobs.training_recipe import TrainingRunConfig, resolve
+from tsfm.jobs.training_recipe import TrainingRunConfig, check_same_run, resolve
 from tsfm.mlflow_tracker import make_tracker
 from tsfm.models.backbone import count_parameters
 from tsfm.models.model import USUAL_CONTEXT, Provenance, TimeSeriesModel
@@ -70,7 +70,7 @@ def train(
     Raises
     ------
     CheckpointError
-        When the folder holds the state of another model.
+        When the folder holds the state of another model, or of one trained in another way.
     """
     settings: TrainingRunConfig = parts["run"]
     device = _device(settings.device)
@@ -83,7 +83,8 @@ def train(
         state = TrainingState(
             start.trained.to(device), make_optimizer(start.trained, parts["optimizer"])
         )
-        state.restore(folder / "resume")
+        if state.restore(folder / "resume"):
+            check_same_run(folder / "config.toml", parts)
         if not processes.is_first:
             _fit(parts, start, stream, state, folder, NoTracker(), processes)
             return {}

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 from torch import nn
 
@@ -47,17 +47,17 @@ class TrainingConfig:
         Stop after so many validations without a new best; 0 never stops early.
     """
 
-    steps: int
-    log_every: int = 20
-    save_every: int = 200
-    accumulate: int = 1
-    gradient_clip: float = 1.0
-    average_decay: float = 0.0
-    average_from: float = 0.5
-    validate_every: int = 0
-    validation_batches: int = 8
+    steps: PositiveInt
+    log_every: PositiveInt = 20
+    save_every: NonNegativeInt = 200
+    accumulate: PositiveInt = 1
+    gradient_clip: NonNegativeFloat = 1.0
+    average_decay: float = Field(default=0.0, ge=0, lt=1)
+    average_from: float = Field(default=0.5, ge=0, le=1)
+    validate_every: NonNegativeInt = 0
+    validation_batches: PositiveInt = 8
     keep: Literal["last", "best"] = "last"
-    patience: int = 0
+    patience: NonNegativeInt = 0
 
 
 def fit(
@@ -112,7 +112,6 @@ def fit(
     parameters = [one for group in state.optimizer.param_groups for one in group["params"]]
     losses: list[float] = []
     flops, seconds_before = FlopCount(), state.seconds
-    last_finite = float("nan")
     started = time.perf_counter() - state.seconds
     bar = Progress(training.steps, show=progress if processes.is_first else False)
     if validate is not None and state.step == 0:
@@ -147,7 +146,7 @@ def fit(
         if not np.isfinite(loss + norm):
             raise NonFiniteLossError(
                 f"loss must be finite, got {loss} with gradient norm {norm} at step {state.step}, "
-                f"items {sorted(set(batch.item.tolist()))[:10]}, last finite loss {last_finite}; "
+                f"items {sorted(set(batch.item.tolist()))[:10]}, last finite loss {state.loss}; "
                 "lower optimizer.learning_rate or look at these items"
             )
         state.optimizer.step()
@@ -155,7 +154,7 @@ def fit(
         state.points += int(points)
         _average(state, training)
         losses.append(loss)
-        last_finite = loss
+        state.loss = loss
         is_last = state.step == training.steps
         if state.step % training.log_every == 0 or is_last:
             state.seconds = time.perf_counter() - started
@@ -179,7 +178,7 @@ def fit(
             state.seconds = time.perf_counter() - started
             state.save(folder)
     bar.close()
-    result = {"loss": last_finite, "steps": state.step, "points": state.points}
+    result = {"loss": state.loss, "steps": state.step, "points": state.points}
     if validate is not None:
         result |= {"validation_loss": state.best_loss, "best_step": state.best_step}
     # Of this process, since it was started.

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from pydantic.dataclasses import dataclass
 from torch import nn
 from torch.optim import AdamW, Optimizer
@@ -22,10 +22,10 @@ class OptimizerConfig:
     """
 
     name: Literal["adamw", "muon"] = "adamw"
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.05
-    beta1: float = 0.9
-    beta2: float = 0.98
+    learning_rate: PositiveFloat = 2e-3
+    weight_decay: NonNegativeFloat = 0.05
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.98, ge=0, lt=1)
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -40,9 +40,9 @@ class ScheduleConfig:
         Last share of the steps, over which the rate falls linearly to `final_share` of its peak.
     """
 
-    warmup_steps: int = 200
-    decay_share: float = 0.4
-    final_share: float = 0.02
+    warmup_steps: NonNegativeInt = 200
+    decay_share: float = Field(default=0.4, ge=0, le=1)
+    final_share: float = Field(default=0.02, ge=0, le=1)
 
 
 class Optimizers:

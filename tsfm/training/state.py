@@ -4,6 +4,7 @@ import copy
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from tsfm.training.optimizer import Optimizers
 from tsfm.training.step import TrainingStep
 
 STATE_FILE = "state.pt"
-COUNTERS = ("step", "seconds", "points", "best_loss", "best_step", "run_id")
+COUNTERS = ("step", "seconds", "points", "loss", "best_loss", "best_step", "run_id")
 
 
 @dataclass
@@ -25,6 +26,8 @@ class TrainingState:
 
     Parameters
     ----------
+    loss
+        Of the last step; NaN before the first.
     average
         A running average of the weights.
     best
@@ -42,6 +45,7 @@ class TrainingState:
     step: int = 0
     seconds: float = 0.0
     points: int = 0
+    loss: float = float("nan")
     run_id: str | None = None
 
     def __post_init__(self) -> None:
@@ -86,15 +90,16 @@ class TrainingState:
         if not file.exists():
             return False
         try:
-            content = torch.load(file, map_location="cpu", weights_only=True)
+            # Earlier versions kept no loss.
+            content = {"loss": self.loss} | torch.load(file, map_location="cpu", weights_only=True)
             self.trained.load_state_dict(content["trained"])
             self.average.load_state_dict(content["average"])
             self.optimizer.load_state_dict(content["optimizer"])
             self.best = content["best"]
             for name in COUNTERS:
                 setattr(self, name, content[name])
-        except (RuntimeError, ValueError, KeyError, OSError) as error:
-            reason = str(error).splitlines()[0]
+        except (RuntimeError, ValueError, KeyError, OSError, EOFError, UnpicklingError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
             raise CheckpointError(
                 f"the state to resume must fit this run's model, got {file}: {reason}; choose "
                 "another run.output or delete it"
