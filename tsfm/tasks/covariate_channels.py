@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tsfm.errors import ConfigError, DataError, UnsupportedError
+from tsfm.errors import ConfigError, UnsupportedError
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained, save_pretrained
 from tsfm.models.timer_covariates import CovariateTimer, WithCovariates
@@ -236,11 +236,7 @@ def finetuned_channels(
     table = read_covariates(
         data, series, None, 1, covariates=ordered, static_covariates=(), options=options
     )
-    never = [
-        name for name, seen in zip(ordered, np.isfinite(table.past).any(0), strict=True) if not seen
-    ]
-    if never:
-        raise DataError(f"covariates must have values in the data, got none in {never}; drop them")
+    table.check_values()
     model = finetuned_with_covariates(
         forecaster.model,
         series,

@@ -42,6 +42,15 @@ class CovariateTable:
         """Covariates whose future is known."""
         return self.future.shape[2]
 
+    def check_values(self) -> None:
+        """Raise when a covariate has no value in the past, from which nothing is learnt."""
+        seen = np.isfinite(self.past).any(0)
+        never = [name for name, has_value in zip(self.names, seen, strict=True) if not has_value]
+        if never:
+            raise DataError(
+                f"covariates must have values in the data, got none in {never}; drop them"
+            )
+
 
 def read_covariates(
     data: Any,
@@ -148,10 +157,14 @@ def _future_values(
             raise DataError(f"future must have the column {key!r}, got {ahead.columns}; add it")
     if values[stamp].dtype == pl.String and stamps.dtype != pl.String:
         values = values.with_columns(parse_text(values[stamp]).alias(stamp))
+    # An id or a stamp of another kind is none that is wanted.
     values = values.select(
-        pl.col(identity).cast(wanted[identity].dtype), pl.col(stamp).cast(stamps.dtype), *known
+        pl.col(identity).cast(wanted[identity].dtype, strict=False),
+        pl.col(stamp).cast(stamps.dtype, strict=False),
+        *known,
     )
-    values = values.unique([identity, stamp], keep="last", maintain_order=True)
+    values = values.unique(maintain_order=True).join(wanted, on=[identity, stamp], how="semi")
+    _refuse_two_values(values, identity, stamp)
     joined = wanted.join(values, on=[identity, stamp], how="left", maintain_order="left")
     for name in known:
         lost = np.flatnonzero(~np.isfinite(joined[name].cast(pl.Float64).to_numpy()))
@@ -164,6 +177,17 @@ def _future_values(
             )
     found: ndarray = joined.select(known).to_numpy().astype(np.float64).reshape(shape)
     return found
+
+
+def _refuse_two_values(values: pl.DataFrame, identity: str, stamp: str) -> None:
+    """Raise when a step of an item has rows that differ."""
+    twice = values.filter(pl.struct(identity, stamp).is_duplicated())
+    if len(twice):
+        where = twice.row(0, named=True)
+        raise DataError(
+            f"item {where[identity]!r}: future must have one row per step, got rows that differ at "
+            f"{where[stamp]} ({len(twice)} such rows); keep one of them"
+        )
 
 
 def _shown(value: float | None) -> str:
@@ -179,8 +203,14 @@ def _static_facts(
     if identity not in frame.columns:
         frame = frame.with_columns(pl.lit(series.items[0]).alias(identity))
     for name in names:
+        numbers = frame[name].dtype.is_float()
+        value = pl.col(name).fill_nan(None) if numbers else pl.col(name)
+        if numbers and frame[name].is_infinite().any():
+            raise DataError(
+                f"column {name!r}: a static covariate must be finite, got an infinite value; cap it"
+            )
         facts = frame.group_by(identity).agg(
-            pl.col(name).drop_nulls().n_unique().alias("count"), pl.col(name).drop_nulls().first()
+            value.drop_nulls().n_unique().alias("count"), value.drop_nulls().first()
         )
         facts = pl.DataFrame({identity: series.items}).join(
             facts, on=identity, how="left", maintain_order="left"

@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from einops import rearrange
 
 from tsfm.errors import ConfigError, UnsupportedError
 from tsfm.metrics.forecasting import seasonal_error
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float64, ndarray
-from tsfm.tasks.arguments import a_horizon
+from tsfm.tasks.arguments import a_horizon, at_least_one
 from tsfm.tasks.covariate_channels import ChannelForecaster, finetuned_channels
 from tsfm.tasks.covariate_ridge import Design, design, fit_ridge, late_rows
 from tsfm.tasks.covariate_table import read_covariates
@@ -30,6 +31,7 @@ from tsfm.tasks.forecast import Forecaster
 from tsfm.tasks.progress import progress_bar
 from tsfm.tasks.quantiles import DECILES
 from tsfm.tasks.row_forecasts import row_quantiles
+from tsfm.tasks.support import within_support
 from tsfm.training.policies import Mode
 
 # The second time the model reads a past without the effect of the first.
@@ -67,6 +69,7 @@ class CovariateForecaster:
         covariates: Sequence[str] | None = None,
         static_covariates: Sequence[str] = (),
     ) -> None:
+        check_arguments(covariates, static_covariates, None)
         self.forecaster = forecaster
         self.covariates = None if covariates is None else tuple(covariates)
         self.static_covariates = tuple(static_covariates)
@@ -121,6 +124,7 @@ class CovariateForecaster:
         """
         self.forecaster.move_to(device)
         a_horizon(prediction_length)
+        at_least_one("batch_size", batch_size)
         options: dict[str, Any] = {
             "id_column": id_column,
             "timestamp_column": timestamp_column,
@@ -137,6 +141,7 @@ class CovariateForecaster:
             static_covariates=self.static_covariates,
             options=options,
         )
+        table.check_values()
         self.forecaster.check_series(
             series, prediction_length, quantile_levels, context_length=context_length
         )
@@ -155,9 +160,12 @@ class CovariateForecaster:
                 batch_size=batch_size,
                 advance=advance,
             )
-        effect = pl.Series("effect", np.concatenate(effects))
         names = ["predictions", *(str(float(level)) for level in quantile_levels)]
-        return series.to_origin(frame.with_columns(pl.col(name) + effect for name in names))
+        moved = frame.select(names).to_numpy() + np.concatenate(effects)[:, None]
+        found = self._within_support(moved, series, context_length)
+        return series.to_origin(
+            frame.with_columns(pl.Series(name, found[:, n]) for n, name in enumerate(names))
+        )
 
     def finetune(
         self,
@@ -223,6 +231,21 @@ class CovariateForecaster:
             progress=progress,
         )
 
+    def _within_support(
+        self,
+        rows: Float64[ndarray, "row quantile"],
+        series: SeriesFrame,
+        context_length: int | None,
+    ) -> Float64[ndarray, "row quantile"]:
+        """Keep what the series are known to be: without covariates these have lost it."""
+        model = self.forecaster.model
+        longest = min(context_length or self.forecaster.usual_context, model.context_length)
+        sizes = {"channel": len(series.targets), "item": series.n_items}
+        form = "(channel item horizon) quantile"
+        by_item = rearrange(rows, f"{form} -> item quantile horizon channel", **sizes)
+        kept = within_support(by_item, series.values, series.offsets, longest)
+        return rearrange(kept, f"item quantile horizon channel -> {form}")
+
     def _effect(
         self,
         series: SeriesFrame,
@@ -246,8 +269,9 @@ class CovariateForecaster:
             )
             error = (values - past - quantiles[:, quantiles.shape[1] // 2]) / of_row
             weights, centre = fit_ridge(matrix.past, error, late)
-            past = past + np.nan_to_num((matrix.past - centre) @ weights) * of_row
-            ahead = ahead + np.nan_to_num((matrix.future - centre) @ weights) * unit[:, None]
+            # A missing covariate says nothing; the others still do.
+            past = past + np.nan_to_num(matrix.past - centre) @ weights * of_row
+            ahead = ahead + np.nan_to_num(matrix.future - centre) @ weights * unit[:, None]
         return past, ahead
 
 

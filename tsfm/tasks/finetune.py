@@ -78,6 +78,7 @@ def finetuned(
         When no series is longer than a patch.
     """
     check_options(mode, steps, rank, learning_rate, seed)
+    refuse_without_value(series)
     backbone = copy.deepcopy(model.backbone).cpu()
     stream = _own_windows(
         model,
@@ -128,11 +129,6 @@ def _own_windows(
     if context_length is not None:
         shortest = 2 * model.patch_length
         window = min(window, max(at_least_one("context_length", context_length), shortest))
-    if not np.isfinite(series.values).any():
-        raise DataError(
-            "a series must have values to fine-tune on, got only missing ones in all "
-            f"{series.n_items} items; check target="
-        )
     pool = SingleSeriesPool.from_series(values, train_share=1 - validation_share, name="own")
     return PoolStream(
         PoolStreamConfig(
@@ -150,6 +146,8 @@ def _own_windows(
     )
 
 
+# What layers draw, and dropout, must not move the caller's generator.
+@torch.random.fork_rng(devices=[])
 def train_further(
     model: TimeSeriesModel,
     backbone: nn.Module,
@@ -250,6 +248,15 @@ def _told(seen: Provenance, finetuned: dict[str, Any]) -> Provenance:
     # Held-out rows had trust in the weights as they were.
     details = {key: value for key, value in seen.details.items() if key != TRUST}
     return replace(seen, training_cutoff=None, details={**details, "finetuned": finetuned})
+
+
+def refuse_without_value(series: SeriesFrame) -> None:
+    """Raise when there is nothing to learn from."""
+    if not np.isfinite(series.values).any():
+        raise DataError(
+            "a series must have values to fine-tune on, got only missing ones in all "
+            f"{series.n_items} items; check target="
+        )
 
 
 def check_options(mode: Any, steps: Any, rank: Any, learning_rate: Any, seed: Any = 0) -> None:

@@ -15,10 +15,12 @@ from tsfm.objectives.objective import Loss
 from tsfm.series.frame import SeriesFrame
 from tsfm.series.windows import WindowBatch
 from tsfm.shapes import Float64, Int, ndarray
+from tsfm.tasks.arguments import at_least_one
 from tsfm.tasks.finetune import (
     HIDDEN_SHARE,
     WINDOWS_PER_BATCH,
     check_options,
+    refuse_without_value,
     train_further,
 )
 from tsfm.training.policies import Mode
@@ -166,6 +168,7 @@ def finetuned_with_covariates(
             f"{model.name!r}; take CovariateForecaster.predict, which fits a ridge beside any model"
         )
     check_options(mode, steps, rank, learning_rate, seed)
+    refuse_without_value(series)
     backbone = with_covariates(model.backbone, known, past)
     longest = int(series.lengths.max())
     if longest <= 2 * model.patch_length:
@@ -173,13 +176,16 @@ def finetuned_with_covariates(
             f"a series must have more than {2 * model.patch_length} steps to fine-tune on, got at "
             f"most {longest}; use the model as it is"
         )
+    read = model.context_length
+    if context_length is not None:
+        read = min(read, max(at_least_one("context_length", context_length), model.patch_length))
     stream = CovariateStream(
         [
             np.concatenate([series.values[start:end, [channel]], covariates[start:end]], 1)
             for start, end in pairwise(series.offsets)
             for channel in range(series.values.shape[1])
         ],
-        window_length=min((context_length or model.context_length) + backbone.horizon, longest),
+        window_length=min(read + backbone.horizon, longest),
         validation_share=validation_share,
         seed=seed,
     )

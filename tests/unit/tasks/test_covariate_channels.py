@@ -221,6 +221,15 @@ def test_what_cannot_be_channels_is_refused(trained):
         CovariateTimerConfig(known_covariates=("a",), past_covariates=("a",))
 
 
+def test_wrong_options_of_fine_tuning_are_refused():
+    past, _, _ = demand()
+    for length in (0, -5):
+        with pytest.raises(ConfigError, match=rf"context_length must be .* 1, got {length!r}"):
+            adapter("promo").finetune(past, steps=1, context_length=length)
+    with pytest.raises(DataError, match="must have values to fine-tune on, got only missing ones"):
+        adapter("promo").finetune(past.with_columns(target=pl.lit(None, pl.Float64)), steps=1)
+
+
 def test_far_horizons_are_read_with_their_covariates(trained):
     past, _, _ = demand()
     steps = 5 * HORIZON

@@ -158,6 +158,33 @@ def test_a_gap_in_a_past_covariate_is_borne(with_promo):
     assert relative_error(found, truth) < 0.1
 
 
+def test_a_covariate_that_is_missing_leaves_the_effect_of_the_others(model):
+    """The thermometer was out on one of the last days; promotions are known all the same."""
+    past, future, truth = shops()
+    warmth = np.random.default_rng(1).normal(size=past.height)
+    past = past.with_columns(warmth=pl.Series(warmth))
+    broken = pl.col("timestamp") == past["timestamp"].max() - pl.duration(days=HORIZON // 2)
+    gappy = past.with_columns(warmth=pl.when(broken).then(None).otherwise("warmth"))
+    adapter = CovariateForecaster(model, covariates=["promo", "warmth"])
+    whole = adapter.predict(past, future=future, prediction_length=HORIZON)
+    found = adapter.predict(gappy, future=future, prediction_length=HORIZON)
+    assert relative_error(found, truth) < 1.1 * relative_error(whole, truth)
+    ratio = found["predictions"].to_numpy() / whole["predictions"].to_numpy()
+    assert np.abs(ratio - 1).max() < 0.1
+
+
+def test_forecasts_of_counts_are_counts_with_covariates_too(model):
+    generator = np.random.default_rng(0)
+    promo = (generator.random(206) < 0.3).astype(float)
+    sold = generator.poisson(0.3 + 2 * promo)
+    frame = pl.DataFrame({"timestamp": range(206), "target": sold, "promo": promo})
+    found = tsfm.forecast(frame.head(200), prediction_length=6, future=frame.tail(6).drop("target"))
+    values = found.select("predictions", "0.1", "0.9").to_numpy()
+    assert (values >= 0).all()
+    np.testing.assert_array_equal(values, values.round())
+    assert len(set(values[:, 0])) > 1
+
+
 def test_a_short_past_leaves_the_forecast_as_it_is(with_promo, model):
     past, future, _ = shops(n_items=1)
     short = past.tail(20)

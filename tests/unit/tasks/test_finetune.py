@@ -123,6 +123,16 @@ def test_a_fine_tuned_forecaster_looks_at_series_as_the_one_before(views: bool) 
     assert model.finetune(odd_series(120), steps=1, progress=False).views is views
 
 
+@pytest.mark.parametrize("mode", ["head", "lora"])
+def test_random_numbers_of_the_caller_are_left_alone(mode: Mode) -> None:
+    model = Forecaster.from_pretrained("tsfm-small", device="cpu")
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    model.finetune(odd_series(120), mode=mode, steps=1, progress=False)
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_a_seed_of_numpy_is_one_that_torch_takes() -> None:
     seed = a_seed(np.int64(3))
     assert type(seed) is int
