@@ -10,6 +10,7 @@ import polars as pl
 from tsfm.errors import ConfigError
 from tsfm.metrics.forecasting import seasonal_error
 from tsfm.series.frame import SeriesFrame
+from tsfm.tasks.arguments import a_horizon
 from tsfm.tasks.calibration import CALIBRATION_FILE, Calibration, check_method
 from tsfm.tasks.conformal import central_intervals
 from tsfm.tasks.cross_validation import cross_validate_series
@@ -86,7 +87,7 @@ class CalibratedForecaster:
             When a level or a step was not calibrated, or an option is unknown.
         """
         longest = self.calibration.prediction_length
-        horizon = longest if prediction_length is None else prediction_length
+        horizon = longest if prediction_length is None else a_horizon(prediction_length)
         if horizon > longest:
             raise ConfigError(
                 f"prediction_length must be at most the {longest} steps of the calibration, got "
@@ -103,9 +104,10 @@ class CalibratedForecaster:
         series = _read(data, columns)
         levels = _model_levels(self.forecaster, known)
         with progress_bar(progress, series.n_items * len(series.targets)) as advance:
+            # Margins are in units of the width over all steps that were calibrated.
             frame = self.forecaster.forecast_series(
                 series,
-                horizon,
+                longest,
                 levels,
                 context_length=context_length,
                 batch_size=batch_size,
@@ -119,7 +121,8 @@ class CalibratedForecaster:
             frame, id_column=series.columns.id, timestamp_column=series.columns.timestamp
         )
         names = [series.columns.id, series.columns.timestamp, "target_name", "predictions"]
-        return series.to_origin(moved.select(*names, *map(str, asked)))
+        is_asked = pl.int_range(pl.len()) % longest < horizon
+        return series.to_origin(moved.filter(is_asked).select(*names, *map(str, asked)))
 
     def coverage(
         self,

@@ -152,7 +152,8 @@ class Calibration:
         Parameters
         ----------
         frame
-            As in `fit`; without `cutoff` every item has one window. The truth is not read.
+            As in `fit`; without `cutoff` every item has one window. The truth is not read. Windows
+            with fewer steps than those of the calibration have another unit: cut them afterwards.
 
         Raises
         ------

@@ -47,12 +47,14 @@ def read_windows(
     Raises
     ------
     DataError
-        When columns are missing, or windows differ in their number of rows.
+        When columns are missing or no numbers, or windows differ in their number of rows, or two
+        rows are of one step.
     """
     names = [str(level) for level in quantile_levels]
     require_columns(data, (timestamp_column, *names, *([scale_column] if scale_column else ())))
     keys = [name for name in (id_column, "target_name", "cutoff") if name in data.columns]
     ordered = data.with_row_index(ROW).sort([*keys, timestamp_column])
+    _refuse_two_rows(ordered, [*keys, timestamp_column])
     sizes = ordered.group_by(keys, maintain_order=True).len() if keys else None
     lengths = np.array([data.height]) if sizes is None else sizes["len"].to_numpy()
     if not data.height:
@@ -108,8 +110,24 @@ def level_columns(data: pl.DataFrame) -> tuple[float, ...]:
 
 
 def _floats(data: pl.DataFrame, name: str) -> Float64[ndarray, " row"]:
-    values: ndarray = data[name].cast(pl.Float64).to_numpy()
+    try:
+        values: ndarray = data[name].cast(pl.Float64).to_numpy()
+    except pl.exceptions.PolarsError:
+        raise DataError(
+            f"column {name!r}: a forecast must be numbers, got {data[name].dtype}; correct the text"
+        ) from None
     return values
+
+
+def _refuse_two_rows(data: pl.DataFrame, keys: Sequence[str]) -> None:
+    """Raise when two rows are of one step: forecasts of two models would be one long window."""
+    twice = data.filter(pl.struct(keys).is_duplicated())
+    if len(twice):
+        raise DataError(
+            f"a frame of forecasts must have one row per {list(keys)}, got several for "
+            f"{twice.select(keys).row(0)} ({len(twice)} such rows); keep the forecasts of one "
+            "model, or add cutoff"
+        )
 
 
 def require_columns(data: pl.DataFrame, names: Sequence[str]) -> None:

@@ -71,6 +71,15 @@ def test_a_calibrated_forecast_has_the_columns_and_the_median_of_a_forecast(
     assert shorter.height == 12
 
 
+def test_the_first_steps_are_the_same_however_many_are_asked_for(calibrated, frame):
+    """A margin is in units of the width over all steps; the first ones may be far narrower."""
+    whole = calibrated.predict(frame)
+    for steps in (1, 3):
+        found = calibrated.predict(frame, prediction_length=steps)
+        near = whole.group_by("item_id", maintain_order=True).head(steps).select(whole.columns)
+        assert found.equals(near)
+
+
 def test_pandas_in_is_pandas_out(calibrated, frame):
     found = calibrated.predict(frame.to_pandas())
     assert type(found).__module__.startswith("pandas")
@@ -214,6 +223,11 @@ def test_wrong_frames_of_forecasts_are_refused(model, frame):
         Calibration.fit(past.head(0))
     with pytest.raises(ConfigError, match=r"method must be one of .* got 'jackknife'"):
         Calibration.fit(past, method="jackknife")
+    twice = pl.concat([past, past.with_columns(pl.col("0.1") - 1)])
+    with pytest.raises(DataError, match=r"must have one row per \['item_id', .* \(72 such rows\)"):
+        Calibration.fit(twice)
+    with pytest.raises(DataError, match="column 'target': a forecast must be numbers, got String"):
+        Calibration.fit(past.with_columns(target=pl.lit("much")))
     calibration = Calibration.fit(past)
     longer = tsfm.cross_validation(until(frame, 60), prediction_length=4, n_windows=1, model=model)
     with pytest.raises(DataError, match=r"windows must have at most the 3 steps .* got 4; calib"):
