@@ -130,7 +130,7 @@ def log_model(
     pip_requirements: list[str] | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> Any:
-    """Log a model to the active run, or to a new one; see `save_model`.
+    """Log a model, to the active run where there is one; see `save_model`.
 
     Where no address was set, MLflow's becomes ``sqlite:///mlflow.db``, as for every run of ours.
 
