@@ -23,6 +23,7 @@ from tsfm.training.stream import BatchStream
 # What may be another when a run goes on: it decides where, how long and how closely watched it is.
 FREE_SECTIONS = ("tracking",)
 FREE_KEYS = (
+    ("data", "config", "pool"),
     *(("run", key) for key in ("device", "output", "training_cutoff", "usual_context")),
     *(("training", key) for key in ("steps", "log_every", "save_every", "keep", "patience")),
     *(("training", key) for key in ("validate_every", "validation_batches")),

@@ -83,7 +83,7 @@ def train(
         state = TrainingState(
             start.trained.to(device), make_optimizer(start.trained, parts["optimizer"])
         )
-        if state.restore(folder / "resume"):
+        if state.restore(folder / "resume") and processes.is_first:
             check_same_run(folder / "config.toml", parts)
         if not processes.is_first:
             _fit(parts, start, stream, state, folder, NoTracker(), processes)
