@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from tsfm.errors import ConfigError
 from tsfm.shapes import Bool, Float, Float64, Int, ndarray
 from tsfm.stocks.panel import StockPanel
-from tsfm.stocks.selection import hold_best
+from tsfm.stocks.selection import hold_best, hold_both
 
 Rule = Literal["top_k", "long_short", "quantile", "quantile_long_short"]
 
@@ -123,10 +123,8 @@ def _by_rule(
         n_held = np.full(len(scores), config.top_k)
     else:
         n_held = np.maximum(1, kept.sum(axis=1) // config.n_quantiles)
-    best = hold_best(scores, kept, n_held)
-    if config.rule in ("top_k", "quantile"):
-        return best
-    return (best - hold_best(-scores, kept, n_held)) / 2
+    hold = hold_best if config.rule in ("top_k", "quantile") else hold_both
+    return hold(scores, kept, n_held)
 
 
 def _scaled(

@@ -34,12 +34,7 @@ def select(
     >>> select(np.array([[3.0, 1.0, 2.0], [1.0, 1.0, 9.0]]), top_k=2).tolist()
     [[0.5, 0.0, 0.5], [0.25, 0.25, 0.5]]
     """
-    if top_k < 1:
-        raise ConfigError(f"top_k must be at least 1, got {top_k}")
-    kept = np.isfinite(scores)
-    if tradable is not None:
-        kept = kept & tradable
-    return hold_best(scores, kept, np.full(len(scores), top_k))
+    return hold_best(scores, *_kept_and_wanted(scores, top_k, tradable))
 
 
 def hold_best(
@@ -66,11 +61,33 @@ def long_short(
 ) -> Float64[ndarray, "day stock"]:
     """Return half of the wealth long in the best and half short in the worst `top_k` scores.
 
+    Of fewer than twice as many stocks, half are on each side, rounded down.
+
     Examples
     --------
     >>> long_short(np.array([[3.0, 1.0, 2.0]]), top_k=1).tolist()
     [[0.5, -0.5, 0.0]]
     """
-    best = select(scores, top_k=top_k, tradable=tradable)
-    worst = select(-scores, top_k=top_k, tradable=tradable)
-    return (best - worst) / 2
+    return hold_both(scores, *_kept_and_wanted(scores, top_k, tradable))
+
+
+def hold_both(
+    scores: Float[ndarray, "day stock"],
+    kept: Bool[ndarray, "day stock"],
+    n_wanted: Int[ndarray, " day"],
+) -> Float64[ndarray, "day stock"]:
+    """Return half long in so many of the best and half short in as many of the worst.
+
+    Of few stocks, half are on each side, rounded down: none is both.
+    """
+    n_each = np.minimum(n_wanted, kept.sum(axis=1) // 2)
+    return (hold_best(scores, kept, n_each) - hold_best(-scores, kept, n_each)) / 2
+
+
+def _kept_and_wanted(
+    scores: Float[ndarray, "day stock"], top_k: int, tradable: Bool[ndarray, "day stock"] | None
+) -> tuple[Bool[ndarray, "day stock"], Int[ndarray, " day"]]:
+    if top_k < 1:
+        raise ConfigError(f"top_k must be at least 1, got {top_k}")
+    kept = np.isfinite(scores)
+    return kept if tradable is None else kept & tradable, np.full(len(scores), top_k)

@@ -51,6 +51,15 @@ def test_long_and_short_are_half_each() -> None:
     np.testing.assert_array_equal(found, [[0.25, 0.25, -0.25, -0.25, 0.0]])
 
 
+@pytest.mark.parametrize(("n_stocks", "n_sides"), [(1, 0), (2, 1), (3, 1), (5, 2), (7, 3)])
+def test_of_few_stocks_none_is_both_long_and_short(n_stocks: int, n_sides: int) -> None:
+    scores = np.arange(n_stocks, 0, -1, dtype=float)[None]
+    (found,) = long_short(scores, top_k=5)
+    assert (found[:n_sides] == 0.5 / max(n_sides, 1)).all()
+    assert (found[n_stocks - n_sides :] == -0.5 / max(n_sides, 1)).all()
+    assert np.count_nonzero(found) == 2 * n_sides
+
+
 def test_no_place_is_refused() -> None:
     with pytest.raises(ConfigError, match="top_k must be at least 1, got 0"):
         select(np.array([[1.0]]), top_k=0)
