@@ -128,7 +128,7 @@ def backtest(
     Raises
     ------
     DataError
-        When the weights do not fit the panel, or a row is finite in part.
+        When the weights do not fit the panel, a row is finite in part, or no price follows.
     ConfigError
         When the lag is shorter than a day.
     """
@@ -175,11 +175,16 @@ def simulate(
     A stock without a price or a volume on the day of execution is neither bought nor sold: what is
     held of it stays, and the rest shrinks to make room. Days whose return the panel does not hold
     are left out at the end.
+
+    Raises
+    ------
+    DataError
+        When that is all of them.
     """
     check_lag(execution_lag)
     raw, prices = panel[fill], _marks(panel, fill)
     wait = execution_lag - (fill == "close")
-    days = days[days + wait + 1 < panel.n_days]
+    days = _days_that_earn(days, panel, wait + 1)
     has_price = np.isfinite(raw)
     has_bar = has_price | np.isfinite(panel["close"])
     last_bar = panel.n_days - 1 - has_bar[::-1].argmax(axis=0)
@@ -205,9 +210,22 @@ def simulate(
         lives = lives & (gross[-1] > RUIN)
         wealth = np.where(lives, 1 + gross[-1], 1.0)[:, None]
         held = np.where(ends | ~lives[:, None], 0.0, (new + earned) / wealth)
-    shape = (len(days), len(gross[0]) if gross else 1)
+    shape = (len(days), len(gross[0]))
     series = (np.reshape(one, shape).astype(np.float64) for one in (gross, bought, shorted, cash))
     return BacktestReport(panel.days[days], *series)
+
+
+def _days_that_earn(
+    days: Int[ndarray, " day"], panel: StockPanel, n_later: int
+) -> Int[ndarray, " kept"]:
+    """Return the days whose return, which ends so many days later, the panel holds."""
+    kept = days[days + n_later < panel.n_days]
+    if not len(kept):
+        raise DataError(
+            f"prices must go on for {n_later} days after the first day to trade on, "
+            f"{panel.days[days[0]]}, got {panel.n_days - 1 - days[0]}; trade earlier or add prices"
+        )
+    return kept
 
 
 def _marks(panel: StockPanel, fill: Fill) -> Float64[ndarray, "day stock"]:

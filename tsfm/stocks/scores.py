@@ -37,7 +37,8 @@ class TearSheet:
         ratio ``ir``), what `BacktestReport.summary` and `relative_to` say of the portfolio after
         costs, ``market_sharpe`` and ``market_irr`` of all scored stocks in equal weights, and of
         random scores under the same rule ``random_sharpe`` with ``_low`` and ``_high`` around nine
-        in ten, and ``random_share``: how many of them do at least as well.
+        in ten, and ``random_share``: how many of them do at least as well;
+        NaN where there is no ratio to compare.
     daily
         ``day``, ``gross``, ``net``, ``market``, ``turnover``, ``shorted``, ``cash``.
     decay
@@ -94,7 +95,8 @@ def backtest_scores(
     Raises
     ------
     DataError
-        When a frame breaks a rule, or a score is of a stock or day without prices.
+        When a frame breaks a rule, a score is of a stock or day without prices, or no price follows
+        the scores.
 
     Examples
     --------
@@ -217,12 +219,14 @@ def _random(
 
 def _beside_luck(net: Float64[ndarray, "day portfolio"], sharpe: float) -> dict[str, float]:
     found = np.array([sharpe_ratio(one) for one in net.T])
-    low, high = np.nanquantile(found, BAND)
+    known = found[np.isfinite(found)]
+    low, high = np.quantile(known, BAND) if len(known) else (np.nan, np.nan)
+    as_good = np.where(np.isfinite(sharpe), known >= sharpe, np.nan)
     return {
-        "random_sharpe": float(np.nanmean(found)),
+        "random_sharpe": mean_of(known),
         "random_sharpe_low": float(low),
         "random_sharpe_high": float(high),
-        "random_share": float((found >= sharpe).mean()),
+        "random_share": mean_of(as_good),
     }
 
 

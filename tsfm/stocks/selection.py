@@ -44,8 +44,9 @@ def hold_best(
 ) -> Float64[ndarray, "day stock"]:
     """Return equal weights for so many of the `kept` stocks of each day; ties as in `select`."""
     n_held = np.minimum(kept.sum(axis=1), n_wanted)
-    ordered = -np.sort(-np.where(kept, scores, -np.inf), axis=1)
-    last = ordered[np.arange(len(scores)), np.maximum(n_held - 1, 0)][:, None]
+    place = np.maximum(n_held - 1, 0)
+    ordered = -np.partition(-np.where(kept, scores, -np.inf), np.unique(place), axis=1)
+    last = ordered[np.arange(len(scores)), place][:, None]
     above = kept & (scores > last)
     tied = kept & (scores == last)
     places = (n_held - above.sum(axis=1)) / np.maximum(tied.sum(axis=1), 1)

@@ -1,5 +1,6 @@
 """Anyone's scores: the same numbers whatever the frame, and the same conventions as our own."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,30 @@ def test_what_was_earned_does_not_know_the_future(panel: StockPanel, table: np.n
     known = first.filter(pl.col("day") <= panel.days[60 - 2])
     assert known.drop("market").equals(second.head(len(known)).drop("market"))
     assert not first.equals(second)
+
+
+def test_what_cannot_be_told_is_nan_and_makes_no_noise(panel: StockPanel) -> None:
+    one_day = np.full(panel["close"].shape, np.nan)
+    one_day[40] = np.arange(panel.n_stocks)
+    held = backtest_scores(long(panel, one_day), panel, n_random=5).summary
+    # One sector of one stock on each side: nothing is ever held.
+    alone = replace(panel, sector=np.arange(panel.n_stocks))
+    rule = PortfolioConfig(rule="long_short", sector_neutral=True)
+    scores = np.random.default_rng(0).normal(size=one_day.shape)
+    cash = backtest_scores(long(panel, scores), alone, portfolio=rule, n_random=5).summary
+    for found in (held, cash):
+        names = ("sharpe", *(name for name in found if name.startswith("random_")))
+        assert len(names) == 5
+        assert np.isnan([found[name] for name in names]).all()
+
+
+def test_scores_that_no_price_follows_are_refused(panel: StockPanel, table: np.ndarray) -> None:
+    last = np.full(table.shape, np.nan)
+    last[-2:] = table[20:22]
+    with pytest.raises(DataError, match="prices must go on for 2 days after the first day to trad"):
+        backtest_scores(long(panel, last), panel)
+    with pytest.raises(DataError, match=r"for 90 days after the first .* 2013-01-29, got 69;"):
+        backtest_scores(long(panel, table), panel, execution_lag=90, fill="close")
 
 
 def test_scores_without_prices_are_refused(panel: StockPanel, table: np.ndarray) -> None:
