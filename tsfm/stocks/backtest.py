@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tsfm.errors import DataError
+from tsfm.errors import ConfigError, DataError
 from tsfm.shapes import Float, Float64, Int, ndarray
 from tsfm.stocks.metrics import (
     DAYS_PER_YEAR,
@@ -130,7 +130,7 @@ def backtest(
     DataError
         When the weights do not fit the panel, a row is finite in part, or no price follows.
     ConfigError
-        When the lag is shorter than a day.
+        When the lag is shorter than a day, or more than all is lost in a delisting.
     """
     if weights.shape != (panel.n_days, panel.n_stocks):
         raise DataError(
@@ -182,6 +182,10 @@ def simulate(
         When that is all of them.
     """
     check_lag(execution_lag)
+    if not delisting_return >= RUIN:
+        raise ConfigError(
+            f"delisting_return must be at least -1, got {delisting_return}; -0.3 is a loss of 30 %"
+        )
     raw, prices = panel[fill], _marks(panel, fill)
     wait = execution_lag - (fill == "close")
     days = _days_that_earn(days, panel, wait + 1)

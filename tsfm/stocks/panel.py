@@ -138,12 +138,11 @@ class StockPanel:
 
     def between(self, start: str | None, end: str | None) -> "StockPanel":
         """Return the days from `start` to `end`, both included; None leaves a side open."""
-        first = 0 if start is None else int(np.searchsorted(self.days, np.datetime64(start)))
-        last = (
-            self.n_days
-            if end is None
-            else int(np.searchsorted(self.days, np.datetime64(end), "right"))
-        )
+        first, last = 0, self.n_days
+        if start is not None:
+            first = int(np.searchsorted(self.days, _as_day(start)))
+        if end is not None:
+            last = int(np.searchsorted(self.days, _as_day(end), "right"))
         if last <= first:
             raise DataError(
                 f"the panel must have days between {start} and {end}, got "
@@ -237,6 +236,13 @@ def last_known(values: Float[ndarray, "day stock"]) -> Float64[ndarray, "day sto
     np.maximum.accumulate(rows, axis=0, out=rows)
     filled: ndarray = np.take_along_axis(values.astype(np.float64), rows, axis=0)
     return filled
+
+
+def _as_day(text: str) -> np.datetime64:
+    try:
+        return np.datetime64(date.fromisoformat(text))
+    except ValueError:
+        raise ConfigError(f"a bound must be a day such as '2017-01-03', got {text!r}") from None
 
 
 def check_lag(execution_lag: int) -> None:

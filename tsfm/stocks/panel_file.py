@@ -1,5 +1,6 @@
 """A user's own panel: files of bars or closes under the names that quants use, without a card."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,8 @@ STOCK_NAMES = (
     *("item_id", "ticker", "tic", "symbol", "stock", "asset", "security", "instrument"),
     *("permno", "isin", "code", "unique_id", "name"),
 )
+# Columns of two levels, as pandas names them in a file.
+TUPLE = re.compile(r"\(.+, .+\)")
 MEMBER_NAMES = ("member", "in_index", "in_universe")
 
 
@@ -96,6 +99,12 @@ def _closes(frame: pl.DataFrame, day: str, path: str | Path) -> pl.DataFrame:
     # What folders such as year=2020 say is no stock.
     said = folder_columns([path])
     stocks = [one for one in frame.columns if one != day and one not in said]
+    tuples = [one for one in stocks if TUPLE.fullmatch(one)]
+    if tuples:
+        raise DataError(
+            f"{path} must have columns with names of one level, got {tuples[:5]}; write the closes "
+            "alone, or a long frame"
+        )
     kinds = {one: frame[one].dtype for one in stocks}
     text = [
         one

@@ -104,6 +104,13 @@ def test_a_delisted_stock_becomes_cash(make_panel: MakePanel) -> None:
     np.testing.assert_allclose(report.turnover[:, 0], [1.0, 0.0, 1.0])
 
 
+@pytest.mark.parametrize("share", [-30.0, NAN])
+def test_nobody_loses_more_than_all_of_a_stock(make_panel: MakePanel, share: float) -> None:
+    panel = make_panel([[10.0], [10.0], [NAN], [NAN]])
+    with pytest.raises(ConfigError, match=r"delisting_return must be at least -1, got .*; -0\.3"):
+        backtest(held(panel, {0: [1], 1: [1]}), panel, delisting_return=share)
+
+
 def test_bought_at_the_open_the_last_close_is_what_is_left(make_panel: MakePanel) -> None:
     opens = [[10.0, 1.0], [100.0, 1.0], [NAN, 1.0], [NAN, 1.0]]
     panel = make_panel([[10.0, 1.0], [5.0, 1.0], [NAN, 1.0], [NAN, 1.0]], open=opens)

@@ -90,6 +90,9 @@ def test_both_ends_of_a_span_are_included(panel: StockPanel) -> None:
     assert panel.between(str(panel.days[10]), None).n_days == panel.n_days - 10
     with pytest.raises(DataError, match="must have days between 1990-01-01 and 1990-02-01"):
         panel.between("1990-01-01", "1990-02-01")
+    for start, end in (("2013-13-01", None), (None, "soon")):
+        with pytest.raises(ConfigError, match=f"a day such as '2017-01-03', got '{start or end}'"):
+            panel.between(start, end)
 
 
 def test_stocks_are_taken_in_the_order_asked_for(panel: StockPanel) -> None:

@@ -87,6 +87,11 @@ def closes_of(long: pl.DataFrame, folder: Path) -> np.ndarray:
         ({"date": ["2017-01-03"], "ticker": ["A"], "px": [1.0]}, "must have a column close"),
         ({"date": ["2017-01-03"], "A": ["high"]}, "must have a column of closes per stock"),
         ({"date": ["2017-01-03"], "A": [1.0], "in": [True]}, r"a column of closes .* got \['in'\]"),
+        (
+            # What pandas writes for columns of two levels, such as those of a download of bars.
+            {"date": ["2017-01-03"], "('Close', 'A')": [1.0], "('Volume', 'A')": [9.0]},
+            r"names of one level, got .*\('Volume', 'A'\)",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(
