@@ -47,7 +47,8 @@ def members(panel: StockPanel, config: UniverseConfig) -> Bool[ndarray, "day sto
     count = np.cumsum(has_close, axis=0)
     count[config.days :] -= count[: -config.days].copy()
     n_days = np.minimum(np.arange(1, len(close) + 1), config.days)[:, None]
-    is_liquid = count >= config.min_share * n_days
+    # A share of a whole number may come out a hair above it.
+    is_liquid = count >= config.min_share * n_days - 1e-9
     # A comparison with NaN is False, so a day without a close is a day outside.
     return panel.member & is_liquid & (close >= config.min_price)
 

@@ -33,6 +33,18 @@ def test_the_trailing_rule_asks_for_enough_days(make_panel: MakePanel) -> None:
     np.testing.assert_array_equal(found[:, 0], [True, False, False, False, True])
 
 
+def test_a_share_that_is_met_exactly_is_enough(make_panel: MakePanel) -> None:
+    # 0.55 of a hundred days is a hair above 55 in floating point.
+    close = np.full((100, 1), 10.0)
+    close[:45] = NAN
+    panel = make_panel(close)
+    found = members(panel, UniverseConfig(rule="trailing", days=100, min_share=0.55))
+    assert found[99, 0]
+    assert not found[98, 0]
+    whole = members(panel, UniverseConfig(rule="whole_period", min_share=0.55))
+    assert whole[99, 0]
+
+
 def test_the_whole_period_rule_knows_the_end_on_the_first_day(falling: StockPanel) -> None:
     found = members(falling, UniverseConfig(rule="whole_period"))
     np.testing.assert_array_equal(found, np.tile([True, False, False], (5, 1)))
