@@ -170,19 +170,19 @@ wealth = make_subplots(
     1,
     shared_xaxes=True,
     row_heights=[0.6, 0.2, 0.2],
-    subplot_titles=["wealth", "below its highest", "bought and sold, share of the wealth"],
+    subplot_titles=["wealth", "below its highest", "bought and sold a day, mean of 21 days"],
 )
 colours = {"gross": "#9dbaf6", "net": "#2563eb", "market": "#1f2937"}
 for name, colour in colours.items():
     grown = (1 + sheet.daily[name]).cum_prod()
     wealth.add_scatter(x=sheet.daily["day"], y=grown, name=name, line_color=colour, row=1, col=1)
     if name != "gross":
-        fallen = grown / grown.cum_max() - 1
+        fallen = grown / grown.cum_max().clip(1.0) - 1  # the start counts as a high
         wealth.add_scatter(
             x=sheet.daily["day"], y=fallen, line_color=colour, showlegend=False, row=2, col=1
         )
-weekly = sheet.daily["turnover"].rolling_mean(21)
-wealth.add_scatter(x=sheet.daily["day"], y=weekly, showlegend=False, row=3, col=1)
+traded = sheet.daily["turnover"].rolling_mean(21)
+wealth.add_scatter(x=sheet.daily["day"], y=traded, showlegend=False, row=3, col=1)
 wealth.update_layout(template="plotly_white", height=700, title="After the choice, 10 bp a side")
 wealth
 

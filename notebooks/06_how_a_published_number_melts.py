@@ -126,7 +126,9 @@ if has_table:
 melting = make_subplots(1, 2, shared_yaxes=True)
 if has_table:
     for column, protocol in enumerate(PROTOCOLS, 1):
-        for (model,), part in sharpe.filter(dataset=protocol).group_by("model"):
+        for (model,), part in sharpe.filter(dataset=protocol).group_by(
+            "model", maintain_order=True
+        ):
             melting.add_scatter(
                 x=part["cost"], y=part["Sharpe"], name=f"{model}, {protocol}", row=1, col=column
             )
