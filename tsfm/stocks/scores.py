@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from tsfm.shapes import Bool, Float64, Int, ndarray
-from tsfm.stocks.backtest import BacktestReport, backtest, simulate
+from tsfm.stocks.backtest import BacktestReport, simulate
 from tsfm.stocks.metrics import (
     information_coefficient,
     information_decay,
@@ -78,7 +78,8 @@ def backtest_scores(
     scores
         A long frame of stock, day and score (higher is better), or a wide one: a column per stock,
         the first one (or the index) with the days. Known at the close of their day. A day without
-        any score has no trade: what is held stays, as between weekly scores.
+        any score has no trade: what is held stays, as between weekly scores, and the last is held
+        for as many days as there usually are between two.
     prices
         A `StockPanel`, or a long frame as `StockPanel.from_frame` reads it.
     portfolio
@@ -132,7 +133,7 @@ def backtest_scores(
         volatility=None if volatility is None else volatility[days],
     )
     weights[~np.isfinite(table).any(axis=1)] = np.nan
-    report = backtest(weights, panel, max_turnover=portfolio.max_turnover, **execution)
+    report = _traded(weights, panel, days, max_turnover=portfolio.max_turnover, **execution)
     costs: dict[str, Any] = {"borrow_bps": borrow_bps, "cash_rate": cash_rate}
     market = _market(table, panel, days, execution).net(cost_bps, cash_rate=cash_rate)[:, 0]
     net = report.net(cost_bps, **costs)[:, 0]
@@ -151,9 +152,10 @@ def backtest_scores(
 
 
 def _tested(table: Float64[ndarray, "day stock"]) -> Int[ndarray, " asked"]:
-    """Return the days from the first score to the last."""
+    """Return the days from the first score to the last, which is held as long as others usually."""
     scored = np.flatnonzero(np.isfinite(table).any(axis=1))
-    return np.arange(scored[0], scored[-1] + 1)
+    usual = int(np.median(np.diff(scored))) if len(scored) > 1 else 1
+    return np.arange(scored[0], min(scored[-1] + usual, len(table)))
 
 
 def _of_scores(
@@ -185,7 +187,21 @@ def _market(
     weights = np.full(table.shape, np.nan)
     weights[days] = chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1)
     weights[~np.isfinite(table).any(axis=1)] = np.nan
-    return backtest(weights, panel, **execution)
+    return _traded(weights, panel, days, **execution)
+
+
+def _traded(
+    weights: Float64[ndarray, "day stock"],
+    panel: StockPanel,
+    days: Int[ndarray, " asked"],
+    **options: Any,
+) -> BacktestReport:
+    """Return what the weights earned on all of the days, also those after the last trade."""
+
+    def target(day: int) -> Float64[ndarray, "portfolio stock"] | None:
+        return weights[day : day + 1] if np.isfinite(weights[day]).all() else None
+
+    return simulate(target, panel, days, **options)
 
 
 def _random(

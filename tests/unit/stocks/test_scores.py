@@ -190,6 +190,22 @@ def test_weekly_scores_are_held_until_the_next(panel: StockPanel, table: np.ndar
     assert np.isnan(sheet.weights[21]).all()
 
 
+def test_the_last_of_weekly_scores_is_held_as_long_as_the_others(
+    panel: StockPanel, table: np.ndarray
+) -> None:
+    weekly = np.full(table.shape, np.nan)
+    weekly[20:70:5] = table[20:70:5]
+    sheet = backtest_scores(long(panel, weekly), panel, fill="close", n_random=3)
+    np.testing.assert_array_equal(sheet.daily["day"].to_numpy(), panel.days[20:70])
+    chosen = np.argsort(-np.nan_to_num(weekly[65], nan=-np.inf))[:5]
+    close = panel.last_known("close")
+    gained = (1 + sheet.daily["gross"][-5:].to_numpy()).prod() - 1
+    assert gained == pytest.approx((close[70, chosen] / close[65, chosen]).mean() - 1)
+    # Prices may end before the week does.
+    short = backtest_scores(long(panel, weekly), panel.head(68), fill="close", n_random=0)
+    assert short.daily["day"][-1] == panel.days[66]
+
+
 def test_scores_that_are_no_numbers_are_refused(panel: StockPanel, table: np.ndarray) -> None:
     frame = long(panel, table)
     text = frame.with_columns(pl.lit("buy").alias("score"))
