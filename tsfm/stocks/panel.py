@@ -140,9 +140,9 @@ class StockPanel:
         """Return the days from `start` to `end`, both included; None leaves a side open."""
         first, last = 0, self.n_days
         if start is not None:
-            first = int(np.searchsorted(self.days, _as_day(start)))
+            first = int(np.searchsorted(self.days, np.datetime64(bound_of(start))))
         if end is not None:
-            last = int(np.searchsorted(self.days, _as_day(end), "right"))
+            last = int(np.searchsorted(self.days, np.datetime64(bound_of(end)), "right"))
         if last <= first:
             raise DataError(
                 f"the panel must have days between {start} and {end}, got "
@@ -238,9 +238,10 @@ def last_known(values: Float[ndarray, "day stock"]) -> Float64[ndarray, "day sto
     return filled
 
 
-def _as_day(text: str) -> np.datetime64:
+def bound_of(text: str) -> date:
+    """Return the first or last day of a span, written as text."""
     try:
-        return np.datetime64(date.fromisoformat(text))
+        return date.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"a bound must be a day such as '2017-01-03', got {text!r}") from None
 

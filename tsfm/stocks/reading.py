@@ -13,7 +13,7 @@ from tsfm.series.convert import to_polars
 from tsfm.shapes import Bool, Int, ndarray
 from tsfm.stocks.columns import key_names, numbers_of, truths_of
 from tsfm.stocks.days import as_days
-from tsfm.stocks.panel import FIELDS, PRICES, StockPanel
+from tsfm.stocks.panel import FIELDS, PRICES, StockPanel, bound_of
 
 SECTOR_COLUMNS = ("sector", "industry")
 UNKNOWN_SECTORS = ("", "n/a", "na", "none", "unknown")
@@ -46,9 +46,7 @@ def read_card_panel(
     columns = frame.collect_schema().names()
     for bound, keep in ((start, pl.Expr.__ge__), (end, pl.Expr.__le__)):
         if bound is not None:
-            frame = frame.filter(
-                keep(pl.col(card.timestamp).cast(pl.Date), pl.lit(bound).str.to_date())
-            )
+            frame = frame.filter(keep(pl.col(card.timestamp).cast(pl.Date), bound_of(bound)))
     return read_frame(
         frame.collect(),
         id_column=card.item_id,

@@ -1,6 +1,7 @@
 """Whatever a user's bars look like, the panel is the same, or the error names stock and day."""
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from tsfm.errors import DataError
+from tsfm.errors import ConfigError, DataError
+from tsfm.series.cards import load_card
 from tsfm.series.validation import ColumnNamesWarning
 from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.reading import ThinDaysWarning
@@ -175,6 +177,18 @@ def test_what_is_wrong_is_named(
 def test_a_card_without_stocks_is_refused() -> None:
     with pytest.raises(DataError, match="got 'el_nino' of role 'sample'; choose one whose role"):
         StockPanel.from_card("el_nino")
+
+
+def test_the_bounds_of_a_card_are_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TSFM_DATA", str(tmp_path))
+    card = load_card("stock_acl18")
+    days = pd.date_range("2017-01-02", periods=4)
+    frame = pd.DataFrame({card.item_id: "A", card.timestamp: days, "close": [1.0, 2.0, 3.0, 4.0]})
+    frame.to_parquet(tmp_path / "stock_acl18.parquet")
+    panel = StockPanel.from_card("stock_acl18", start="2017-01-03", end="2017-01-04")
+    np.testing.assert_array_equal(panel["close"][:, 0], [2.0, 3.0])
+    with pytest.raises(ConfigError, match="a bound must be a day such as '2017-01-03', got 'soon'"):
+        StockPanel.from_card("stock_acl18", start="soon")
 
 
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "Europe/Berlin", "America/New_York"])
