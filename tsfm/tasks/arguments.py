@@ -15,9 +15,18 @@ LONGEST_HORIZON = 1_000_000
 
 def at_least_one(name: str, number: Any) -> int:
     """Return the number, or say that `name` must be a positive whole number."""
+    return _at_least(1, name, number)
+
+
+def at_least_zero(name: str, number: Any) -> int:
+    """Return the number, or say that `name` must be a whole number that is not negative."""
+    return _at_least(0, name, number)
+
+
+def _at_least(least: int, name: str, number: Any) -> int:
     is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-    if not is_whole or number < 1:
-        raise ConfigError(f"{name} must be a whole number of at least 1, got {number!r}")
+    if not is_whole or number < least:
+        raise ConfigError(f"{name} must be a whole number of at least {least}, got {number!r}")
     return int(number)
 
 
@@ -41,11 +50,11 @@ def a_seed(number: Any) -> int:
 
 
 def refuse_taken(series: SeriesFrame, names: Sequence[str]) -> None:
-    """Raise when a key column has the name of a column that a forecast adds."""
+    """Raise when a key column has the name of a column that the result adds."""
     for key in (series.columns.id, series.columns.timestamp):
         if key in names:
             raise DataError(
-                f"column {key!r} must not be the id or the timestamp: a forecast adds a column of "
+                f"column {key!r} must not be the id or the timestamp: the result adds a column of "
                 "that name; rename it"
             )
 

@@ -109,8 +109,6 @@ class Embedder(OnDevice):
             freq=freq,
             calendar=calendar,
         )
-        if pooling not in ("mean", "last"):
-            raise ConfigError(f"pooling must be 'mean' or 'last', got {pooling!r}")
         longest = self._longest(context_length)
         stamps = None if cutoffs is None else read_cutoffs(series, cutoffs)
         ends = series.lengths[:, None] if stamps is None else steps_until(series, stamps)
@@ -124,7 +122,7 @@ class Embedder(OnDevice):
                 f"{series.targets[bad[0, 1]]!r}: must have a value in its last {longest} steps, "
                 "got only missing ones; drop the item"
             )
-        with progress_bar(progress, len(item) * len(series.targets)) as advance:
+        with progress_bar(progress, len(item) * len(series.targets), doing="embedding") as advance:
             vectors = self.embed_windows(
                 series, item, begin, stop, pooling=pooling, batch_size=batch_size, advance=advance
             )
@@ -156,7 +154,14 @@ class Embedder(OnDevice):
             Steps of the item, half open.
         context_length
             Of a longer window the last so many steps are read; by default the model's own limit.
+
+        Raises
+        ------
+        ConfigError
+            When an argument is wrong.
         """
+        if pooling not in ("mean", "last"):
+            raise ConfigError(f"pooling must be 'mean' or 'last', got {pooling!r}")
         begin = np.maximum(begin, stop - self._longest(context_length))
         width = self.model.backbone.config.d_model
         vectors = np.empty((len(item), width * len(series.targets)))

@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,34 +9,19 @@ import numpy as np
 import polars as pl
 
 from tsfm.errors import ConfigError, DataError
-from tsfm.series.cutoffs import read_cutoffs, steps_until
 from tsfm.series.frame import SeriesFrame
-from tsfm.series.stamps import as_integers
-from tsfm.shapes import Float64, Int, ndarray
-from tsfm.tasks.arguments import at_least_one
-from tsfm.tasks.embed import Embedder, has_values
+from tsfm.shapes import Int, ndarray
+from tsfm.tasks.arguments import at_least_one, at_least_zero
+from tsfm.tasks.embed import Embedder
 from tsfm.tasks.progress import progress_bar
+from tsfm.tasks.similar_windows import Search, Windows, all_windows, last_windows
 
-
-@dataclass(frozen=True)
-class Windows:
-    """Windows of a frame: their item, steps, and stamps in whole numbers.
-
-    Parameters
-    ----------
-    begin, stop
-        Steps of the item, counted from its first; `stop` is the one after the window.
-    known
-        Stamp by which the window, and what is to follow it, has happened.
-    """
-
-    item: Int[ndarray, " window"]
-    begin: Int[ndarray, " window"]
-    stop: Int[ndarray, " window"]
-    known: Int[ndarray, " window"]
-
-    def __len__(self) -> int:
-        return len(self.item)
+# Of scikit-learn's: they compare truths or places on earth, or need more than two vectors.
+UNFIT = {
+    "dice", "haversine", "jaccard", "mahalanobis", "precomputed", "rogerstanimoto", "russellrao",
+    "seuclidean", "sokalsneath", "yule",
+}  # fmt: skip
+ADDED = ("cutoff", "rank", "similar_item_id", "similar_start", "similar_end", "distance")
 
 
 def similar(
@@ -88,7 +72,7 @@ def similar(
     pooling
         See `Embedder.embed`.
     metric
-        Of scikit-learn's `NearestNeighbors`, for example ``"cosine"``.
+        Of scikit-learn's, one that compares two vectors of numbers, for example ``"cosine"``.
     context_length
         Of a window, the last so many steps are read; by default as many as the model can read.
     device
@@ -120,6 +104,7 @@ def similar(
     _check_metric(metric)
     length = at_least_one("window_length", window_length)
     step = max(1, length // 4) if step_size is None else at_least_one("step_size", step_size)
+    at_least_zero("horizon", horizon)
     columns: dict[str, Any] = {
         "id_column": id_column,
         "timestamp_column": timestamp_column,
@@ -130,12 +115,17 @@ def similar(
     library = SeriesFrame.from_any(data, **columns)
     asked = library if query is None else SeriesFrame.from_any(query, **columns)
     _check_kinds(library, asked)
+    if asked.columns.id in ADDED:
+        raise DataError(
+            f"column {asked.columns.id!r} must not be the id: the result adds a column of that "
+            "name; rename it"
+        )
     embedder = (
         model if isinstance(model, Embedder) else Embedder.from_pretrained(model, device=device)
     )
     embedder.move_to(device)
-    queries = _last_windows(asked, cutoff, length)
-    candidates = _all_windows(library, length, step, horizon, queries)
+    queries = last_windows(asked, cutoff, length)
+    candidates = all_windows(library, length, step, horizon, queries)
     n_vectors = (len(queries) + len(candidates)) * len(library.targets)
     with progress_bar(progress, n_vectors, doing="embedding") as advance:
         asking, known = (
@@ -151,27 +141,35 @@ def similar(
             )
             for series, windows in ((asked, queries), (library, candidates))
         )
-    search = _Search(n_neighbors, metric, n_overlapping=length // step + 2)
-    rows = search(queries, candidates, asking, known, _same_item(library, asked))
+    rows = Search(n_neighbors, metric)(
+        queries, candidates, asking, known, _same_item(library, asked)
+    )
     return asked.to_origin(_frame(rows, queries, candidates, asked, library))
 
 
 def _check_metric(metric: str) -> None:
     from sklearn.neighbors import VALID_METRICS
 
-    known = sorted(VALID_METRICS["brute"])
+    known = sorted(set(VALID_METRICS["brute"]) - UNFIT)
     if metric not in known:
-        near = difflib.get_close_matches(metric, known, n=1)
+        near = difflib.get_close_matches(str(metric), known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "for example 'euclidean' or 'cosine'"
-        raise ConfigError(f"metric must be one of scikit-learn's, got {metric!r}; {hint}")
+        raise ConfigError(
+            "metric must be one that compares two vectors of numbers, of scikit-learn's, got "
+            f"{metric!r}; {hint}"
+        )
 
 
 def _check_kinds(library: SeriesFrame, asked: SeriesFrame) -> None:
-    kinds = [one.frame[one.columns.timestamp].dtype.is_integer() for one in (library, asked)]
+    kinds = [
+        (one.stamp_type.is_integer(), getattr(one.stamp_type, "time_zone", None) is None)
+        for one in (library, asked)
+    ]
     if kinds[0] != kinds[1] or library.targets != asked.targets:
         raise DataError(
-            "a query must have stamps of the same kind and the targets "
-            f"{list(library.targets)}, got {asked.frame.schema}; convert it"
+            f"a query must have stamps of the same kind and the targets {list(library.targets)}, "
+            f"both or neither with a time zone, got {asked.frame.schema} and {library.stamp_type} "
+            "in the data; convert it"
         )
 
 
@@ -179,96 +177,6 @@ def _same_item(library: SeriesFrame, asked: SeriesFrame) -> Int[ndarray, " item"
     """Return for every item that is asked its place in the library, -1 where it is not there."""
     places = {item: place for place, item in enumerate(library.items.to_list())}
     return np.array([places.get(item, -1) for item in asked.items.to_list()])
-
-
-def _last_windows(series: SeriesFrame, cutoff: Any, length: int) -> Windows:
-    """Return one window per item, up to the cutoff; items that begin later have none."""
-    if cutoff is None:
-        ends = series.lengths
-    else:
-        ends = steps_until(series, read_cutoffs(series, [cutoff]))[:, 0]
-    item = np.flatnonzero(ends > 0)
-    if not len(item):
-        raise DataError(
-            f"a query must have steps at or before cutoff={cutoff!r}, got none; choose a later one"
-        )
-    stop = ends[item]
-    begin = np.maximum(0, stop - length)
-    empty = np.flatnonzero(~has_values(series, item, begin, stop).all(1))
-    if len(empty):
-        raise DataError(
-            f"item {series.items[int(item[empty[0]])]!r}: must have a value in its last {length} "
-            f"steps, got only missing ones ({len(empty)} such items); drop the item"
-        )
-    stamps = as_integers(series.frame[series.columns.timestamp])[1]
-    return Windows(item, begin, stop, stamps[series.offsets[item] + stop - 1])
-
-
-def _all_windows(
-    series: SeriesFrame, length: int, step: int, horizon: int, queries: Windows
-) -> Windows:
-    """Return the windows that any query may know; those without a value are left out."""
-    longest = int(series.lengths.max())
-    if longest < length + horizon:
-        raise DataError(
-            f"a series must have window_length + horizon = {length + horizon} steps, got at most "
-            f"{longest}; choose a shorter window_length"
-        )
-    starts = [np.arange(0, max(0, n - length - horizon + 1), step) for n in series.lengths]
-    item = np.repeat(np.arange(series.n_items), [len(one) for one in starts])
-    begin = np.concatenate(starts)
-    stop = begin + length
-    stamps = as_integers(series.frame[series.columns.timestamp])[1]
-    known = stamps[series.offsets[item] + stop - 1 + horizon]
-    is_known = known <= queries.known.max()
-    kept = np.flatnonzero(has_values(series, item, begin, stop).all(1) & is_known)
-    return Windows(item[kept], begin[kept], stop[kept], known[kept])
-
-
-@dataclass(frozen=True)
-class _Search:
-    """The nearest candidates of every query, among those that it may know.
-
-    Parameters
-    ----------
-    n_overlapping
-        Candidates that can overlap the query itself, at most.
-    """
-
-    n_neighbors: int
-    metric: str
-    n_overlapping: int
-
-    def __call__(
-        self,
-        queries: Windows,
-        candidates: Windows,
-        asked: Float64[ndarray, "query feature"],
-        vectors: Float64[ndarray, "candidate feature"],
-        same: Int[ndarray, " item"],
-    ) -> list[tuple[int, int, int, float]]:
-        """Return query, rank, candidate and distance; queries of one cutoff are asked together."""
-        from sklearn.neighbors import NearestNeighbors
-
-        rows = []
-        for limit in np.unique(queries.known):
-            allowed = np.flatnonzero(candidates.known <= limit)
-            asking = np.flatnonzero(queries.known == limit)
-            most = min(len(allowed), self.n_neighbors + self.n_overlapping)
-            if not most:
-                continue
-            search = NearestNeighbors(n_neighbors=most, metric=self.metric, algorithm="brute")
-            search.fit(vectors[allowed])
-            distances, places = search.kneighbors(asked[asking])
-            for number, far, near in zip(asking, distances, allowed[places], strict=True):
-                is_same = candidates.item[near] == same[queries.item[number]]
-                kept = ~(is_same & (candidates.stop[near] > queries.begin[number]))
-                chosen = zip(near[kept][: self.n_neighbors], far[kept], strict=False)
-                rows += [
-                    (int(number), rank, int(place), float(distance))
-                    for rank, (place, distance) in enumerate(chosen, 1)
-                ]
-        return sorted(rows)
 
 
 def _frame(

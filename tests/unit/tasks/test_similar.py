@@ -81,6 +81,27 @@ def test_a_query_of_its_own_is_looked_up_in_the_data(embedder, frame):
     assert found["similar_end"][0] == date(2024, 7, 18)
 
 
+def test_a_query_of_the_last_rows_is_compared_with_what_its_item_did_before(embedder, frame):
+    """Where a query begins is a matter of stamps: steps of another frame are counted elsewhere."""
+    whole = tsfm.similar(frame, model=embedder, **OPTIONS)
+    tails = frame.group_by("item_id", maintain_order=True).tail(OPTIONS["window_length"])
+    assert tsfm.similar(frame, query=tails, model=embedder, **OPTIONS).equals(whole)
+
+
+def test_a_query_with_more_past_than_the_data_does_not_find_itself(embedder, frame):
+    recent = frame.filter(pl.col("timestamp") >= date(2024, 4, 1))
+    found = tsfm.similar(recent, query=frame, model=embedder, **{**OPTIONS, "n_neighbors": 99})
+    own = found.filter(pl.col("item_id") == pl.col("similar_item_id"))
+    assert len(own)
+    assert own["similar_end"].max() < date(2024, 6, 17)
+
+
+@pytest.mark.parametrize("column", ["cutoff", "rank", "similar_item_id", "distance"])
+def test_an_id_is_not_lost_behind_a_column_of_the_result(embedder, frame, column):
+    with pytest.raises(DataError, match=f"column '{column}' must not be the id .* rename it"):
+        tsfm.similar(frame.rename({"item_id": column}), id_column=column, model=embedder, **OPTIONS)
+
+
 def test_an_item_that_is_alone_and_short_has_no_neighbours(embedder, frame):
     found = tsfm.similar(frame.head(40).to_pandas(), model=embedder, **OPTIONS)
     assert len(found) == 0
@@ -140,6 +161,29 @@ def test_wrong_questions_are_refused(embedder, frame):
         DataError, match=r"item 'a': must have a value in its last 32 steps, .*\(2 "
     ):
         tsfm.similar(missing, model=embedder, **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"horizon": -5}, "horizon must be a whole number of at least 0, got -5"),
+        ({"pooling": "max"}, "pooling must be 'mean' or 'last', got 'max'"),
+        ({"metric": "precomputed"}, "compares two vectors of numbers.*, got 'precomputed'; for "),
+        ({"metric": "haversine"}, "compares two vectors of numbers.*, got 'haversine'; for "),
+        ({"metric": "jaccard"}, "compares two vectors of numbers.*, got 'jaccard'; for "),
+    ],
+)
+def test_an_option_that_has_no_sense_is_refused(embedder, frame, wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        tsfm.similar(frame, model=embedder, **{**OPTIONS, **wrong})
+
+
+def test_stamps_with_and_without_a_time_zone_are_not_compared(embedder, frame):
+    zoned = frame.with_columns(
+        pl.col("timestamp").cast(pl.Datetime("us")).dt.replace_time_zone("America/New_York")
+    )
+    with pytest.raises(DataError, match="both or neither with a time zone"):
+        tsfm.similar(frame, query=zoned, model=embedder, **OPTIONS)
 
 
 def test_embeddings_per_cutoff_are_those_of_the_frame_cut_there(embedder, frame):
