@@ -57,9 +57,9 @@ class SeriesClassifier(ClassifierMixin, SeriesEstimator):  # type: ignore[misc] 
         self.classes_ = np.array(config.classes)
 
     def _targets(self, labels: ndarray) -> tuple[Int[Tensor, " sample"], dict[str, Any]]:
-        _check_classes(labels)
-        check_classification_targets(labels)
-        codes, classes = class_codes(labels)
+        named = _names_of_classes(labels)
+        check_classification_targets(named)
+        codes, classes = class_codes(named)
         return codes, {"classes": classes}
 
     def _build_head(self, options: dict[str, Any]) -> ClassHead:
@@ -116,13 +116,21 @@ class SeriesRegressor(RegressorMixin, SeriesEstimator):  # type: ignore[misc] # 
         return F.mse_loss(output[:, 0], target)
 
 
-def _check_classes(labels: ndarray) -> None:
-    """Refuse what is no name of a class: a missing label, a stamp."""
-    if labels.dtype == object:
-        missing = sum(one is None or one != one for one in labels.tolist())
-        if missing:
-            raise DataError(
-                f"y must have a label for every sample, got none for {missing} samples; drop them"
-            )
-    if labels.dtype.kind in "mM" or any(isinstance(one, date) for one in labels.tolist()):
+def _names_of_classes(labels: ndarray) -> ndarray:
+    """Return labels of one kind; refuse what is no name of a class: a missing label, a stamp."""
+    values = labels.tolist()
+    missing = sum(one is None or one != one for one in values)
+    if missing:
+        raise DataError(
+            f"y must have a label for every sample, got none for {missing} samples; drop them"
+        )
+    if labels.dtype.kind in "mM" or any(isinstance(one, date) for one in values):
         raise DataError(f"y must hold text or numbers, got stamps such as {labels[0]}; cast them")
+    other = [one for one in values if not isinstance(one, str | int | float)]
+    if other:
+        raise DataError(f"y must hold text or numbers, got such as {other[0]!r}; cast them")
+    is_text = [isinstance(one, str) for one in values]
+    if any(is_text) and not all(is_text):
+        pair = f"{values[0]!r} and {values[is_text.index(not is_text[0])]!r}"
+        raise DataError(f"y must hold labels of one kind, got such as {pair}; cast them")
+    return np.asarray(values) if labels.dtype == object else labels

@@ -12,6 +12,7 @@ from tsfm.models.heads import SeriesHeadConfig
 from tsfm.series.sample_form import SampleForm
 from tsfm.series.samples import SampleSet
 from tsfm.series.scaling import SeriesScaler
+from tsfm.shapes import ndarray
 from tsfm.tasks.arguments import at_least_one
 
 MOST = 1e15
@@ -95,7 +96,7 @@ def read_labelled(samples: Any, labels: Any, columns: Mapping[str, Any], *, who:
             )
         found = SampleSet.from_frame(samples, label_column=labels, **columns)
     else:
-        found = replace(read_samples(samples, columns), labels=column_or_1d(labels, warn=True))
+        found = replace(read_samples(samples, columns), labels=_one_dimension(labels))
     if len(found.labels) != len(found):
         raise DataError(
             f"y must have one label per sample, got {len(found.labels)} for {len(found)} samples"
@@ -103,6 +104,34 @@ def read_labelled(samples: Any, labels: Any, columns: Mapping[str, Any], *, who:
     if len(found) < 2:
         raise DataError(f"{who} must be fitted on at least 2 samples, got 1 sample")
     return found
+
+
+def _one_dimension(labels: Any) -> ndarray:
+    """Return labels as an array of their own type, of objects where they are a mixture.
+
+    scikit-learn alone would make numbers of nullable columns, and the text ``nan`` of what is
+    missing between texts. What is missing between objects becomes None.
+    """
+    values = labels.to_list() if hasattr(labels, "to_list") else labels
+    is_list = isinstance(values, list | tuple) and not any(
+        isinstance(one, list | tuple | np.ndarray) for one in values
+    )
+    if is_list:
+        array = np.asarray(values)
+        is_text = all(isinstance(one, str | bytes) for one in values)
+        labels = array if is_text or array.dtype.kind not in "US" else np.array(values, object)
+    found: ndarray = column_or_1d(labels, warn=True)
+    if found.dtype == object:
+        found = np.array([None if _is_missing(one) else one for one in found], object)
+    return found
+
+
+def _is_missing(label: Any) -> bool:
+    """Say whether it is None, NaN, or pandas' own, which cannot even be compared with itself."""
+    try:
+        return label is None or bool(label != label)
+    except TypeError:
+        return True
 
 
 def _is_frame(samples: Any) -> bool:

@@ -98,7 +98,7 @@ def test_a_query_with_more_past_than_the_data_does_not_find_itself(embedder, fra
 
 @pytest.mark.parametrize("column", ["cutoff", "rank", "similar_item_id", "distance"])
 def test_an_id_is_not_lost_behind_a_column_of_the_result(embedder, frame, column):
-    with pytest.raises(DataError, match=f"column '{column}' must not be the id .* rename it"):
+    with pytest.raises(DataError, match=f"column '{column}' must not be the id: .* rename it"):
         tsfm.similar(frame.rename({"item_id": column}), id_column=column, model=embedder, **OPTIONS)
 
 
