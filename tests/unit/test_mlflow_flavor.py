@@ -134,6 +134,25 @@ def test_other_kinds_keep_their_class(frame: pd.DataFrame, tmp_path: Path) -> No
     assert served.predict(samples).tolist() == classifier.predict(samples).tolist()
 
 
+def test_a_served_classifier_reads_the_columns_that_it_was_fitted_on(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "pump": np.repeat(np.arange(12), 16),
+            "hour": np.tile(np.arange(16), 12),
+            "bar": generator.normal(size=192),
+            "rpm": generator.normal(size=192),
+            "state": np.repeat(["worn", "new"] * 6, 16),
+        }
+    )
+    columns = {"id_column": "pump", "timestamp_column": "hour", "target": ["bar", "rpm"]}
+    sizes = {"d_model": 8, "n_heads": 1, "n_layers": 1, "d_ff": 8, "max_epochs": 1}
+    classifier = SeriesClassifier(**sizes, **columns).fit(frame, "state")
+    flavor.save_model(classifier, tmp_path / "classifier")
+    served = mlflow.pyfunc.load_model(str(tmp_path / "classifier"))
+    assert served.predict(frame).tolist() == classifier.predict(frame).tolist()
+
+
 def test_a_ranker_is_registered_loaded_and_served(tracking_uri: str) -> None:
     panel = simulated_panel(SimulationConfig(n_stocks=5, n_days=40))
     config = RankerConfig(

@@ -1,5 +1,6 @@
 """Checks of what every task is asked for: counts, devices, and names of columns."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,22 @@ def _at_least(least: int, name: str, number: Any) -> int:
     if not is_whole or number < least:
         raise ConfigError(f"{name} must be a whole number of at least {least}, got {number!r}")
     return int(number)
+
+
+def one_of(name: str, value: Any, known: Sequence[str]) -> None:
+    """Raise when `name` is none of the known words."""
+    if value not in known:
+        words = " or ".join(repr(one) for one in known)
+        raise ConfigError(f"{name} must be {words}, got {value!r}")
+
+
+def within(name: str, number: Any, least: float, most: float = math.inf) -> float:
+    """Return the number, or say that `name` must be one from `least` to `most`."""
+    is_number = isinstance(number, int | float | np.integer | np.floating)
+    if not is_number or isinstance(number, bool) or not least <= number <= most:
+        span = f"at least {least:g}" if most == math.inf else f"{least:g} to {most:g}"
+        raise ConfigError(f"{name} must be {span}, got {number!r}")
+    return float(number)
 
 
 def a_horizon(number: Any) -> int:

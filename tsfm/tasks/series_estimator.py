@@ -18,7 +18,7 @@ from tsfm.models.pretrained import load_pretrained, save_pretrained
 from tsfm.series.samples import SampleSet, held_out
 from tsfm.series.scaling import SeriesScaler
 from tsfm.shapes import Float64, Int, Tensor, ndarray
-from tsfm.tasks.arguments import at_least_one, find_device
+from tsfm.tasks.arguments import at_least_one, find_device, one_of, within
 from tsfm.tasks.label_training import (
     LabelKind,
     Labelled,
@@ -148,7 +148,7 @@ class SeriesEstimator(LabelKind, BaseEstimator):  # type: ignore[misc] # scikit-
     def from_pretrained(cls: type[Own], name: str | Path, **options: Any) -> Own:
         """Start from a checkpoint: bundled name, folder, or MLflow address.
 
-        One that has a head of this kind is fitted already.
+        One that has a head of this kind is fitted already, on columns that it knows.
 
         Raises
         ------
@@ -156,9 +156,11 @@ class SeriesEstimator(LabelKind, BaseEstimator):  # type: ignore[misc] # scikit-
             When there is no such checkpoint.
         """
         model = load_pretrained(name)
-        estimator = cls(model=name, **options)
-        if cls._head in model.heads:
-            estimator._adopt(model)
+        if cls._head not in model.heads:
+            return cls(model=name, **options)
+        fitted = model.provenance.details.get("fitted", {})
+        estimator = cls(model=name, **{**fitted.get("columns", {}), **options})
+        estimator._adopt(model)
         return estimator
 
     def save_pretrained(self, folder: str | Path) -> Path:
@@ -208,6 +210,8 @@ class SeriesEstimator(LabelKind, BaseEstimator):  # type: ignore[misc] # scikit-
                 model, _ = self._trained(samples, targets, head_options, everything, nothing, again)
         facts: dict[str, Any] = {"mode": self.mode, "samples": len(samples)}
         facts |= {"epochs": trained.best_epoch, "lowest_loss": trained.lowest_loss}
+        target = self.target if isinstance(self.target, str) else np.asarray(self.target).tolist()
+        facts["columns"] = {**self._chosen(COLUMNS), "target": target}
         details = {**model.provenance.details, "fitted": facts}
         model.provenance = replace(model.provenance, training_cutoff=None, details=details)
         self._adopt(model)
@@ -248,19 +252,16 @@ class SeriesEstimator(LabelKind, BaseEstimator):  # type: ignore[misc] # scikit-
         self.model_ = model.cpu().eval()
 
     def _options(self) -> LabelTraining:
-        if self.mode not in ("full", "head"):
-            raise ConfigError(f"mode must be 'full' or 'head', got {self.mode!r}")
+        one_of("mode", self.mode, ("full", "head"))
+        one_of("pooling", self.pooling, ("concat", "mean"))
         if self.mode == "head" and self.model is None:
             raise ConfigError("mode='head' needs a checkpoint, got model=None; pass model=")
-        if not 0 <= self.validation_share <= 0.5:
-            raise ConfigError(f"validation_share must be 0 to 0.5, got {self.validation_share}")
-        if not 0 <= self.augmentation <= 1:
-            raise ConfigError(f"augmentation must be 0 to 1, got {self.augmentation}")
+        within("validation_share", self.validation_share, 0.0, 0.5)
         return LabelTraining(
             **{name: at_least_one(name, getattr(self, name)) for name in COUNTS},
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            augmentation=self.augmentation,
+            learning_rate=within("learning_rate", self.learning_rate, 0.0),
+            weight_decay=within("weight_decay", self.weight_decay, 0.0),
+            augmentation=within("augmentation", self.augmentation, 0.0, 1.0),
             seed=int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)),
         )
 
@@ -294,6 +295,6 @@ class SeriesEstimator(LabelKind, BaseEstimator):  # type: ignore[misc] # scikit-
         config: Any = self.model_.heads[self._head].config
         samples = read_for(config, X, self._chosen(COLUMNS))
         labelled = Labelled(self.model_.to(find_device(self.device)), self._head)
-        found = outputs(labelled, samples, self.batch_size)
+        found = outputs(labelled, samples, at_least_one("batch_size", self.batch_size))
         self.model_.cpu()
         return found.double().numpy()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from sklearn.base import clone
@@ -54,6 +55,34 @@ def test_a_regressor_is_saved_and_loaded_exactly(
     assert (loaded.predict(samples) == fitted.predict(samples)).all()
     with pytest.raises(NotFittedError):
         SeriesClassifier.from_pretrained(tmp_path).predict(samples)
+
+
+def test_a_loaded_model_reads_the_columns_that_it_was_fitted_on(
+    heights: Draw, regressor: MakeRegressor, tmp_path: Path
+) -> None:
+    samples, target = heights(8)
+    frame = pl.concat(
+        pl.DataFrame({"pump": number, "hour": range(20), "bar": one, "target": 0.0})
+        for number, one in enumerate(samples)
+    )
+    columns = {"id_column": "pump", "timestamp_column": "hour", "target": ("bar",)}
+    fitted = regressor(max_epochs=2, **columns).fit(frame, target)
+    fitted.save_pretrained(tmp_path)
+    loaded = SeriesRegressor.from_pretrained(tmp_path)
+    assert (loaded.predict(frame) == fitted.predict(frame)).all()
+    renamed = frame.rename({"hour": "timestamp"})
+    loaded = SeriesRegressor.from_pretrained(tmp_path, timestamp_column="timestamp")
+    assert (loaded.predict(renamed) == fitted.predict(frame)).all()
+
+
+def test_a_loaded_model_checks_how_many_samples_it_is_to_read_at_once(
+    heights: Draw, regressor: MakeRegressor, tmp_path: Path
+) -> None:
+    samples, target = heights(8)
+    regressor(max_epochs=1).fit(samples, target).save_pretrained(tmp_path)
+    loaded = SeriesRegressor.from_pretrained(tmp_path, batch_size=0)
+    with pytest.raises(ConfigError, match="batch_size must be a whole number of at least 1, got 0"):
+        loaded.predict(samples)
 
 
 def test_it_can_be_cloned_tuned_and_put_into_a_pipeline(
@@ -137,6 +166,12 @@ def test_the_bundled_forecaster_is_an_encoder_too(
     [
         ({"mode": "lora"}, "mode must be 'full' or 'head', got 'lora'"),
         ({"mode": "head"}, "mode='head' needs a checkpoint, got model=None"),
+        ({"pooling": "max"}, "pooling must be 'concat' or 'mean', got 'max'"),
+        ({"learning_rate": -1.0}, "learning_rate must be at least 0, got -1.0"),
+        ({"learning_rate": "fast"}, "learning_rate must be at least 0, got 'fast'"),
+        ({"weight_decay": -1.0}, "weight_decay must be at least 0, got -1.0"),
+        ({"augmentation": "strong"}, "augmentation must be 0 to 1, got 'strong'"),
+        ({"validation_share": "some"}, "validation_share must be 0 to 0.5, got 'some'"),
         ({"validation_share": 0.7}, "validation_share must be 0 to 0.5, got 0.7"),
         ({"max_epochs": 0}, "max_epochs must be a whole number of at least 1, got 0"),
         ({"patience": 1.5}, r"patience must be a whole number of at least 1, got 1\.5"),
