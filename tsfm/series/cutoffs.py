@@ -19,7 +19,7 @@ def read_cutoffs(series: SeriesFrame, cutoffs: Sequence[Any]) -> pl.Series:
     ----------
     cutoffs
         Dates, times, texts such as ``"2024-01-31"``, or steps; without a time zone they are in
-        that of the frame.
+        that of the frame, and a frame without one takes only such.
 
     Raises
     ------
@@ -34,13 +34,18 @@ def read_cutoffs(series: SeriesFrame, cutoffs: Sequence[Any]) -> pl.Series:
     """
     stamps = series.frame[series.columns.timestamp]
     try:
-        found = pl.Series(list(cutoffs))
+        values: Any = list(cutoffs)
+        if any(isinstance(one, np.datetime64) for one in values):
+            values = np.array(values, "M8[us]")
+        found = pl.Series(values)
         if found.dtype == pl.String and not stamps.dtype.is_integer():
             found = parse_text(found)
-        zone = getattr(stamps.dtype, "time_zone", None)
-        if zone and getattr(found.dtype, "time_zone", None) is None:
+        zone, own = (getattr(one.dtype, "time_zone", None) for one in (stamps, found))
+        if zone and not own:
             found = found.cast(pl.Datetime("us")).dt.replace_time_zone(zone)
-        if found.dtype.is_integer() == stamps.dtype.is_integer():
+        # Nobody knows which zone a frame without one is in.
+        is_kind = found.dtype.is_integer() == stamps.dtype.is_integer()
+        if is_kind and (zone or not own):
             found = found.cast(stamps.dtype)
     except (TypeError, ValueError, pl.exceptions.PolarsError):
         found = pl.Series([None])

@@ -15,7 +15,7 @@ def as_matrices(samples: Any) -> list[Float64[ndarray, "channel time"]]:
     ----------
     samples
         An array (sample, time) or (sample, channel, time), or a sequence of arrays (time,) or
-        (channel, time) that may differ in length.
+        (channel, time) that may differ in length; what a masked array hides is missing.
 
     Raises
     ------
@@ -32,6 +32,11 @@ def as_matrices(samples: Any) -> list[Float64[ndarray, "channel time"]]:
             "samples must be an array (sample, time) or (sample, channel, time), got shape "
             f"{whole.shape}; Reshape your data"
         )
+    if isinstance(samples, np.ndarray) and samples.ndim == 0:
+        got = type(samples.item()).__name__
+        raise DataError(
+            f"samples must be an array (sample, time) or (sample, channel, time), got {got}"
+        )
     matrices = [_as_matrix(number, sample) for number, sample in enumerate(samples)]
     if not matrices:
         raise DataError("samples must be at least one, got 0")
@@ -45,8 +50,17 @@ def as_matrices(samples: Any) -> list[Float64[ndarray, "channel time"]]:
 
 
 def _as_matrix(number: int, sample: Any) -> Float64[ndarray, "channel time"]:
+    if hasattr(sample, "columns"):
+        raise DataError(
+            f"sample {number} must be an array (time,) or (channel, time), got a "
+            f"{type(sample).__name__}; pass .to_numpy().T"
+        )
     try:
+        if isinstance(sample, np.ma.MaskedArray):
+            sample = np.ma.filled(sample.astype(np.float64), np.nan)
         array = np.asarray(sample)
+        if array.dtype.kind in "mM":
+            raise DataError(f"sample {number} must hold numbers, got stamps; cast them")
         if np.iscomplexobj(array):
             raise DataError(f"Complex data not supported, got it in sample {number}; split it")
         array = array.astype(np.float64)

@@ -24,6 +24,8 @@ from tsfm.tasks.arguments import at_least_one
 from tsfm.tasks.embed import Embedder
 from tsfm.tasks.sample_input import read_samples
 
+# A deviation below so small a share of the largest value is one of rounding.
+ROUNDING = 1e-12
 COLUMNS = ("id_column", "timestamp_column", "target", "freq")
 
 
@@ -185,9 +187,12 @@ def standardised(
     values: Float64[ndarray, "sample channel time"],
 ) -> Float64[ndarray, "sample channel time"]:
     """Return every channel of every sample with mean 0 and deviation 1; a constant one is 0."""
-    centred = values - values.mean(2, keepdims=True)
+    # Divided by a power of two, which changes no digit, so that scales have no say.
+    exponent = np.frexp(np.abs(values).max(2, keepdims=True))[1]
+    centred = np.ldexp(values, -exponent)
+    centred = centred - centred.mean(2, keepdims=True)
     spread = centred.std(2, keepdims=True)
-    return np.where(spread > 1e-9, centred / np.maximum(spread, 1e-9), 0.0)
+    return np.where(spread > ROUNDING, centred / np.maximum(spread, ROUNDING), 0.0)
 
 
 def size_features(samples: SampleSet) -> Float64[ndarray, "sample feature"]:

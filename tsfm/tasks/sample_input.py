@@ -29,7 +29,7 @@ def read_samples(samples: Any, columns: Mapping[str, Any]) -> SampleSet:
     """
     if _is_frame(samples):
         return SampleSet.from_frame(samples, **columns)
-    is_ready = isinstance(samples, list | tuple) or hasattr(samples, "toarray")
+    is_ready = isinstance(samples, list | tuple | np.ndarray) or hasattr(samples, "toarray")
     return SampleSet.from_arrays(samples if is_ready else np.asarray(samples))
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tsfm.errors import DataError
 from tsfm.series import cards
 from tsfm.series.samples import SampleSet, held_out
+from tsfm.tasks.sample_input import read_samples
 
 NAN = float("nan")
 RAGGED: list[Any] = [[[1.0, 2.0, NAN], [4.0, 5.0, 6.0]], [[7.0], [8.0]]]
@@ -125,12 +126,27 @@ def test_labels_and_parts_of_a_frame_must_be_one_per_sample(
         ([[1.0, 2.0], [1.0, np.inf]], r"sample 1 must be finite .* \(inf\) at step 1"),
         ([[1.0], ["many"]], "sample 1 must hold numbers, got: could not convert"),
         ([[1.0], [1j]], "Complex data not supported, got it in sample 1"),
+        (
+            [pd.DataFrame({"a": [1.0], "b": [2.0]})],
+            r"sample 0 .*, got a DataFrame; pass .*numpy\(\).T",
+        ),
+        ([np.array(["2020-01-01"], "M8[D]")], "sample 0 must hold numbers, got stamps; cast them"),
+        (np.array(None), r"\(sample, time\) or \(sample, channel, time\), got NoneType"),
+        (np.array({"a": [1.0]}), r"\(sample, time\) or \(sample, channel, time\), got dict"),
         ([[1.0], 3.0], r"sample 1 must be \(time,\) or \(channel, time\), got shape \(\)"),
     ],
 )
 def test_what_cannot_be_samples_is_named(samples: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         SampleSet.from_arrays(samples)
+
+
+@pytest.mark.parametrize("cubic", [False, True])
+def test_what_is_masked_is_missing(cubic: bool) -> None:
+    mask = np.array([[False, True, False], [False, False, False]])
+    samples = np.ma.masked_array(np.where(mask, -999, 1), mask)
+    found = read_samples(samples[:, None] if cubic else samples, {})
+    np.testing.assert_array_equal(found.values[:, 0], [1, np.nan, 1, 1, 1, 1])
 
 
 def test_sparse_arrays_are_refused() -> None:

@@ -99,6 +99,14 @@ def test_level_and_scale_are_in_the_size_alone(features):
     np.testing.assert_array_equal(without, before[:, n_sizes:])
 
 
+@pytest.mark.parametrize("power", [-100, 100])
+def test_a_sample_of_any_scale_is_no_constant(features, power):
+    samples, _ = bumps(6)
+    features.set_params(with_size=False)
+    scaled = features.transform([2.0**power * sample for sample in samples])
+    np.testing.assert_array_equal(scaled, features.transform(samples))
+
+
 def test_a_long_frame_is_read_like_arrays(features):
     samples, _ = bumps(6)
     parts = [

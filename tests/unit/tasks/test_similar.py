@@ -3,6 +3,7 @@
 from datetime import date
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -219,6 +220,27 @@ def test_an_item_that_begins_after_a_cutoff_has_no_row(embedder, frame):
 def test_cutoffs_that_are_no_stamps_are_refused(embedder, frame, cutoffs):
     with pytest.raises(ConfigError, match=r"cutoffs must be stamps of the frame's type Date, got"):
         embedder.embed(frame, cutoffs=cutoffs)
+
+
+@pytest.mark.parametrize(
+    "cutoffs",
+    [
+        [np.datetime64("2024-03-01")],
+        [np.datetime64("2024-03-01T00", "h")],
+        [np.datetime64("2024-03-01T00:00", "ns")],
+        [pd.Timestamp("2024-03-01")],
+    ],
+)
+def test_cutoffs_of_numpy_and_pandas_are_stamps(embedder, frame, cutoffs):
+    assert embedder.embed(frame, cutoffs=cutoffs).equals(
+        embedder.embed(frame, cutoffs=[date(2024, 3, 1)])
+    )
+
+
+def test_a_cutoff_with_a_zone_is_refused_where_the_frame_has_none(embedder, frame):
+    times = frame.with_columns(pl.col("timestamp").cast(pl.Datetime("us")))
+    with pytest.raises(ConfigError, match=r"cutoffs must be stamps of the frame's type Datetime"):
+        embedder.embed(times, cutoffs=[pd.Timestamp("2024-03-01", tz="America/New_York")])
 
 
 def test_cutoffs_without_a_zone_are_in_that_of_the_frame(embedder, frame):
