@@ -82,6 +82,9 @@ def fit_threshold(
         value = _conformal(found, false_alarm_rate)
     else:
         value = _tail(found, false_alarm_rate)
+    # Many rows may share a score, as 0; they are flagged where the rate allows it for all of them.
+    if np.mean(found >= value) > false_alarm_rate + 1 / len(found) and value in found:
+        value = float(np.nextafter(value, np.inf))
     return Threshold(value, method, false_alarm_rate, len(found))
 
 

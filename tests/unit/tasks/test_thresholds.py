@@ -76,6 +76,15 @@ def test_a_rate_that_is_no_share_is_refused(rate):
         fit_threshold(np.arange(50.0), false_alarm_rate=rate)
 
 
+@pytest.mark.parametrize(
+    ("method", "rate"), [("quantile", 0.01), ("tail", 0.1), ("conformal", 0.01)]
+)
+def test_rows_that_share_the_usual_score_are_not_flagged_together(method, rate):
+    scores = np.append(np.zeros(995), np.arange(1.0, 31.0 if method == "tail" else 6.0))
+    fitted = fit_threshold(scores, method=method, false_alarm_rate=rate)
+    assert np.mean(scores >= fitted.value) <= rate
+
+
 def test_an_unknown_method_is_refused():
     with pytest.raises(ConfigError, match=r"method must be one of \['quantile', .*got 'best'"):
         fit_threshold(np.arange(50.0), method="best", false_alarm_rate=0.1)
