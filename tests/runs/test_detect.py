@@ -1,11 +1,14 @@
 """From files to scored files: names, rows and types stay, and the report comes last."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tsfm import cli
@@ -61,6 +64,26 @@ def test_a_detector_with_a_threshold_flags(folder, tmp_path):
     assert found["is_anomaly"].sum() == report["files"][0]["flagged"] == 2
     assert "84 of 100 rows of 1 file scored, 2 flagged" in report["message"]
     assert report["threshold"]["method"] == "quantile"
+
+
+def test_types_and_metadata_of_a_parquet_file_stay_as_they_were(folder, tmp_path):
+    step = range(40)
+    stamps = pa.array([3600 * one for one in step], pa.timestamp("s", "+02:00"))
+    table = pa.table(
+        {
+            "item_id": pa.array(["a"] * 40).dictionary_encode(),
+            "timestamp": stamps.cast(pa.timestamp("ms", "+02:00")),
+            "target": pa.array([Decimal(one % 7) for one in step], pa.decimal256(50, 3)),
+            "seen": pa.array([[one] for one in step], pa.list_(pa.field("one", pa.int8()))),
+        }
+    ).replace_schema_metadata({"pandas": "{}", "unit": "kW"})
+    pq.write_table(table, folder / "typed.parquet")
+    run(folder / "typed.parquet", output=tmp_path / "out")
+    scored = pq.read_table(tmp_path / "out" / "typed.parquet")
+    assert scored.column_names == [*table.column_names, "anomaly_score"]
+    assert scored.column("anomaly_score").null_count < 40
+    kept = scored.drop_columns("anomaly_score")
+    assert kept.equals(pq.read_table(folder / "typed.parquet"), check_metadata=True)
 
 
 def test_a_file_that_cannot_be_used_fails_by_itself(folder, tmp_path):

@@ -5,11 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from tsfm.errors import DataError
 from tsfm.jobs.file_by_file import REPORT_FILE, n_files, run_file_by_file
-from tsfm.lake.store import write
+from tsfm.lake.store import replacing, write
 from tsfm.lake.text import read_text_file
-from tsfm.series.files import read_input, write_output
+from tsfm.series.files import read_table
 from tsfm.tasks.detect import FLAG, SCORE, Detector
 from tsfm.tracking import Tracker
 
@@ -76,24 +78,32 @@ def _score(
 ) -> dict[str, Any]:
     """Score one file, and say what was found."""
     text = read_text_file(source, **columns) if place.suffix == ".csv" else None
-    frame = text.typed if text else read_input([source], id_columns=(columns["id_column"],))[0]
+    frame = text.typed if text else read_table(source)
     try:
         scored = detector.detect(frame, **columns)
     except DataError as error:
         raise DataError(f"{source}: {error}") from None
+    names = [SCORE] if detector.threshold is None else [SCORE, FLAG]
+    added = pl.DataFrame([pl.Series(name, scored[name]) for name in names])
     if text:
-        added = scored.drop(frame.columns).get_columns()
         write(str(place), text.to_csv(text.fields.hstack(added)))
     else:
-        write_output(scored, place)
+        _write_table(scored, place)
     return {
         "input": str(source),
         "output": str(place),
-        "rows": scored.height,
-        "scored": scored.height - scored[SCORE].null_count(),
-        "highest": scored[SCORE].max(),
-        "flagged": int(scored[FLAG].sum()) if FLAG in scored.columns else None,
+        "rows": added.height,
+        "scored": added.height - added[SCORE].null_count(),
+        "highest": added[SCORE].max(),
+        "flagged": int(added[FLAG].sum()) if FLAG in names else None,
     }
+
+
+def _write_table(table: Any, place: Path) -> None:
+    import pyarrow.parquet as pq
+
+    with replacing(str(place)) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
 
 
 def _message(report: dict[str, Any]) -> str:

@@ -3,13 +3,15 @@
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from tsfm.errors import DataError
+from tsfm.series.convert import to_polars
 from tsfm.series.find_files import NAMED_SUFFIXES, PARQUET_SUFFIXES, named_files
 from tsfm.series.folder_values import with_folder_values
-from tsfm.series.offsets import named_in_arrow, read_offset
+from tsfm.series.offsets import known_to_polars
 
 SEPARATORS = ",;\t|"
 # Columns that are ids by their name; see `tsfm.series.validation.pick_columns`.
@@ -117,14 +119,33 @@ def _read_parquet(file: Path) -> pl.DataFrame:
         kinds = pq.read_schema(file).types
     except (pa.ArrowException, OSError):
         kinds = []  # polars says what is wrong
-    if any(pa.types.is_timestamp(kind) and read_offset(kind.tz) is not None for kind in kinds):
+    if all(known_to_polars(kind) == kind for kind in kinds):
+        return pl.read_parquet(file, glob=False)
+    try:
+        return to_polars(read_table(file), "")[0]
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from None
+
+
+def read_table(file: Path) -> Any:
+    """Read a Parquet file as pyarrow does, which keeps every type and what is said of the schema.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
         with pq.ParquetFile(file) as content:
-            table = content.read()
-        try:
-            return pl.DataFrame(pl.from_arrow(named_in_arrow(table)))
-        except DataError as error:
-            raise DataError(f"{file}: {error}") from None
-    return pl.read_parquet(file, glob=False)
+            return content.read()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{file} must be a readable CSV or Parquet file, got: {_one_line(error)}; write it "
+            "again"
+        ) from None
 
 
 def _read_csv(file: Path, id_columns: Collection[str]) -> pl.DataFrame:

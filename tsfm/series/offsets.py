@@ -71,3 +71,15 @@ def named_in_arrow(table: Any) -> Any:
             kind = pa.timestamp(field.type.unit, require_zone(offset, field.name))
             table = table.set_column(place, field.name, table.column(place).cast(kind))
     return table
+
+
+def known_to_polars(kind: Any) -> Any:
+    """Return the type of arrow that stands for one that polars does not know; others stay.
+
+    Stamps with a fixed offset are times of UTC, decimals of 256 bits are numbers.
+    """
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(kind) and read_offset(kind.tz) is not None:
+        return pa.timestamp(kind.unit, "UTC")
+    return pa.float64() if pa.types.is_decimal256(kind) else kind

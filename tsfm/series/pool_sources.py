@@ -4,10 +4,10 @@ Nothing here holds more than a chunk of series, whatever the size of a file.
 """
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,7 @@ from tsfm.errors import DataError
 from tsfm.series.cards import list_cards, load_card, require_file
 from tsfm.series.files import separator
 from tsfm.series.find_files import PARQUET_SUFFIXES, files_below
+from tsfm.series.offsets import known_to_polars
 from tsfm.shapes import Float64, Int, ndarray
 
 ID_COLUMNS = ("item_id", "unique_id", "series_id", "ticker")
@@ -117,7 +118,7 @@ def series_chunks(source: PoolSource, scratch: Path) -> Iterator[SeriesChunk]:
     Parameters
     ----------
     scratch
-        Folder for a Parquet copy of a CSV file, which is removed in the end.
+        Folder for a Parquet copy of a file that polars cannot scan, which is removed in the end.
 
     Raises
     ------
@@ -127,10 +128,11 @@ def series_chunks(source: PoolSource, scratch: Path) -> Iterator[SeriesChunk]:
     copy = scratch / f"{source.name}.parquet"
     try:
         if source.file.name.lower().endswith(PARQUET_SUFFIXES):
-            yield from _chunks(pl.scan_parquet(source.file, glob=False), source)
+            file = _scannable(source.file, copy)
         else:
-            _scan_csv(source.file).sink_parquet(copy)
-            yield from _chunks(pl.scan_parquet(copy, glob=False), source)
+            _scan_csv(source).sink_parquet(copy)
+            file = copy
+        yield from _chunks(pl.scan_parquet(file, glob=False), source)
     except (pl.exceptions.PolarsError, OSError) as error:
         text = str(error).strip() or type(error).__name__
         raise DataError(
@@ -141,20 +143,46 @@ def series_chunks(source: PoolSource, scratch: Path) -> Iterator[SeriesChunk]:
         copy.unlink(missing_ok=True)
 
 
-def _scan_csv(file: Path) -> pl.LazyFrame:
+def _scan_csv(source: PoolSource) -> pl.LazyFrame:
     # All rows are looked at, so that a number with decimals late in a file is no surprise.
+    options: dict[str, Any] = {"separator": separator(source.file), "glob": False}
+    names = pl.scan_csv(source.file, infer_schema_length=0, **options).collect_schema().names()
+    item = _item_column(source, names)
     return pl.scan_csv(
-        file,
-        separator=separator(file),
+        source.file,
         try_parse_dates=True,
         infer_schema_length=None,
-        glob=False,
+        # As numbers 007 and 7 would be one item.
+        schema_overrides={item: pl.String} if item in names else None,
+        **options,
     )
+
+
+def _scannable(file: Path, copy: Path) -> Path:
+    """Return a file, or where it has types that polars does not know, a copy with those it does."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(file)
+    except (pa.ArrowException, OSError):
+        return file  # polars says what is wrong
+    known = pa.schema([field.with_type(known_to_polars(field.type)) for field in schema])
+    if known.equals(schema):
+        return file
+    with pq.ParquetFile(file) as content, pq.ParquetWriter(copy, known) as writer:
+        for batch in content.iter_batches():
+            writer.write_table(pa.Table.from_batches([batch]).cast(known))
+    return copy
+
+
+def _item_column(source: PoolSource, names: Collection[str]) -> str | None:
+    return source.item_id or next((name for name in ID_COLUMNS if name in names), None)
 
 
 def _chunks(frame: pl.LazyFrame, source: PoolSource) -> Iterator[SeriesChunk]:
     schema = frame.collect_schema()
-    item = source.item_id or next((name for name in ID_COLUMNS if name in schema), None)
+    item = _item_column(source, schema)
     time = source.timestamp or next((name for name in TIME_COLUMNS if name in schema), None)
     channels = source.channels or tuple(
         name

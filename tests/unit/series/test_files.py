@@ -1,10 +1,13 @@
 """Files come from anywhere: a bad one must be named, and no half-written one may stay."""
 
 import gzip
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tsfm.errors import DataError
@@ -25,6 +28,13 @@ def write(file: Path, text: str) -> Path:
 
 
 # What is read
+
+
+def test_decimals_of_256_bits_are_read_as_numbers(tmp_path):
+    wide = pa.array([Decimal("1.5"), None], pa.decimal256(50, 3))
+    pq.write_table(pa.table({"timestamp": [1, 2], "target": wide}), tmp_path / "a.parquet")
+    frame, _ = read_input([tmp_path / "a.parquet"])
+    assert frame["target"].to_list() == [1.5, None]
 
 
 @pytest.mark.parametrize("sign", [",", ";", "\t", "|"])

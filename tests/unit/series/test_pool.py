@@ -2,10 +2,13 @@
 
 import gzip
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tsfm.errors import DataError
@@ -109,6 +112,24 @@ def test_whole_numbers_name_items_too(tmp_path) -> None:
     frame = pl.DataFrame({"item_id": [10, 10, 9, 9], "target": [1.0, 2, 3, 4]})
     frame.write_parquet(tmp_path / "toy.parquet")
     assert built(tmp_path, tmp_path / "toy.parquet", train_share=1.0).item_ids == ("9", "10")
+
+
+def test_ids_of_a_csv_that_are_one_number_are_items_of_their_own(tmp_path) -> None:
+    items = ("007", "7", "1.10")
+    rows = [f"{item},{step},{step}" for item in items for step in range(4)]
+    (tmp_path / "set.csv").write_text("\n".join(["item_id,timestamp,target", *rows]) + "\n")
+    pool = built(tmp_path, tmp_path / "set.csv")
+    assert sorted(pool.item_ids) == ["007", "1.10", "7"]
+    assert pool.lengths.tolist() == [4, 4, 4]
+
+
+def test_types_that_polars_does_not_know_are_read(tmp_path) -> None:
+    stamps = pa.array([3, 1, 2, 0], pa.timestamp("us", "+05:30"))
+    values = pa.array([Decimal("4.5"), Decimal("2.5"), None, Decimal(1)], pa.decimal256(50, 3))
+    pq.write_table(pa.table({"timestamp": stamps, "target": values}), tmp_path / "set.parquet")
+    pool = built(tmp_path, tmp_path / "set.parquet")
+    np.testing.assert_allclose(series_of(pool)["target"], [1, 2.5, NAN, 4.5])
+    assert [file.name for file in (tmp_path / "pool").glob("*.parquet")] == []
 
 
 def test_what_teaches_nothing_is_dropped_and_counted(tmp_path) -> None:
