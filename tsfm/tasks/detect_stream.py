@@ -1,5 +1,6 @@
 """DetectorStream: rows one by one, with the scores that they would have in a whole frame."""
 
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from tsfm.tasks.anomaly_scores import (
     range_excess,
     trailing_mean,
 )
+from tsfm.tasks.arguments import at_least_one
 from tsfm.tasks.channel_relation import (
     Relation,
     has_relation,
@@ -61,6 +63,7 @@ class DetectorStream:
     ) -> None:
         self.detector = detector
         self.context_length = detector.context(context_length)
+        n_channels = at_least_one("n_channels", n_channels)
         self.channels = [_Channel(detector, self.context_length) for _ in range(n_channels)]
         self.together = _Together(detector.rule, detector.model.patch_length, n_channels)
 
@@ -70,9 +73,9 @@ class DetectorStream:
         Parameters
         ----------
         row
-            A number, or one per channel; NaN where missing.
+            A number, or one per channel; NaN, None or NA of pandas where missing.
         """
-        values = np.atleast_1d(np.asarray(row, np.float64))
+        values = _numbers(row)
         if values.shape != (len(self.channels),):
             raise DataError(
                 f"a row must have {len(self.channels)} values, got {values.size}; pass one per "
@@ -90,6 +93,18 @@ class DetectorStream:
         score = float(mean[0])
         threshold = self.detector.threshold
         return Scored(score, None if threshold is None else score >= threshold.value)
+
+
+def _numbers(row: Any) -> Float64[ndarray, " channel"]:
+    pandas = sys.modules.get("pandas")
+    missing = None if pandas is None else pandas.NA
+    cells = np.atleast_1d(np.asarray(row, object))
+    try:
+        return np.array([np.nan if one is missing else one for one in cells], np.float64)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"a row must have numbers, got {cells.tolist()}; convert it, with NaN where missing"
+        ) from None
 
 
 class _Channel:

@@ -212,6 +212,24 @@ def test_a_stream_refuses_rows_that_it_cannot_use(detector):
         stream.update(1.0)
     with pytest.raises(DataError, match="must have finite or missing values"):
         stream.update([1.0, np.inf])
+    with pytest.raises(DataError, match=r"must have numbers, got \['a', 2\]; convert it"):
+        stream.update(["a", 2])
+    with pytest.raises(ConfigError, match="n_channels must be a whole number of at least 1, got 0"):
+        detector.stream(n_channels=0)
+
+
+def test_a_stream_takes_every_kind_of_missing_value_alike(detector):
+    values = waves().filter(item_id="b")["target"][:200].to_list()
+    streams = [detector.stream() for _ in range(3)]
+    found = []
+    for place, value in enumerate(values):
+        row = [value] * 3 if place % 50 else [np.nan, None, pd.NA]
+        found.append(
+            [one.update(cell).anomaly_score for one, cell in zip(streams, row, strict=True)]
+        )
+    scores = np.array(found).T
+    assert np.isfinite(scores[0]).any()
+    np.testing.assert_array_equal(scores[1:], scores[:2])
 
 
 def test_a_stream_flags_with_the_threshold(detector):
