@@ -2,8 +2,10 @@
 
 import json
 import re
+from datetime import datetime
 from pathlib import Path
 
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -51,6 +53,17 @@ def test_stamps_have_the_frequency_asked_for(freq: str, tmp_path: Path) -> None:
     file = tmp_path / "made.parquet"
     assert _synth(file, "--n-series", "2", "--length", "30", "--freq", freq) == 0
     assert SeriesFrame.from_any(pl.read_parquet(file)).freq == freq
+
+
+@pytest.mark.parametrize(
+    "freq", ["W", "W-TUE", "2W", "YS-APR", "QS-FEB", "QE-JAN", "YE-MAR", "BQS-FEB", "BYE-JUN", "QE"]
+)
+def test_stamps_lie_where_the_anchor_of_their_alias_says(freq: str, tmp_path: Path) -> None:
+    file = tmp_path / "made.parquet"
+    assert _synth(file, "--n-series", "1", "--length", "20", "--freq", freq) == 0
+    stamps = pl.read_parquet(file)["timestamp"].to_list()
+    assert stamps == pd.date_range(stamps[0], periods=20, freq=freq).to_pydatetime().tolist()
+    assert abs((stamps[0] - datetime(2000, 1, 1)).days) < 366
 
 
 def test_made_series_can_be_forecast_and_built_into_a_pool(tmp_path, capsys) -> None:

@@ -12,8 +12,8 @@ import polars as pl
 from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import ConfigError
 from tsfm.series.files import check_output, write_output
-from tsfm.series.frequency import WEEKDAYS, grid_of
-from tsfm.series.grids import DAY
+from tsfm.series.frequency import MONTHS, WEEKDAYS, YEAR_MONTHS, grid_of, parse_alias
+from tsfm.series.grids import DAY, month_days
 from tsfm.shapes import Int, ndarray
 from tsfm.synthetic.mixture import FAMILIES, SHARES, SyntheticMixture
 from tsfm.tasks.arguments import at_least_one
@@ -22,7 +22,8 @@ REPORT_FILE = "report.json"
 # Series drawn at once, so that many of them need no more memory than the frame itself.
 BLOCK = 256
 # A Saturday and the first of a year; its Monday is the first working day of the year.
-FIRST_DAY = np.datetime64("2000-01-01", "D").astype(np.int64)
+FIRST_DAY = int(np.datetime64("2000-01-01", "D").astype(np.int64))
+FIRST_MONTH = int(np.datetime64("2000-01", "M").astype(np.int64))
 
 
 def run(
@@ -125,16 +126,23 @@ def _frame(
 
 def _stamps(freq: str, length: int) -> pl.Series:
     """Return the stamps of an alias from about the beginning of the year 2000 on."""
-    name, _, anchor = freq.lstrip("0123456789").partition("-")
-    first = FIRST_DAY
-    if name.endswith("E"):
-        first -= 1  # a year, a quarter and a month end here, on a working day
-    elif name.startswith("B"):
-        first += 2
-    elif anchor in WEEKDAYS:
-        first += (WEEKDAYS.index(anchor) - WEEKDAYS.index("SAT")) % 7
-    origin: Int[ndarray, " row"] = np.array([first * DAY])
+    origin: Int[ndarray, " row"] = np.array([_first_day(freq) * DAY])
     grid = grid_of(freq, origin, np.array([True]))
     places = grid.ordinals(origin, origin) + np.arange(length)
     numbers = grid.stamps(places, np.repeat(origin, length))
     return pl.Series(numbers).cast(pl.Datetime("us"))
+
+
+def _first_day(freq: str) -> int:
+    """Return the first day of an alias with its anchor, in days since 1970."""
+    _, unit = parse_alias(freq)
+    name, _, anchor = freq.lstrip("0123456789").partition("-")
+    if unit in MONTHS:
+        is_end = name.endswith("E")
+        month = FIRST_MONTH - is_end  # what ends begins with the end of the year before
+        if anchor:
+            month += (YEAR_MONTHS.index(anchor) - month) % MONTHS[unit]
+        return int(month_days(np.array([month]), 0 if is_end else 1, unit.startswith("B"))[0])
+    if unit == "W":
+        return FIRST_DAY + (WEEKDAYS.index(anchor or "SUN") - WEEKDAYS.index("SAT")) % 7
+    return FIRST_DAY + (2 if unit == "B" else 0)
