@@ -25,6 +25,7 @@ from tsfm.training.processes import Processes, joined
 from tsfm.training.state import TrainingState
 from tsfm.training.step import TrainingStep
 from tsfm.training.stream import STREAMS, BatchStream
+from tsfm.training.validation import held_out_loss
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 
@@ -155,29 +156,18 @@ def _fit(
         device=device,
         processes=processes,
         precision=PRECISIONS[settings.precision],
-        validate=_validation(stream, parts["training"], settings.seed, device),
+        validate=_validation(parts, stream, device),
         thaw=start.thaw,
     )
 
 
 def _validation(
-    stream: BatchStream, training: TrainingConfig, seed: int, device: torch.device
+    parts: dict[str, Any], stream: BatchStream, device: torch.device
 ) -> Callable[[TrainingStep], float] | None:
-    """Return what measures the loss on held-out windows, the same ones every time."""
+    training: TrainingConfig = parts["training"]
     if not training.validate_every:
         return None
-
-    @torch.no_grad()
-    def measure(trained: TrainingStep) -> float:
-        trained.eval()
-        total, count = 0.0, 0
-        for number in range(training.validation_batches):
-            generator = torch.Generator().manual_seed(seed + number)
-            loss = trained(stream.validation(number).to(device), generator)
-            total, count = total + loss.total.item() * loss.count, count + loss.count
-        return total / max(count, 1)
-
-    return measure
+    return held_out_loss(stream, training.validation_batches, parts["run"].seed, device)
 
 
 def _delivered(
@@ -210,7 +200,7 @@ def _delivered(
     model = TimeSeriesModel(start.backbone, backbone, stream.context_length, provenance, heads)
     model = start.finish(model) if start.finish else model
     place = next(model.parameters()).device
-    measure = _validation(stream, parts["training"], parts["run"].seed, place)
+    measure = _validation(parts, stream, place)
     if measure is None or not start.moves_weights:
         return model, result
     loss = measure(TrainingStep(model.backbone, trained.objective))

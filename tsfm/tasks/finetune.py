@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from numbers import Real
@@ -29,6 +29,7 @@ from tsfm.training.pool_stream import PoolStream, PoolStreamConfig
 from tsfm.training.state import TrainingState
 from tsfm.training.step import TrainingStep
 from tsfm.training.stream import BatchStream
+from tsfm.training.validation import held_out_loss
 
 LEARNING_RATES = {"full": 2e-4, "gradual": 2e-4, "head": 1e-3, "lora": 1e-3}
 WINDOWS_PER_BATCH = 32
@@ -203,7 +204,7 @@ def train_further(
             folder=Path(folder),
             tracker=tracker,
             device=device,
-            validate=_validation(stream, seed, device),
+            validate=held_out_loss(stream, VALIDATION_BATCHES, seed, device),
             thaw=thaw,
             progress=progress,
         )
@@ -222,25 +223,6 @@ def _short_training(steps: int) -> TrainingConfig:
         validate_every=max(1, steps // 5),
         keep="best",
     )
-
-
-def _validation(
-    stream: BatchStream, seed: int, device: torch.device
-) -> Callable[[TrainingStep], float]:
-    """Return what measures the loss on held-out windows, the same ones every time."""
-
-    @torch.no_grad()
-    def measure(averaged: TrainingStep) -> float:
-        averaged.eval()
-        losses = [
-            averaged(
-                stream.validation(number).to(device), torch.Generator().manual_seed(seed)
-            ).total.item()
-            for number in range(VALIDATION_BATCHES)
-        ]
-        return float(np.mean(losses))
-
-    return measure
 
 
 def _told(seen: Provenance, finetuned: dict[str, Any]) -> Provenance:
