@@ -1,7 +1,5 @@
 """All user data comes through this door: what it lets in wrongly, no later check will find."""
 
-from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +11,6 @@ import pyarrow as pa
 import pytest
 
 from tsfm.errors import DataError
-from tsfm.series.convert import to_polars
 from tsfm.series.frame import SeriesFrame
 from tsfm.series.validation import ColumnNamesWarning, check_names
 
@@ -59,62 +56,6 @@ def test_a_narwhals_frame_is_read(tiny_frame) -> None:
 def test_what_is_no_frame_is_refused(data: Any) -> None:
     with pytest.raises(DataError, match=f"got {type(data).__name__}; wrap arrays in a frame"):
         SeriesFrame.from_any(data)
-
-
-@pytest.mark.parametrize(
-    "index",
-    [
-        hours(3),
-        hours(3).rename("timestamp"),
-        hours(3).to_period("h"),
-        pd.Index(["2024-01-01 00:00", "2024-01-01 01:00", "2024-01-01 02:00"], name="timestamp"),
-    ],
-)
-def test_stamps_may_be_the_index_of_a_pandas_frame(index: pd.Index) -> None:
-    series = SeriesFrame.from_any(pd.DataFrame({"target": [1.0, 2.0, 3.0]}, index=index))
-    assert series.freq == "h"
-    assert series.last_timestamps().to_list() == [datetime(2024, 1, 1, 2)]
-
-
-def test_items_and_stamps_may_be_a_pandas_index_of_two_levels(tiny_frame) -> None:
-    indexed = tiny_frame.to_pandas().set_index(["item_id", "timestamp"])
-    assert SeriesFrame.from_any(indexed).lengths.tolist() == [48, 36]
-
-
-@pytest.mark.parametrize(
-    ("index", "names"),
-    [
-        (["item_id"], {}),
-        (["item_id"], {"item_id": "unique_id"}),
-        (["item_id"], {"item_id": "unique_id", "timestamp": "ds", "target": "y"}),
-        (["item_id", "timestamp"], {"item_id": "unique_id", "timestamp": "ds", "target": "y"}),
-        (["item_id"], {"item_id": "store"}),
-    ],
-)
-@pytest.mark.filterwarnings("ignore::tsfm.series.validation.ColumnNamesWarning")
-def test_ids_in_the_index_of_a_pandas_frame_are_kept(tiny_frame, index, names) -> None:
-    keys = [names.get(name, name) for name in index]
-    indexed = tiny_frame.rename(names).to_pandas().set_index(keys)
-    options = {"id_column": "store"} if "store" in keys else {}
-    series = SeriesFrame.from_any(indexed, **options)
-    assert series.items.to_list() == ["a", "b"]
-    assert series.lengths.tolist() == [48, 36]
-
-
-def test_a_key_may_be_a_level_of_the_index_and_a_column(tiny_frame) -> None:
-    indexed = tiny_frame.to_pandas().set_index(["item_id", "timestamp"], drop=False)
-    for twice in ("item_id", "timestamp"):
-        assert SeriesFrame.from_any(indexed.drop(columns=twice)).lengths.tolist() == [48, 36]
-
-
-def test_another_index_is_no_column(tiny_frame) -> None:
-    frame = tiny_frame.to_pandas().rename_axis(index="row")
-    assert to_polars(frame, "timestamp")[0].columns == tiny_frame.columns
-
-
-def test_stamps_in_an_index_take_the_name_asked_for() -> None:
-    frame = pd.DataFrame({"target": [1.0, 2.0, 3.0]}, index=hours(3).rename("ds"))
-    assert SeriesFrame.from_any(frame).columns.timestamp == "timestamp"
 
 
 def test_ids_that_are_uuids_are_text() -> None:
@@ -237,89 +178,6 @@ def test_a_gap_much_longer_than_the_series_is_refused() -> None:
 
 def test_a_few_long_gaps_are_no_reason_to_refuse() -> None:
     assert SeriesFrame.from_any(one_item([0, 1, 900_000])).lengths.tolist() == [900_001]
-
-
-# Values
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        pl.Series([1, None, 3], dtype=pl.Int8),
-        pl.Series([1, None, 3], dtype=pl.UInt64),
-        pl.Series([1, None, 3], dtype=pl.Float32),
-        pl.Series([Decimal("1.00"), None, Decimal("3.00")]),
-        pl.Series(["1", None, " 3.0 "]),
-        pl.Series(["1", "NA", "3"], dtype=pl.Categorical),
-        *(
-            pl.Series(["1", missing, "3"])
-            for missing in ("", "NA", "n/a", "nan", "NaN", "null", "None")
-        ),
-    ],
-)
-def test_numbers_of_any_type_become_float64(values: pl.Series) -> None:
-    series = SeriesFrame.from_any(pl.DataFrame({"timestamp": [1, 2, 3], "target": values}))
-    np.testing.assert_array_equal(series.values[:, 0], [1.0, NAN, 3.0])
-    assert series.values.dtype == np.float64
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        pd.array([1, None, 3], dtype="Int64"),
-        pd.array([1.0, None, 3.0], dtype="Float32"),
-        pd.array([1.0, None, 3.0], dtype="double[pyarrow]"),
-        np.array([Decimal(1), None, Decimal(3)], dtype=object),
-        np.array([1, None, 3.0], dtype=object),
-        np.array([1, None, "3"], dtype=object),
-    ],
-)
-def test_nullable_and_object_columns_of_pandas_become_float64(values: Any) -> None:
-    series = SeriesFrame.from_any(one_item([1, 2, 3], values))
-    np.testing.assert_array_equal(series.values[:, 0], [1.0, NAN, 3.0])
-
-
-def test_truth_values_count_as_one_and_zero() -> None:
-    values = pd.array([True, None, False], dtype="boolean")
-    series = SeriesFrame.from_any(one_item([1, 2, 3], values))
-    np.testing.assert_array_equal(series.values[:, 0], [1.0, NAN, 0.0])
-
-
-def test_float32_values_are_not_changed() -> None:
-    values = np.array([0.1, 1e-30], np.float32)
-    assert SeriesFrame.from_any(one_item([1, 2], values)).values[:, 0].tolist() == values.tolist()
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ([1.0, np.inf, -np.inf], r"got an infinite value at 2024-01-01 01:00:00 \(2 such rows\)"),
-        (["1", "2", "five"], r"got 'five', which is no number, at 2024-01-01 02:00:00 \(1 such r"),
-        ([1.0, "five", 2.0], r"got 'five', which is no number, at 2024-01-01 01:00:00"),
-        (["1,5", "2", "x"], r"got '1,5', which is no number, at 2024-01-01 00:00:00 \(2 such"),
-        (["1", "inf", "2"], r"got an infinite value at 2024-01-01 01:00:00 \(1 such row\); make"),
-    ],
-)
-def test_a_value_that_is_no_number_is_named(values: list[Any], message: str) -> None:
-    frame = one_item(hours(3), pd.Series(values), item_id=["x", "y", "y"])
-    bad_item = "x" if "1,5" in values else "y"
-    with pytest.raises(DataError, match=rf"b.csv: item '{bad_item}', column 'target': {message}"):
-        SeriesFrame.from_any(frame, sources=[("a.csv", 0), ("b.csv", 3)])
-
-
-@pytest.mark.parametrize(
-    ("values", "kind"),
-    [([date(2024, 1, 1)] * 2, "Date"), ([[1.0], [2.0]], "List"), ([{"a": 1}] * 2, "Struct")],
-)
-def test_a_column_that_holds_no_numbers_is_refused(values: list[Any], kind: str) -> None:
-    frame = pl.DataFrame({"timestamp": [1, 2], "target": values})
-    with pytest.raises(DataError, match=f"column 'target' must hold numbers, got {kind}.*; cast"):
-        SeriesFrame.from_any(frame)
-
-
-def test_columns_that_nobody_asked_for_do_not_matter() -> None:
-    odd = pd.Series([{"a": 1}, "text"], dtype=object)
-    assert SeriesFrame.from_any(one_item([1, 2], note=odd)).n_items == 1
 
 
 # Items
