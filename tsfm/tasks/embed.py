@@ -240,7 +240,7 @@ def has_values(
 def embed(
     data: Any,
     *,
-    model: str | Path = "tsfm-small",
+    model: str | Path | Embedder = "tsfm-small",
     cutoffs: Sequence[Any] | None = None,
     pooling: str = "mean",
     id_column: str = "item_id",
@@ -255,13 +255,20 @@ def embed(
 ) -> Any:
     """Embed any frame with a bundled model: no network, no fit. See `Embedder.embed`.
 
+    Parameters
+    ----------
+    model
+        A loaded model, or what `Embedder.from_pretrained` loads.
+
     Examples
     --------
     >>> frame = pl.DataFrame({"timestamp": range(40), "target": [1.0, 2.0] * 20})
     >>> embed(frame).shape
     (1, 193)
     """
-    return Embedder.from_pretrained(model, device=device).embed(
+    if not isinstance(model, Embedder):
+        model = Embedder.from_pretrained(model)
+    return model.embed(
         data,
         cutoffs=cutoffs,
         pooling=pooling,
@@ -272,5 +279,6 @@ def embed(
         calendar=calendar,
         context_length=context_length,
         batch_size=batch_size,
+        device=device,
         progress=progress,
     )

@@ -16,7 +16,7 @@ def forecast(
     data: Any,
     *,
     prediction_length: int,
-    model: str | Path = "tsfm-small",
+    model: str | Path | Forecaster = "tsfm-small",
     future: Any = None,
     covariates: Sequence[str] | None = None,
     static_covariates: Sequence[str] = (),
@@ -35,6 +35,8 @@ def forecast(
 
     Parameters
     ----------
+    model
+        A loaded model, or what `Forecaster.from_pretrained` loads.
     future
         A frame of covariates that are known ahead: id, stamp, and a row for every step that is
         forecast. What else it has is not read.
@@ -52,7 +54,7 @@ def forecast(
     >>> forecast(frame, prediction_length=2)["predictions"].to_list()
     [7.0, 7.0]
     """
-    loaded = load_pretrained(model)
+    loaded = model.model if isinstance(model, Forecaster) else load_pretrained(model)
     options: dict[str, Any] = {
         "prediction_length": prediction_length,
         "quantile_levels": quantile_levels,
@@ -70,7 +72,8 @@ def forecast(
         channels = ChannelForecaster(loaded, device=device)
         channels.check_names(covariates, static_covariates)
         return channels.predict(data, future=future, **options)
-    forecaster = Forecaster(loaded, device=device)
+    forecaster = model if isinstance(model, Forecaster) else Forecaster(loaded)
+    options["device"] = device
     if not asks:
         return forecaster.predict(data, **options)
     adapter = CovariateForecaster(

@@ -252,7 +252,7 @@ class Imputer(OnDevice):
 def impute(
     data: Any,
     *,
-    model: str | Path | None = None,
+    model: str | Path | Imputer | None = None,
     quantile_levels: Sequence[float] = (),
     mode: str = "two_sided",
     max_gap: int | None = None,
@@ -268,6 +268,11 @@ def impute(
 ) -> Any:
     """Fill the gaps of any frame with a bundled model: no network, no fit. See `Imputer.impute`.
 
+    Parameters
+    ----------
+    model
+        A loaded model, or what `Imputer.from_pretrained` loads.
+
     Examples
     --------
     >>> import polars as pl
@@ -275,7 +280,9 @@ def impute(
     >>> impute(frame).columns
     ['timestamp', 'target', 'target_imputed']
     """
-    return Imputer.from_pretrained(model or bundled_for(mode), device=device).impute(
+    if not isinstance(model, Imputer):
+        model = Imputer.from_pretrained(model or bundled_for(mode))
+    return model.impute(
         data,
         quantile_levels=quantile_levels,
         mode=mode,
@@ -287,5 +294,6 @@ def impute(
         calendar=calendar,
         context_length=context_length,
         batch_size=batch_size,
+        device=device,
         progress=progress,
     )

@@ -1,0 +1,49 @@
+"""A model that is loaded or fine-tuned is taken by the same calls as the name of one."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+import tsfm
+
+
+@pytest.fixture
+def gappy(tiny_frame: pl.DataFrame) -> pl.DataFrame:
+    place = pl.int_range(pl.len())
+    return tiny_frame.with_columns(pl.when(place % 7 != 3).then("target").alias("target"))
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "name", "options"),
+    [
+        (tsfm.forecast, tsfm.Forecaster, "tsfm-small", {"prediction_length": 3}),
+        (tsfm.impute, tsfm.Imputer, "tsfm-fill", {}),
+        (tsfm.detect, tsfm.Detector, "tsfm-small", {}),
+        (tsfm.embed, tsfm.Embedder, "tsfm-small", {}),
+    ],
+)
+def test_a_loaded_model_answers_as_its_name_does(
+    call: Any, kind: Any, name: str, options: dict[str, Any], gappy: pl.DataFrame
+) -> None:
+    loaded = kind.from_pretrained(name)
+    assert_frame_equal(call(gappy, model=loaded, **options), call(gappy, model=name, **options))
+
+
+def test_a_forecast_is_that_of_the_model_which_was_passed(gappy: pl.DataFrame) -> None:
+    own = tsfm.Forecaster.from_pretrained("tsfm-small").finetune(gappy, mode="head", steps=2)
+    found = tsfm.forecast(gappy, model=own, prediction_length=3)
+    assert_frame_equal(found, own.predict(gappy, prediction_length=3))
+    assert not found.equals(tsfm.forecast(gappy, prediction_length=3))
+
+
+def test_covariates_are_added_to_a_loaded_model(generator: np.random.Generator) -> None:
+    plan = generator.integers(0, 2, 150)
+    sales = pl.DataFrame({"timestamp": range(148), "target": 10.0 * plan[:-2], "plan": plan[2:]})
+    loaded = tsfm.Forecaster.from_pretrained("tsfm-small")
+    options: dict[str, Any] = {"prediction_length": 2, "covariates": ["plan"]}
+    found = tsfm.forecast(sales, model=loaded, **options)
+    assert_frame_equal(found, tsfm.forecast(sales, **options))
+    assert not found.equals(tsfm.forecast(sales, prediction_length=2))
