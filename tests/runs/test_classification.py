@@ -85,6 +85,12 @@ def test_classification_from_recipe_to_report(data: Path, model: Path, tmp_path:
     assert "| mean" in report["message"]
 
 
+def test_one_set_has_no_spread(data: Path, model: Path, tmp_path: Path):
+    report = run(model, tmp_path / "out", f'evaluate.datasets=["{CARD}/GunPoint"]')
+    assert ", 1 set " in report["message"]
+    assert "±" not in report["message"]
+
+
 def test_a_published_file_beside_the_data_is_read_too(data: Path):
     (data / "published").mkdir()
     lines = [

@@ -44,12 +44,11 @@ def verdicts(rows: pl.DataFrame, bar: str) -> Iterator[str]:
         for other in others:
             both = own.join(rows.filter(model=other), on="dataset", suffix="_published")
             gain = (both["accuracy"] - both["accuracy_published"]).to_numpy()
-            spread = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else float("nan")
             verdict = ""
             if other == bar:
                 verdict = f"; the bar is {'passed' if gain.mean() > 0 else 'missed'}"
             lines.append(
-                f"- {other}: {gain.mean():+.3f} ± {spread:.3f} on average, at least as good on "
+                f"- {other}: {gain.mean():+.3f}{_error(gain)} on average, at least as good on "
                 f"{(gain >= 0).sum()} of {len(gain)} sets{verdict}"
             )
         yield "\n".join(lines)
@@ -72,5 +71,10 @@ def _cell(row: Mapping[str, Any] | None) -> str:
 
 def _mean(rows: pl.DataFrame) -> str:
     found = rows["accuracy"].to_numpy()
-    error = found.std(ddof=1) / np.sqrt(len(found)) if len(found) > 1 else float("nan")
-    return f"{found.mean():.3f} ± {error:.3f}, {len(found)} sets"
+    sets = "1 set" if len(found) == 1 else f"{len(found)} sets"
+    return f"{found.mean():.3f}{_error(found)}, {sets}"
+
+
+def _error(values: np.ndarray) -> str:
+    """Return the standard error of the mean, where there is more than one set."""
+    return f" ± {values.std(ddof=1) / np.sqrt(len(values)):.3f}" if len(values) > 1 else ""

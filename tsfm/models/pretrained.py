@@ -52,13 +52,19 @@ def save_pretrained(model: TimeSeriesModel, folder: str | Path) -> Path:
     Raises
     ------
     ConfigError
-        When the folder has files of these names that are of no checkpoint.
+        When the folder has files of these names that are of no checkpoint, or cannot be made.
     """
     from tsfm import __version__
 
     folder = Path(folder).expanduser()
     _refuse_foreign(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"a checkpoint must be saved to a folder that can be made, got {folder}: "
+            f"{error.strerror}; name another folder"
+        ) from None
     config = {
         "format": FORMAT,
         "tsfm_version": __version__,

@@ -58,7 +58,15 @@ class BacktestReport:
             Basis points a year of what is sold short.
         cash_rate
             What cash earns in a year, 0.02 being two percent.
+
+        Raises
+        ------
+        ConfigError
+            When a cost is negative or no number.
         """
+        for name, cost in (("cost_bps", cost_bps), ("borrow_bps", borrow_bps)):
+            if not 0 <= cost < np.inf:
+                raise ConfigError(f"{name} must be basis points of at least 0, got {cost}")
         carry = (self.cash * cash_rate - self.shorted * borrow_bps * BPS) / DAYS_PER_YEAR
         carry = np.where(self.gross > RUIN, carry, 0.0)
         return net_returns(self.gross + carry, self.turnover, cost_bps)

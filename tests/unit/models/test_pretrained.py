@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tsfm.errors import CheckpointError, ConfigError
+from tsfm.errors import CheckpointError
 from tsfm.mlflow_store import import_mlflow
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.pretrained import bundled_models, load_pretrained, save_pretrained
@@ -181,29 +181,6 @@ def test_missing_or_broken_weights_are_refused(folder: Path, damage: str) -> Non
         file.write_bytes(content[: len(content) // 2] if damage == "cut" else b"\x80" * 99)
     with pytest.raises(CheckpointError, match=r"must match its config, got .*save the model again"):
         load_pretrained(folder)
-
-
-@pytest.mark.parametrize("name", ["README.md", "config.json", "model.safetensors"])
-@pytest.mark.parametrize("text", ["my own", "{}", "[]"])
-def test_files_of_somebody_else_are_not_written_over(tmp_path: Path, name: str, text: str) -> None:
-    (tmp_path / name).write_text(text)
-    message = rf"saved to a folder of its own, got .*\['{name}'\] is of no checkpoint; name another"
-    with pytest.raises(ConfigError, match=message):
-        save_pretrained(load_pretrained("tsfm-small"), tmp_path)
-    assert [file.read_text() for file in tmp_path.iterdir()] == [text]
-
-
-def test_a_checkpoint_is_written_over_another_and_over_half_of_one(tmp_path: Path) -> None:
-    model = load_pretrained("tsfm-small")
-    (tmp_path / "notes.txt").write_text("mine")
-    for missing in (None, None, "config.json", "model.safetensors"):
-        save_pretrained(model, tmp_path)
-        assert load_pretrained(tmp_path).name == model.name
-        if missing is not None:
-            (tmp_path / missing).unlink()
-    (tmp_path / "config.json").unlink()
-    save_pretrained(model, tmp_path)
-    assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_a_folder_may_be_below_the_home_of_the_user(

@@ -207,3 +207,14 @@ def test_weights_of_another_panel_are_refused(panel: StockPanel) -> None:
 def test_a_lag_of_zero_is_refused(panel: StockPanel) -> None:
     with pytest.raises(ConfigError, match="execution_lag must be at least 1, got 0"):
         backtest(np.zeros((90, 8)), panel, execution_lag=0)
+
+
+@pytest.mark.parametrize("cost", [-1.0, NAN, float("inf")])
+@pytest.mark.parametrize("name", ["cost_bps", "borrow_bps"])
+def test_costs_that_are_none_are_refused(make_panel: MakePanel, name: str, cost: float) -> None:
+    panel = make_panel([[100.0], [110.0], [110.0]])
+    report = backtest(held(panel, {0: [1], 1: [1]}), panel)
+    with pytest.raises(
+        ConfigError, match=rf"{name} must be basis points of at least 0, got {cost}"
+    ):
+        report.net(**{"cost_bps": 0.0, name: cost})
