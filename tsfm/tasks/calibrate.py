@@ -9,6 +9,7 @@ import polars as pl
 
 from tsfm.errors import ConfigError
 from tsfm.metrics.forecasting import seasonal_error
+from tsfm.models.pretrained import load_pretrained
 from tsfm.series.frame import SeriesFrame
 from tsfm.tasks.arguments import a_horizon
 from tsfm.tasks.calibration import CALIBRATION_FILE, Calibration, check_method
@@ -50,7 +51,7 @@ class CalibratedForecaster:
             When the model or its calibration cannot be read.
         """
         calibration = Calibration.load(Path(folder) / CALIBRATION_FILE)
-        return CalibratedForecaster(Forecaster.from_pretrained(folder, device=device), calibration)
+        return CalibratedForecaster(Forecaster(load_pretrained(folder), device=device), calibration)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the model and its calibration to a folder."""

@@ -1,5 +1,6 @@
 """Forecaster: frames in, forecasts with quantiles out."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from tsfm.errors import UnsupportedError
 from tsfm.models.pretrained import load_pretrained
 from tsfm.models.timer_covariates import CovariateTimer
 from tsfm.series.frame import SeriesFrame
+from tsfm.tasks.calibration import CALIBRATION_FILE
 from tsfm.tasks.progress import progress_bar
 from tsfm.tasks.quantiles import DECILES
 from tsfm.tasks.series_forecaster import SeriesForecaster
@@ -45,6 +47,7 @@ class Forecaster(SeriesForecaster):
             When the model was fine-tuned to read covariates.
         """
         model = load_pretrained(name)
+        say_calibrated(name)
         if isinstance(model.backbone, CovariateTimer):
             raise UnsupportedError(
                 f"a model must read the target alone, got {str(name)!r}, which reads covariates; "
@@ -178,3 +181,14 @@ class Forecaster(SeriesForecaster):
             progress=progress,
         )
         return Forecaster(model, device=str(place), views=self.views)
+
+
+def say_calibrated(name: str | Path) -> None:
+    """Warn when the folder of a model has a calibration beside it, which is not read here."""
+    if (Path(name).expanduser() / CALIBRATION_FILE).is_file():
+        warnings.warn(
+            f"intervals are those of the model as it is, and {name} has a calibration too; "
+            "tsfm.CalibratedForecaster.from_pretrained reads it",
+            UserWarning,
+            stacklevel=3,
+        )

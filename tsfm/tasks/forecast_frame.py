@@ -8,7 +8,7 @@ from tsfm.models.pretrained import load_pretrained
 from tsfm.models.timer_covariates import CovariateTimer
 from tsfm.tasks.covariate_channels import ChannelForecaster
 from tsfm.tasks.covariates import CovariateForecaster, check_arguments
-from tsfm.tasks.forecast import Forecaster
+from tsfm.tasks.forecast import Forecaster, say_calibrated
 from tsfm.tasks.quantiles import DECILES
 
 
@@ -54,7 +54,11 @@ def forecast(
     >>> forecast(frame, prediction_length=2)["predictions"].to_list()
     [7.0, 7.0]
     """
-    loaded = model.model if isinstance(model, Forecaster) else load_pretrained(model)
+    if isinstance(model, Forecaster):
+        loaded = model.model
+    else:
+        loaded = load_pretrained(model)
+        say_calibrated(model)
     options: dict[str, Any] = {
         "prediction_length": prediction_length,
         "quantile_levels": quantile_levels,

@@ -181,6 +181,15 @@ def test_a_folder_keeps_the_calibration(calibrated, frame, tmp_path):
     assert loaded.calibration.until == calibrated.calibration.until
 
 
+def test_intervals_as_they_are_of_a_calibrated_folder_are_said(calibrated, frame, tmp_path):
+    folder = calibrated.save_pretrained(tmp_path / "calibrated")
+    with pytest.warns(UserWarning, match=r"as it is, and .*calibrated has a calibration too; tsfm"):
+        alone = tsfm.forecast(frame, model=folder, prediction_length=4)
+    with pytest.warns(UserWarning, match="has a calibration too"):
+        tsfm.Forecaster.from_pretrained(folder)
+    assert not alone["0.9"].equals(calibrated.predict(frame)["0.9"])
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"margins": [[1]]}', '{"quantile_levels": 3}'])
 def test_a_broken_calibration_is_refused(content, tmp_path):
     (tmp_path / "calibration.json").write_text(content)
