@@ -64,7 +64,7 @@ def read_written(address: str) -> Written:
     try:
         content = read(address)
         header = content.partition(b"\n")[0]
-        mark = separator_of(header)
+        mark = separator_of(header, address)
         fields = pl.read_csv(BytesIO(content), separator=mark, infer_schema_length=0)
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]

@@ -179,11 +179,19 @@ def separator(file: Path) -> str:
     import gzip
 
     with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as lines:
-        return separator_of(lines.readline())
+        return separator_of(lines.readline(), file)
 
 
-def separator_of(header: bytes) -> str:
-    """Return the separator that the first line of a CSV file tells."""
+def separator_of(header: bytes, file: str | Path) -> str:
+    """Return the separator that the first line of a CSV file tells.
+
+    Raises
+    ------
+    DataError
+        When each letter takes two bytes or more, as some spreadsheets write them.
+    """
+    if b"\x00" in header:
+        raise DataError(f"{file} must be text in UTF-8, got another encoding; save it as UTF-8")
     return max(SEPARATORS, key=lambda one: header.count(one.encode()))
 
 

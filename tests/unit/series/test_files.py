@@ -148,6 +148,14 @@ def test_text_in_another_encoding_is_to_be_saved_anew(tmp_path: Path) -> None:
         read_input([tmp_path / "a.csv"])
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_text_of_several_bytes_a_letter_is_to_be_saved_anew(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes("timestamp,target\n1,2\n".encode(encoding))
+    with pytest.raises(DataError, match=r"a\.csv must be text in UTF-8, got another .*as UTF-8"):
+        read_input([file])
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
