@@ -176,7 +176,10 @@ def test_without_overlap_nothing_is_flagged(card_folder: Path, tmp_path: Path) -
     assert "No training set has more than 1% of a benchmark's windows, or" in report["message"]
 
 
-def test_a_revised_and_a_finer_copy_are_told_again(card_folder: Path, tmp_path: Path) -> None:
+def test_a_revised_and_a_finer_copy_are_told_again(
+    card_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     generator = np.random.default_rng(3)
     monthly = generator.normal(size=(3, 1440)).cumsum(axis=1)
     make_card(card_folder, "yearly", "benchmark", monthly.reshape(3, 120, 12).mean(2).round(1))
@@ -192,8 +195,11 @@ def test_a_revised_and_a_finer_copy_are_told_again(card_folder: Path, tmp_path: 
     text = (tmp_path / "out" / "overlap.md").read_text()
     assert "| yearly yearly0 | finer finer0 |   12 |" in text
     assert "Series of the benchmark: yearly 2 of 3." in text
+    assert "reading yearly" in caplog.text
+    caplog.clear()
     with pytest.raises(DataError, match="training sets that are here, got nowhere; leave"):
         audit_overlap.run(near=["nowhere"], output=tmp_path / "out")
+    assert not caplog.text  # said before anything is read
 
 
 def test_a_pool_apart_from_benchmarks_has_no_series_of_theirs(

@@ -82,11 +82,11 @@ def near_copies(
     best: dict[tuple[str, ...], NearCopy] = {}
     for series in training:
         for rate in RATES:
-            for side in coarse if rate == 1 else coarse[:1]:
-                for found in _found(series, rate, side):
-                    key = (found.benchmark, found.item_id, found.training, found.training_item_id)
-                    if key not in best or best[key].likeness < found.likeness:
-                        best[key] = found
+            # Two series that are both coarser than given would be one pair at many rates.
+            for found in _found(series, rate, coarse if rate == 1 else coarse[:1]):
+                key = (found.benchmark, found.item_id, found.training, found.training_item_id)
+                if key not in best or best[key].likeness < found.likeness:
+                    best[key] = found
     return sorted(best.values(), key=lambda found: -found.likeness)
 
 
@@ -156,22 +156,24 @@ def likeness(one: Float64[ndarray, " time"], other: Float64[ndarray, " time"]) -
     return float(np.min(found))
 
 
-def _found(series: NamedSeries, rate: int, side: _Side) -> Iterator[NearCopy]:
+def _found(series: NamedSeries, rate: int, sides: Sequence[_Side]) -> Iterator[NearCopy]:
     for part in coarser(series.values, rate):
+        if len(part) < SHORTEST:
+            continue
         windows, starts = windows_of_changes(part)
-        seen: set[tuple[int, int]] = set()
-        for row, column in _alike(windows, side.windows):
-            owner, shift = int(side.owner[column]), int(starts[row] - side.start[column])
-            if (owner, shift) in seen:
-                continue
-            seen.add((owner, shift))
-            benchmark, values = side.parts[owner]
-            mine, its = part[max(shift, 0) :], values[max(-shift, 0) :]
-            n_steps = min(len(mine), len(its))
-            like = likeness(mine[:n_steps], its[:n_steps]) if n_steps >= SHORTEST else 0.0
-            if like >= LEAST:
-                names = benchmark.dataset, benchmark.item_id, series.dataset, series.item_id
-                yield NearCopy(*names, rate / side.rate, like, n_steps)
+        for side in sides:
+            shifts = {
+                (int(side.owner[column]), int(starts[row] - side.start[column]))
+                for row, column in _alike(windows, side.windows)
+            }
+            for owner, shift in sorted(shifts):
+                benchmark, values = side.parts[owner]
+                mine, its = part[max(shift, 0) :], values[max(-shift, 0) :]
+                n_steps = min(len(mine), len(its))
+                like = likeness(mine[:n_steps], its[:n_steps]) if n_steps >= SHORTEST else 0.0
+                if like >= LEAST:
+                    names = benchmark.dataset, benchmark.item_id, series.dataset, series.item_id
+                    yield NearCopy(*names, rate / side.rate, like, n_steps)
 
 
 def _alike(

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,7 @@ def run(
     """
     started = time.perf_counter()
     benchmarks, absent = cards_here("benchmark")
+    near_sets = _named(pool, near)
     index = _index(benchmarks)
     sets, missing = training_sets(pool)
     pairs: list[Pair] = []
@@ -108,7 +109,7 @@ def run(
         "pairs": [asdict(pair) for pair in pairs],
         "flagged": [f"{one.benchmark} in {one.training}" for one in pairs if one.is_flagged],
         "near_sets": list(near),
-        "near": [asdict(one) for one in _near(pool, near, benchmarks)] if near else [],
+        "near": [asdict(one) for one in _near(near_sets, benchmarks)],
         "absent": sorted([*absent, *missing]),
         "commit": commit(),
         "versions": versions(),
@@ -147,19 +148,28 @@ def shared_with(entries: Sequence[str]) -> Shared:
     return shared
 
 
-def _near(pool: str | None, names: Sequence[str], cards: list[DatasetCard]) -> list[NearCopy]:
-    """Return what some training sets tell of the slow benchmarks once more."""
-    slow = [card for card in cards if card.seasonality in SLOW]
-    known = {name: chunks for name, chunks in training_sets(pool)[0] if name in names}
-    if unknown := [name for name in names if name not in known]:
+def _named(pool: str | None, names: Sequence[str]) -> dict[str, Iterator[SeriesChunk]]:
+    """Return the training sets with these names."""
+    found = {name: chunks for name, chunks in training_sets(pool)[0] if name in names}
+    if unknown := [name for name in names if name not in found]:
         raise DataError(
             f"near must name training sets that are here, got {', '.join(unknown)}; leave them out"
         )
+    return found
+
+
+def _near(
+    training: Mapping[str, Iterator[SeriesChunk]], cards: Sequence[DatasetCard]
+) -> list[NearCopy]:
+    """Return what some training sets tell of the slow benchmarks once more."""
+    if not training:
+        return []
+    slow = [card for card in cards if card.seasonality in SLOW]
     sets = [named_series(card.name, chunks_of(source_of(card))) for card in slow]
     benchmarks = [one for series in sets for one in series]
-    log.info("comparing %s with %d slow series", ", ".join(known), len(benchmarks))
-    training = (one for name, chunks in known.items() for one in named_series(name, chunks))
-    return near_copies(benchmarks, training)
+    log.info("comparing %s with %d slow series", ", ".join(training), len(benchmarks))
+    theirs = (one for name, chunks in training.items() for one in named_series(name, chunks))
+    return near_copies(benchmarks, theirs)
 
 
 def _index(cards: list[DatasetCard]) -> OverlapIndex:

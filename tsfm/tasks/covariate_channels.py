@@ -176,7 +176,7 @@ class _Informed(Forecaster):
         advance: Advance | None = None,
     ) -> Float64[ndarray, "item quantile horizon channel"]:
         """Forecast with the covariates, which end with the last step that is forecast."""
-        longest = self._longest(context_length)
+        longest = self.longest_context(context_length)
         read = partial(self._read, prediction_length)
         found = array_forecast(
             self.model,

@@ -238,8 +238,7 @@ class CovariateForecaster:
         context_length: int | None,
     ) -> Float64[ndarray, "row quantile"]:
         """Keep what the series are known to be: without covariates these have lost it."""
-        model = self.forecaster.model
-        longest = min(context_length or self.forecaster.usual_context, model.context_length)
+        longest = self.forecaster.longest_context(context_length)
         sizes = {"channel": len(series.targets), "item": series.n_items}
         form = "(channel item horizon) quantile"
         by_item = rearrange(rows, f"{form} -> item quantile horizon channel", **sizes)

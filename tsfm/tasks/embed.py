@@ -8,14 +8,14 @@ import numpy as np
 import polars as pl
 import torch
 
-from tsfm.errors import ConfigError, DataError, UnsupportedError
+from tsfm.errors import DataError, UnsupportedError
 from tsfm.models.backbone import Encoder
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained
 from tsfm.series.cutoffs import read_cutoffs, steps_until
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Bool, Float64, Int, ndarray
-from tsfm.tasks.arguments import at_least_one, refuse_taken
+from tsfm.tasks.arguments import at_least_one, one_of, refuse_taken
 from tsfm.tasks.contexts import Contexts, context_batches
 from tsfm.tasks.on_device import OnDevice
 from tsfm.tasks.progress import Advance, progress_bar
@@ -160,8 +160,7 @@ class Embedder(OnDevice):
         ConfigError
             When an argument is wrong.
         """
-        if pooling not in ("mean", "last"):
-            raise ConfigError(f"pooling must be 'mean' or 'last', got {pooling!r}")
+        one_of("pooling", pooling, ("mean", "last"))
         begin = np.maximum(begin, stop - self._longest(context_length))
         width = self.model.backbone.config.d_model
         vectors = np.empty((len(item), width * len(series.targets)))

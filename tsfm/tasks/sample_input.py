@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
-from tsfm.errors import ConfigError, DataError
+from tsfm.errors import DataError
 from tsfm.models.heads import SeriesHeadConfig
 from tsfm.series.sample_form import SampleForm
 from tsfm.series.samples import SampleSet
 from tsfm.series.scaling import SeriesScaler
 from tsfm.shapes import ndarray
-from tsfm.tasks.arguments import at_least_one
+from tsfm.tasks.arguments import at_least_one, one_of
 
 MOST = 1e15
 """Largest distance from what was trained on, in its scale, whose square layers can still add up."""
@@ -41,8 +41,7 @@ def sample_form(scaling: Any, stretched_to: Any) -> SampleForm:
     ConfigError
         When an option is wrong.
     """
-    if scaling not in ("set", "sample"):
-        raise ConfigError(f"scaling must be 'set' or 'sample', got {scaling!r}")
+    one_of("scaling", scaling, ("set", "sample"))
     n_steps = None if stretched_to is None else at_least_one("stretched_to", stretched_to)
     return SampleForm(scaling=scaling, stretched_to=n_steps)
 

@@ -117,7 +117,7 @@ class SeriesForecaster(OnDevice):
 
     def without_value(self, series: SeriesFrame, *, context_length: int | None = None) -> list[str]:
         """Name every series that has no value in its context, and what it must have."""
-        longest = self._longest(context_length)
+        longest = self.longest_context(context_length)
         lacks = ~has_value(series.values, series.offsets, longest)
         return [
             f"item {series.items[int(item)]!r}, column {series.targets[channel]!r}: must have a "
@@ -143,7 +143,7 @@ class SeriesForecaster(OnDevice):
         """
         a_horizon(prediction_length)
         at_least_one("batch_size", batch_size)
-        longest = self._longest(context_length)
+        longest = self.longest_context(context_length)
         check_calibrated(self.model.quantile_levels, quantile_levels)
         found = array_forecast(
             self.model,
@@ -162,7 +162,8 @@ class SeriesForecaster(OnDevice):
             found = toward_past(found, quantile_levels, values, offsets, longest)
         return within_support(found, values, offsets, longest)
 
-    def _longest(self, context_length: int | None) -> int:
+    def longest_context(self, context_length: int | None) -> int:
+        """Return how many steps are read of a series that is longer."""
         if context_length is None:
             return self.usual_context
         return min(at_least_one("context_length", context_length), self.model.context_length)
