@@ -111,7 +111,7 @@ def fit(
     module = processes.wrap(state.trained)
     parameters = [one for group in state.optimizer.param_groups for one in group["params"]]
     losses: list[float] = []
-    flops, seconds_before = FlopCount(), state.seconds
+    flops, seconds_before, steps_before = FlopCount(), state.seconds, state.step
     started = time.perf_counter() - state.seconds
     bar = Progress(training.steps, show=progress if processes.is_first else False)
     if validate is not None and state.step == 0:
@@ -182,7 +182,7 @@ def fit(
     if validate is not None:
         result |= {"validation_loss": state.best_loss, "best_step": state.best_step}
     # Of this process, since it was started.
-    total = flops.total(state.trained, device)
+    total = flops.total(state.trained, state.optimizer, state.step - steps_before, device)
     achieved = total / max(state.seconds - seconds_before, 1e-9) / 1e9
     possible = matrix_product_gflops(device)
     return {

@@ -8,6 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tsfm.series.windows import WindowBatch
+from tsfm.training.optimizer import Optimizers
 from tsfm.training.step import TrainingStep
 
 SQUARE = 1536
@@ -15,7 +16,7 @@ REPEATS = 8
 
 
 class FlopCount:
-    """Floating-point operations of the matrix products of a run.
+    """Floating-point operations of the matrix products of a run: those of model and optimizer.
 
     One batch of every shape is kept and counted when the run is over, on a copy of the weights:
     counting takes another path through the operators, which ends in other last bits.
@@ -31,15 +32,30 @@ class FlopCount:
         self._batches.setdefault(shape, batch)
         self._times[shape] += 1
 
-    def total(self, trained: TrainingStep, device: torch.device) -> float:
-        """Return the operations of all passes."""
+    def total(
+        self, trained: TrainingStep, optimizer: Optimizers, n_steps: int, device: torch.device
+    ) -> float:
+        """Return the operations of all passes, and of the steps that moved the weights.
+
+        The gradients of the last step must still be there: what has none is not moved.
+        """
+        flops = float(_flops_of_step(optimizer) * n_steps)
         module = copy.deepcopy(trained).train()
-        flops = 0.0
         for shape, batch in self._batches.items():
             with FlopCounterMode(display=False) as counter:
                 module(batch.to(device), torch.Generator().manual_seed(0)).total.backward()
             flops += counter.get_total_flops() * self._times[shape]
         return flops
+
+
+def _flops_of_step(optimizer: Optimizers) -> int:
+    spare = copy.deepcopy(optimizer)
+    for group, original in zip(spare.param_groups, optimizer.param_groups, strict=True):
+        for one, its_original in zip(group["params"], original["params"], strict=True):
+            one.grad = its_original.grad  # a copy of a weight has none
+    with FlopCounterMode(display=False) as counter:
+        spare.step()
+    return counter.get_total_flops()
 
 
 @torch.no_grad()

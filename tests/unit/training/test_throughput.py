@@ -5,6 +5,8 @@ from torch import nn
 
 from tsfm.objectives.objective import Loss
 from tsfm.series.windows import WindowBatch
+from tsfm.training.muon import ITERATIONS, Muon
+from tsfm.training.optimizer import OptimizerConfig, Optimizers, make_optimizer
 from tsfm.training.step import TrainingStep
 from tsfm.training.throughput import FlopCount, matrix_product_gflops
 
@@ -34,8 +36,22 @@ def test_forward_and_backward_of_a_matrix_are_three_products() -> None:
     for n_windows in (8, 4, 8):
         flops.add(batch_of(n_windows))
     trained = TrainingStep(nn.Linear(16, 32, bias=False), OneMatrix())
-    assert flops.total(trained, torch.device("cpu")) == 3 * 2 * (8 + 4 + 8) * 16 * 32
+    optimizer = make_optimizer(trained, OptimizerConfig())
+    total = flops.total(trained, optimizer, 3, torch.device("cpu"))
+    assert total == 3 * 2 * (8 + 4 + 8) * 16 * 32
     assert trained.backbone.weight.grad is None
+
+
+def test_products_of_the_optimizer_count_once_a_step() -> None:
+    weight = nn.Parameter(torch.ones(16, 32))
+    weight.grad = torch.ones_like(weight)
+    optimizer = Optimizers(Muon([weight], lr=0.1))
+    trained = TrainingStep(nn.Linear(16, 32), OneMatrix())
+    total = FlopCount().total(trained, optimizer, 5, torch.device("cpu"))
+    # Of 16 rows with 32 columns twice, of 16 with 16 once and four times in every later iteration.
+    assert total == 5 * (2 * 2 * 16 * 16 * 32 + (1 + 4 * (ITERATIONS - 1)) * 2 * 16**3)
+    assert torch.equal(weight, torch.ones(16, 32))
+    assert not optimizer.state
 
 
 def test_the_limit_is_a_rate_of_this_machine() -> None:
