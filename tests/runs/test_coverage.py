@@ -38,8 +38,9 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_cutoffs_lie_one_horizon_apart_and_short_series_have_fewer():
     series = [np.arange(30.0), np.arange(100.0, 118.0)]
-    found = past_cutoffs(series, 5, config(fewest_steps=10))
+    found = past_cutoffs(series, 5, config(fewest_steps=10, max_cutoffs=4))
     assert [len(one.truth) for one in found] == [2, 1, 1, 1]
+    assert [one.age for one in found] == [0, 5, 10, 15]
     np.testing.assert_array_equal(found[0].truth[:, 0], [25, 113])
     np.testing.assert_array_equal(found[3].truth[0], np.arange(10.0, 15))
     for one in found:
@@ -48,10 +49,28 @@ def test_cutoffs_lie_one_horizon_apart_and_short_series_have_fewer():
     assert len(past_cutoffs(series, 5, config(fewest_steps=10, max_cutoffs=2))) == 2
 
 
+def test_a_set_with_few_cutoffs_has_more_between_them():
+    series = [np.arange(30.0), np.arange(100.0, 118.0)]
+    found = past_cutoffs(series, 5, config(fewest_steps=10, max_cutoffs=10))
+    # Four are a horizon apart; three times as many reach ten, but the last has too short a past.
+    assert [one.age for one in found] == [0, 1, 3, 5, 6, 8, 10, 11, 13, 15]
+    assert [len(one.truth) for one in found] == [2, 2, 2, 1, 1, 1, 1, 1, 1, 1]
+    np.testing.assert_array_equal(found[2].truth[0], np.arange(22.0, 27))
+    for one in found:
+        np.testing.assert_array_equal(one.truth[:, 0], one.contexts[one.offsets[1:] - 1, 0] + 1)
+    # Never more than four to a horizon, nor closer than a step.
+    many = past_cutoffs(series, 5, config(fewest_steps=10, max_cutoffs=40))
+    assert [one.age for one in many][:5] == [0, 1, 2, 3, 5]
+    assert [one.age for one in past_cutoffs(series, 2, config(max_cutoffs=40))][:3] == [0, 1, 2]
+
+
 def forecasts(generator: np.random.Generator) -> list[Forecasts]:
     """Intervals that are too narrow, twelve cutoffs of four series, the newest first."""
     quantiles = np.broadcast_to(np.array([-1.0, 0.0, 1.0])[:, None], (4, 3, 2))
-    return [Forecasts(quantiles.copy(), generator.normal(size=(4, 2)) * 3) for _ in range(24)]
+    return [
+        Forecasts(2 * number, quantiles.copy(), generator.normal(size=(4, 2)) * 3)
+        for number in range(24)
+    ]
 
 
 @pytest.mark.parametrize("method", ["split", "block", "adaptive"])
@@ -64,6 +83,28 @@ def test_what_came_after_a_cutoff_moves_no_margin_of_it(generator, method):
     np.testing.assert_array_equal(before, after)
     moved = coverage._calibrated(found[2], found[3:], method, config())
     assert (moved[:, -1] > before[:, -1]).all()
+
+
+@pytest.mark.parametrize("method", ["split", "block", "adaptive"])
+def test_what_an_earlier_forecast_had_not_seen_by_a_cutoff_moves_no_margin_of_it(generator, method):
+    found = [one._replace(age=number) for number, one in enumerate(forecasts(generator))]
+    before = coverage._calibrated(found[0], found[1:], method, config())
+    found[1].truth[:, 1] = 1e6  # made a step before, its second step came later
+    np.testing.assert_array_equal(
+        coverage._calibrated(found[0], found[1:], method, config()), before
+    )
+    found[1].truth[:, 0] = 1e6
+    after = coverage._calibrated(found[0], found[1:], method, config())
+    assert (after[:, -1, 0] > before[:, -1, 0]).all()
+
+
+def test_cutoffs_in_between_are_not_tested(generator):
+    close = [one._replace(age=number) for number, one in enumerate(forecasts(generator))]
+    apart = [one for one in close if one.age % 2 == 0]
+    rows = {row["method"]: row for row in score(close, config())}
+    assert rows["none"]["coverage"] == next(score(apart, config()))["coverage"]
+    assert (rows["none"]["n_tested"], rows["none"]["n_cutoffs"]) == (6, 24)
+    assert rows["split"]["width_ratio"] > 3
 
 
 def test_the_newest_half_is_scored_with_and_without_calibration(generator):
@@ -86,7 +127,8 @@ def test_too_few_cutoffs_leave_a_note_and_no_number(generator):
 
 def test_a_set_is_thinned_out_or_refused(data):
     assert len(read_filled("hospital", 12, config())) == 12
-    assert len(read_filled("hospital", 12, config(most_forecasts=30))) == 4
+    # Twelve series with seven cutoffs, and three times as many between them.
+    assert len(read_filled("hospital", 12, config(most_forecasts=4 * 7 * 4))) == 4
     with pytest.raises(DataError, match="hospital must have series of 112 steps, got none"):
         read_filled("hospital", 12, config(fewest_steps=100))
     with pytest.raises(ConfigError, match=r"must have a \[zero_shot\] section .* got 'uk_grid'"):
@@ -99,8 +141,8 @@ def test_coverage_from_recipe_to_report(data, tmp_path):
     rows = pl.read_parquet(tmp_path / "out" / "results.parquet")
     assert rows["model"].unique().to_list() == ["seasonal naive, normal bands"]
     (split,) = rows.filter(method="split").to_dicts()
-    # 7 cutoffs leave a context of a season or more; 3 of them are tested, with 144 truths each.
-    assert (split["n_cutoffs"], split["n_truths"]) == (7, 3 * 144)
+    # 7 cutoffs a horizon apart, of which 3 are tested with 144 truths each, and 19 between them.
+    assert (split["n_cutoffs"], split["n_truths"]) == (26, 3 * 144)
     assert 0.85 < split["coverage"] < 0.95
     assert "| hospital | block" in report["message"]
     assert "kept on" in report["message"]

@@ -1,7 +1,7 @@
 """Coverage: how often intervals hold the truth, before and after conformal calibration.
 
-Every set is walked through from cutoff to cutoff, one horizon apart. At each tested cutoff margins
-are fitted to all forecasts whose truth was known by then, and to nothing else.
+Every set is walked through from cutoff to cutoff, one horizon apart, or less where it has few. At
+each tested cutoff margins are fitted to all truths that were known by then, and to nothing else.
 """
 
 import logging
@@ -17,9 +17,9 @@ from pydantic.dataclasses import dataclass
 
 from tsfm.errors import ConfigError, DataError
 from tsfm.evaluation.benchmark_sets import Missing, filled_series
+from tsfm.evaluation.coverage_tables import coverage_tables
 from tsfm.evaluation.protocols import Evaluation, Protocol
 from tsfm.evaluation.rivals import Rival
-from tsfm.markdown import markdown_table
 from tsfm.series.card_series import read_series
 from tsfm.series.cards import load_card
 from tsfm.shapes import Float64, Int, ndarray
@@ -34,6 +34,9 @@ from tsfm.tasks.conformal import (
 )
 
 log = logging.getLogger(__name__)
+
+# A set with few cutoffs one horizon apart has more in between: they are calibrated on, not tested.
+MOST_PER_HORIZON = 4
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -51,7 +54,8 @@ class CoverageConfig:
     bar
         Lowest and highest share that counts as kept.
     max_cutoffs
-        Cutoffs per series, at most; the newest half of those that a set has is tested.
+        Cutoffs per series that are one horizon apart, at most; the newest half of those that a set
+        has is tested. Where it has fewer there are more in between, which are not tested.
     most_forecasts
         Per set and model, at most: beyond, every n-th series is taken.
     fewest_steps
@@ -77,16 +81,21 @@ class CoverageConfig:
 
 
 class Cutoff(NamedTuple):
-    """What is known at a cutoff, and what then happened; all series end to end."""
+    """What is known so many steps before the newest cutoff, and what then happened.
 
+    All series end to end.
+    """
+
+    age: int
     contexts: Float64[ndarray, "total_time one"]
     offsets: Int[ndarray, " item_and_end"]
     truth: Float64[ndarray, "item horizon"]
 
 
 class Forecasts(NamedTuple):
-    """The forecasts of one cutoff beside the truth."""
+    """The forecasts of one cutoff, so many steps before the newest one, beside the truth."""
 
+    age: int
     quantiles: Float64[ndarray, "item level horizon"]
     truth: Float64[ndarray, "item horizon"]
 
@@ -128,27 +137,32 @@ def read_filled(name: str, horizon: int, config: CoverageConfig) -> list[ndarray
             "out"
         )
     room = [_n_cutoffs(one, horizon, config) for one in series]
-    return series[:: max(1, -(-sum(room) // config.most_forecasts))]
+    n_forecasts = sum(room) * _per_horizon(max(room), horizon, config)
+    return series[:: max(1, -(-n_forecasts // config.most_forecasts))]
 
 
 def past_cutoffs(series: list[ndarray], horizon: int, config: CoverageConfig) -> list[Cutoff]:
-    """Return the cutoffs, the newest first, one horizon apart.
+    """Return the cutoffs, the newest first, one horizon apart or at equal parts of it.
 
     A series takes part in as many as leave it a context with a value.
     """
+    room = max(_n_cutoffs(one, horizon, config) for one in series)
+    per_horizon = _per_horizon(room, horizon, config)
     cutoffs = []
-    for number in range(max(_n_cutoffs(one, horizon, config) for one in series)):
+    for number in range(room * per_horizon):
+        age = number * horizon // per_horizon
+        ends = [(one, len(one) - horizon - age) for one in series]
         ends = [
-            (one, len(one) - (number + 1) * horizon)
-            for one in series
-            if _n_cutoffs(one, horizon, config) > number
+            (one, end)
+            for one, end in ends
+            if end >= config.fewest_steps and np.isfinite(one[:end][-512:]).any()
         ]
-        ends = [(one, end) for one, end in ends if np.isfinite(one[:end][-512:]).any()]
         if not ends:
             break
         contexts = [one[:end] for one, end in ends]
         cutoffs.append(
             Cutoff(
+                age,
                 np.concatenate(contexts)[:, None],
                 np.concatenate([[0], np.cumsum([len(one) for one in contexts])]),
                 np.stack([one[end : end + horizon] for one, end in ends]),
@@ -159,7 +173,10 @@ def past_cutoffs(series: list[ndarray], horizon: int, config: CoverageConfig) ->
 
 def score(found: list[Forecasts], config: CoverageConfig) -> Iterator[dict[str, Any]]:
     """Yield coverage and width of the tested cutoffs without, and with every, calibration."""
-    tested = found[: max(1, len(found) // 2)]
+    horizon = found[0].truth.shape[1]
+    apart = [number for number, one in enumerate(found) if one.age % horizon == 0]
+    places = apart[: max(1, len(apart) // 2)]
+    tested = [found[place] for place in places]
     facts = {
         "n_tested": len(tested),
         "n_cutoffs": len(found),
@@ -170,8 +187,7 @@ def score(found: list[Forecasts], config: CoverageConfig) -> Iterator[dict[str, 
     for method in config.methods:
         try:
             moved = [
-                _calibrated(one, found[number + 1 :], method, config)
-                for number, one in enumerate(tested)
+                _calibrated(found[place], found[place + 1 :], method, config) for place in places
             ]
         except DataError as error:
             yield {**facts, "method": method, "note": str(error)}
@@ -179,50 +195,45 @@ def score(found: list[Forecasts], config: CoverageConfig) -> Iterator[dict[str, 
         yield {**facts, "method": method, **_numbers(moved, plain, tested, config.nominal)}
 
 
-def render(rows: pl.DataFrame, config: CoverageConfig) -> str:
-    """Return the results as Markdown."""
-    low, high = config.bar
-    caption = (
-        f"Share of truths within intervals of {config.nominal:.0%}, ± standard error over tested "
-        f"forecasts; kept: between {low:.0%} and {high:.0%}. The newest half of the cutoffs is "
-        "tested, each with margins from all earlier ones. Worst step: of the horizon, the one "
-        "farthest from what was claimed. Width: of the interval, over that before calibration."
-    )
-    parts = ["# Coverage", caption]
-    for (model,), part in rows.group_by("model", maintain_order=True):
-        body = [_cells(row, config) for row in part.iter_rows(named=True)]
-        header = ["set", "calibration", "coverage", "kept", "worst step", "width", "cutoffs", "is"]
-        parts += [f"## {model}", markdown_table(header, body), _verdict(part, config)]
-    return "\n\n".join(parts) + "\n"
-
-
 def _n_cutoffs(series: Float64[ndarray, " time"], horizon: int, config: CoverageConfig) -> int:
     """Return the cutoffs of a series that leave a context long enough."""
     return min(config.max_cutoffs, (len(series) - config.fewest_steps) // horizon)
+
+
+def _per_horizon(room: int, horizon: int, config: CoverageConfig) -> int:
+    """Return the cutoffs within a horizon, for a set with `room` cutoffs one horizon apart."""
+    return min(MOST_PER_HORIZON, horizon, -(-config.max_cutoffs // room))
 
 
 def _forecast(rival: Rival, cutoff: Cutoff, config: CoverageConfig) -> Forecasts:
     quantiles = rival.forecaster.forecast_arrays(
         cutoff.contexts, cutoff.offsets, cutoff.truth.shape[1], config.levels
     )
-    return Forecasts(quantiles[..., 0], cutoff.truth)
+    return Forecasts(cutoff.age, quantiles[..., 0], cutoff.truth)
 
 
 def _calibrated(
     one: Forecasts, past: list[Forecasts], method: Method, config: CoverageConfig
 ) -> Float64[ndarray, "item level horizon"]:
-    """Return the quantiles of one cutoff with margins from the cutoffs before it."""
+    """Return the quantiles of one cutoff with margins from what was known by then."""
     if not past:
         raise DataError("margins must be fitted on earlier cutoffs, got none; shorten the horizon")
     intervals = central_intervals(config.levels)
     quantiles = np.concatenate([each.quantiles for each in past])
-    truth = np.concatenate([each.truth for each in past])
+    truth = np.concatenate([_known_by(one, each) for each in past])
     # The newest comes first, and numbers rise with time.
     block = np.repeat(-np.arange(len(past)), [len(each.truth) for each in past])
     scores = conformity_scores(quantiles, truth, mean_width(quantiles, intervals), intervals)
     margins = margins_of(scores, [config.nominal], block, method)
     unit = mean_width(one.quantiles, intervals)
     return with_margins(one.quantiles, unit, intervals, margins)
+
+
+def _known_by(now: Forecasts, before: Forecasts) -> Float64[ndarray, "item horizon"]:
+    """Return the truths of an earlier cutoff, NaN where they came after a later one."""
+    truth = before.truth.copy()
+    truth[:, before.age - now.age :] = np.nan
+    return truth
 
 
 def _numbers(
@@ -250,39 +261,9 @@ def _numbers(
     }
 
 
-def _cells(row: Mapping[str, Any], config: CoverageConfig) -> list[str]:
-    start = [row["dataset"], row["method"]]
-    counts = [f"{row['n_cutoffs']}", row["label"]]
-    if row["coverage"] is None:
-        return [*start, "too few cutoffs", "", "", "", *counts]
-    return [
-        *start,
-        f"{row['coverage']:.1%} ± {row['standard_error']:.1%}",
-        "yes" if config.bar[0] <= row["coverage"] <= config.bar[1] else "no",
-        f"{row['worst_step']:.0%}",
-        f"{row['width_ratio']:.2f}",
-        *counts,
-    ]
-
-
-def _verdict(rows: pl.DataFrame, config: CoverageConfig) -> str:
-    """Count the sets within the bar, and name those that are not."""
-    lines = []
-    for (method,), part in rows.group_by("method", maintain_order=True):
-        scored = part.drop_nulls("coverage")
-        is_kept = scored["coverage"].is_between(*config.bar)
-        missed = [
-            f"{row['dataset']} {row['coverage']:.1%}"
-            for row in scored.filter(~is_kept).iter_rows(named=True)
-        ]
-        tail = f"; not {', '.join(missed)}" if missed else ""
-        lines.append(f"- {method}: kept on {is_kept.sum()} of {len(part)} sets{tail}.")
-    return "\n".join(lines)
-
-
 def _evaluate(config: CoverageConfig, models: list[Rival], _: np.random.Generator) -> Evaluation:
     rows = evaluate(config, models)
-    return Evaluation(rows, {"table": render(rows, config)})
+    return Evaluation(rows, {"table": coverage_tables(rows, config.nominal, config.bar)})
 
 
 def _metrics(found: Evaluation) -> Iterator[tuple[str, Mapping[str, float | None]]]:
