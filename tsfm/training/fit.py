@@ -201,7 +201,7 @@ def _backward(
     device: torch.device,
 ) -> torch.Tensor:
     """Add the gradient of the summed loss; return sum of the loss, values and points."""
-    number = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1)
+    number = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]) >> 1
     # Dropout knows only the global generator.
     torch.manual_seed(number)
     generator = torch.Generator().manual_seed(number)
