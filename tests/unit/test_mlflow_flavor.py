@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import tsfm
 import tsfm.mlflow as flavor
 from tsfm.errors import CheckpointError, DataError, UnsupportedError
 from tsfm.mlflow_store import import_mlflow
@@ -18,10 +19,12 @@ from tsfm.stocks.ranker import StockRanker
 from tsfm.stocks.simulation import SimulationConfig, simulated_panel
 from tsfm.stocks.split import SplitConfig
 from tsfm.tasks.classify import SeriesClassifier
+from tsfm.tasks.detect import Detector
 from tsfm.tasks.embed import Embedder
 from tsfm.tasks.forecast import Forecaster
 from tsfm.tasks.impute import Imputer
 from tsfm.tasks.impute_frame import StaysMissingWarning
+from tsfm.tasks.score_rule import ScoreRule
 from tsfm.tracking import NoTracker, default_tracker
 
 mlflow: Any = import_mlflow()
@@ -119,6 +122,17 @@ def test_a_registered_model_is_found_by_its_alias(
         Forecaster.from_pretrained("models:/flavored@champion"),
     ):
         pd.testing.assert_frame_equal(loaded.predict(frame, prediction_length=4), expected)
+
+
+def test_a_registered_detector_keeps_its_threshold(frame: pd.DataFrame, tracking_uri: str) -> None:
+    rule = ScoreRule(smoothing=3)
+    detector = Detector(Forecaster.from_pretrained("tsfm-small").model, rule=rule)
+    fitted = detector.fit_threshold(frame, method="quantile")
+    flavor.log_model(fitted, registered_model_name="alarms")
+    loaded = Detector.from_pretrained("models:/alarms/1")
+    assert (loaded.threshold, loaded.rule) == (fitted.threshold, rule)
+    served = mlflow.pyfunc.load_model("models:/alarms/1").predict(frame)
+    pd.testing.assert_frame_equal(tsfm.detect(frame, model="models:/alarms/1"), served)
 
 
 def test_other_kinds_keep_their_class(frame: pd.DataFrame, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from tsfm.models.model import TimeSeriesModel
-from tsfm.models.pretrained import load_pretrained
+from tsfm.models.pretrained import checkpoint_folder, load_pretrained
 from tsfm.series.added_columns import read_with_rows, refuse_present, with_columns
 from tsfm.shapes import Float64, Int, ndarray
 from tsfm.tasks.anomaly_scores import item_starts, score_rows
@@ -67,7 +67,7 @@ class Detector(OnDevice):
     def from_pretrained(name: str | Path, *, device: str = "auto") -> "Detector":
         """Load a bundled name, a folder, or ``models:/name@alias``.
 
-        The threshold comes along where the folder has one.
+        The threshold comes along where there is one.
 
         Raises
         ------
@@ -76,8 +76,10 @@ class Detector(OnDevice):
         UnsupportedError
             When its backbone does not forecast.
         """
-        threshold, rule = read_settings(Path(name))
-        return Detector(load_pretrained(name), threshold=threshold, rule=rule, device=device)
+        with checkpoint_folder(name) as folder:
+            threshold, rule = read_settings(folder)
+            model = load_pretrained(folder)
+        return Detector(model, threshold=threshold, rule=rule, device=device)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the model, the rule and the threshold to a folder."""
