@@ -6,6 +6,7 @@ files. No pickle is written or read.
 
 import importlib
 import json
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ from tsfm.tracking import NoTracker, set_default_tracker
 
 FLAVOR = "tsfm"
 KIND_FILE = "kind.json"
+# What MLflow's server sets in its own process.
+SERVED = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"
 
 
 class Kind(NamedTuple):
@@ -220,15 +223,17 @@ class _PyFunc:
         What is wrong with the input is MLflow's own error here: its server answers with a trace
         for any other.
         """
-        given = {key: value for key, value in (params or {}).items() if _is_given(value)}
+        asked = {key: value for key, value in (params or {}).items() if _is_given(value)}
+        given = {key: value for key, value in self.kind.params.items() if _is_given(value)} | asked
         if "target" in given:
             names = [str(name) for name in given["target"]]
             given["target"] = names[0] if len(names) == 1 else names
         try:
-            return getattr(self.model, self.kind.method)(model_input, **given)
+            found = getattr(self.model, self.kind.method)(model_input, **given)
         except TsfmError as error:
             exceptions = import_mlflow().exceptions
             raise exceptions.MlflowException.invalid_parameter_value(str(error)) from error
+        return _for_json(found) if os.environ.get(SERVED) == "true" else found
 
 
 def _load_pyfunc(path: str) -> _PyFunc:
@@ -259,6 +264,15 @@ def _signature(kind: Kind) -> Any:
         shape = (-1,) if isinstance(value, list) else None
         specs.append(ParamSpec(name, numbers.get(its, DataType.string), value, shape))
     return ModelSignature(params=ParamSchema(specs))
+
+
+def _for_json(found: Any) -> Any:
+    """Return a pandas frame with None where MLflow's server would write NaN, which no JSON has."""
+    import pandas as pd
+
+    if not isinstance(found, pd.DataFrame):
+        return found
+    return found.astype(object).where(found.notna(), None)
 
 
 def _is_given(value: Any) -> bool:

@@ -1,5 +1,6 @@
 """What is logged is served by somebody else: it must be the same model, without pickle."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ def test_pyfunc_predicts_with_parameters_and_with_their_defaults(
         found, forecaster.predict(frame, prediction_length=5, quantile_levels=[0.1, 0.9])
     )
     assert len(served.predict(frame)) == 24
+    assert len(served.predict(frame, params={"prediction_length": None})) == 24
     renamed = frame.rename(columns={"target": "load"})
     named = served.predict(renamed, params={**asked, "target": ["load"]})
     np.testing.assert_array_equal(named["predictions"], found["predictions"])
@@ -104,6 +106,24 @@ def test_bad_input_is_answered_in_one_line_and_without_a_trace(
     assert "Traceback" not in found.value.serialize_as_json()
     with pytest.raises(mlflow.exceptions.MlflowException, match="prediction_length must be"):
         served.predict(frame, params={"prediction_length": 0})
+
+
+def test_the_server_answers_json_where_a_number_is_missing(
+    frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.pyfunc import scoring_server
+
+    flavor.save_model(Detector.from_pretrained("tsfm-small"), tmp_path / "saved")
+    served = mlflow.pyfunc.load_model(str(tmp_path / "saved"))
+    expected = served.predict(frame)["anomaly_score"]
+    monkeypatch.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")
+    scoring_server.init(served)
+    body = json.dumps({"dataframe_split": frame.to_dict(orient="split", index=False)})
+    answer = scoring_server.invocations(body, "application/json", served, None)
+    rows = json.loads(answer.response, parse_constant=pytest.fail)["predictions"]
+    assert [row["anomaly_score"] for row in rows] == [
+        None if np.isnan(score) else score for score in expected
+    ]
 
 
 def test_a_registered_model_is_found_by_its_alias(
