@@ -40,11 +40,18 @@ def alone_with(uri: str) -> Iterator[None]:
 
     The lock is on the folder, so that no file is left behind. Where there are no such locks, as on
     Windows, nothing is held.
+
+    Raises
+    ------
+    sqlite3.Error
+        When the file can neither be opened nor made; MLflow would try for minutes.
     """
-    path = uri.removeprefix("sqlite:///")
-    if os.name == "nt" or path == uri or path in ("", ":memory:"):
+    path = uri.removeprefix("sqlite:///").partition("?")[0]
+    is_file = uri.startswith("sqlite:///") and path not in ("", ":memory:")
+    if os.name == "nt" or not is_file or path.startswith("file:"):
         yield
         return
+    import sqlite3
     from fcntl import LOCK_EX, flock
 
     folder = Path(path).absolute().parent
@@ -52,6 +59,7 @@ def alone_with(uri: str) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         flock(descriptor, LOCK_EX)
+        sqlite3.connect(path).close()
         yield
     finally:
         os.close(descriptor)  # and the lock is gone

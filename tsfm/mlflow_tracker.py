@@ -103,8 +103,9 @@ class MlflowTracker:
     Raises
     ------
     ConfigError
-        At `start`, when the store cannot be reached or opened. Later failures are warnings: what
-        could not be sent is kept and tried again.
+        At `start`, when the store cannot be reached or opened, or the experiment or the run to go
+        on with was deleted. Later failures are warnings: what could not be sent is kept and tried
+        again.
     """
 
     def __init__(
@@ -135,7 +136,9 @@ class MlflowTracker:
             if self.run_id is None:
                 self._open(name, config)
             else:
-                self._client.update_run(self.run_id, status="RUNNING")
+                self._go_on()
+        except ConfigError:
+            raise
         except Exception as error:
             raise ConfigError(unreachable(self.uri, str(error).splitlines()[0])) from error
         self._sent_at = (time.monotonic(), time.process_time())
@@ -186,6 +189,16 @@ class MlflowTracker:
             part = params[start : start + PARAMS_PER_REQUEST]
             self._client.log_batch(self.run_id, params=part)
 
+    def _go_on(self) -> None:
+        try:
+            self._client.update_run(self.run_id, status="RUNNING")
+        except Exception as error:
+            raise ConfigError(
+                f"a run must be in its store to go on, got {self.run_id!r} in {self.uri!r}: "
+                f"{str(error).splitlines()[0]}; restore it, correct MLFLOW_TRACKING_URI, or set "
+                "tracking.enabled=false"
+            ) from error
+
     def _experiment_id(self) -> str:
         """Find the experiment, or make it; another process may make it in between."""
         found = self._client.get_experiment_by_name(self.experiment)
@@ -196,6 +209,11 @@ class MlflowTracker:
                 found = self._client.get_experiment_by_name(self.experiment)
                 if found is None:
                     raise
+        if found.lifecycle_stage == "deleted":
+            raise ConfigError(
+                f"experiment must not be deleted, got {self.experiment!r} in {self.uri!r}; run "
+                f"mlflow experiments restore --experiment-id {found.experiment_id}"
+            )
         return found.experiment_id
 
     def _usage(self) -> dict[str, float]:

@@ -160,3 +160,7 @@ def test_runs_that_cannot_be_replayed_are_named(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     assert cli.main(["replay", "0" * 32]) == 1
     assert "nothing listens there" in capsys.readouterr().err
+    (tmp_path / "notes.db").write_text("no database")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/notes.db")
+    assert cli.main(["replay", "0" * 32]) == 1
+    assert "file is not a database; correct it or MLFLOW_TRACKING_URI" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,15 @@ def test_a_server_that_is_down_at_the_start_is_an_error_at_once() -> None:
     tracker = MlflowTracker(tracking_uri="http://127.0.0.1:9")
     with pytest.raises(ConfigError, match=r"127\.0\.0\.1:9.*nothing listens there; start the s"):
         tracker.start("run", {})
+
+
+def test_a_sqlite_file_that_cannot_be_made_is_an_error_at_once(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").mkdir()
+    tracker = MlflowTracker(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    started = time.monotonic()
+    with pytest.raises(ConfigError, match=r"must be a store that can be opened.*unable to open"):
+        tracker.start("run", {})
+    assert time.monotonic() - started < 30
 
 
 def test_a_store_of_plain_folders_is_refused(tmp_path: Path) -> None:

@@ -75,6 +75,19 @@ def test_a_run_that_was_stopped_goes_on_in_the_store(tracking_uri: str) -> None:
     assert len(client.get_metric_history(first.run_id, "train/loss")) == 2
 
 
+def test_a_run_or_an_experiment_that_was_deleted_is_named(tracking_uri: str) -> None:
+    client = import_mlflow().MlflowClient(tracking_uri)
+    first = MlflowTracker(experiment="deleted")
+    first.start("run", {})
+    client.delete_run(first.run_id)
+    with pytest.raises(ConfigError, match=f"must be in its store to go on, got '{first.run_id}'"):
+        MlflowTracker(experiment="deleted", run_id=first.run_id).start("run", {})
+    found = client.get_experiment_by_name("deleted").experiment_id
+    client.delete_experiment(found)
+    with pytest.raises(ConfigError, match=f"got 'deleted' in .* restore --experiment-id {found}"):
+        MlflowTracker(experiment="deleted").start("run", {})
+
+
 def test_an_experiment_that_another_process_made_meanwhile_is_used(
     tracking_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

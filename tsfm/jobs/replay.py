@@ -87,8 +87,8 @@ def _recorded(uri: str, run_id: str) -> dict[str, Any]:
     elif not answers(uri):
         reason = "nothing listens there"
     if not reason:
-        client = import_mlflow().MlflowClient(tracking_uri=uri)
         try:
+            client = import_mlflow().MlflowClient(tracking_uri=uri)
             client.get_run(run_id)
         except Exception as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
