@@ -15,7 +15,7 @@ from cyclopts import App, Parameter
 
 from tsfm import __version__
 from tsfm.cli_files import Flag, Inputs, detect, forecast, impute
-from tsfm.outcome import exit_code, own_warnings
+from tsfm.outcome import exit_code, own_warnings, terminated_is_interrupted
 
 app = App(
     name="tsfm",
@@ -292,7 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Waiting threads must sleep, or two of them fight for one core; torch reads this at import.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    with own_warnings():
+    with own_warnings(), terminated_is_interrupted():
         return exit_code(lambda: _run(arguments))
 
 

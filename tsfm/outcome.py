@@ -1,10 +1,13 @@
 """What a verb leaves behind: its message, one line for whatever went wrong, an exit code."""
 
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from cyclopts import CycloptsError
@@ -69,3 +72,20 @@ def own_warnings() -> Iterator[None]:
             warnings.filterwarnings("default", module=r"tsfm(\.|$)")
         warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
         yield
+
+
+@contextmanager
+def terminated_is_interrupted() -> Iterator[None]:
+    """Treat a request to end as Ctrl-C: what is half done is removed, and the run is closed."""
+
+    def interrupt(_: int, __: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 
 from tsfm.config import load_recipe
 from tsfm.errors import ConfigError, DataError
-from tsfm.evaluation import beside_published
+from tsfm.evaluation import beside_published, zero_shot
 from tsfm.jobs import evaluate
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.pretrained import save_pretrained
@@ -155,6 +156,22 @@ def test_a_harness_that_does_not_reproduce_the_published_baseline_stops_the_run(
         evaluate.run(recipe, output=tmp_path / "out", tracker=tracker)
     assert tracker.events[-1] == ("finish", "FAILED")
     assert not (tmp_path / "out" / "report.json").exists()
+
+
+def test_a_run_that_is_interrupted_is_recorded_as_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(
+        evaluate.PROTOCOLS, "zero_shot", replace(zero_shot.PROTOCOL, evaluate=interrupt)
+    )
+    tracker = ListTracker()
+    recipe = load_recipe("zero_shot", ["evaluate.models=[]", "run.device=cpu"])
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.run(recipe, output=tmp_path / "out", tracker=tracker)
+    assert tracker.events[-1] == ("finish", "KILLED")
 
 
 def test_two_runs_of_one_seed_are_equal(data: Path, model: Path, tmp_path: Path):

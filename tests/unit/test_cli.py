@@ -1,5 +1,6 @@
 """Scripts rely on exit codes and on one line per error; people rely on the help."""
 
+import signal
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -60,6 +61,13 @@ def test_an_error_that_nobody_foresaw_keeps_its_traceback(verb: Verb) -> None:
 
     with pytest.raises(ZeroDivisionError):
         cli.main(verb(fail))
+
+
+def test_a_request_to_end_is_ctrl_c(verb: Verb, capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert cli.main(verb(lambda: signal.raise_signal(signal.SIGTERM))) == 130
+    assert capsys.readouterr().err == "tsfm: interrupted\n"
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_ctrl_c_is_exit_130(verb: Verb, capsys: pytest.CaptureFixture[str]) -> None:

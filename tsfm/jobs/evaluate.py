@@ -27,7 +27,7 @@ from tsfm.evaluation import (
 from tsfm.evaluation.protocols import Evaluation, Protocol
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.toml_text import dump
-from tsfm.tracking import Tracker
+from tsfm.tracking import Tracker, recorded
 
 PROTOCOLS: Mapping[str, Protocol] = {
     "zero_shot": zero_shot.PROTOCOL,
@@ -91,9 +91,7 @@ def run(
     protocol = PROTOCOLS[config.protocol]
     folder = Path(output or settings.output or Path("runs") / recipe.name / str(settings.seed))
     resolved = {name: asdict(section) for name, section in sections.items()}
-    tracker = tracker or make_tracker(sections["tracking"])
-    tracker.start(recipe.name, resolved)
-    try:
+    with recorded(tracker or make_tracker(sections["tracking"]), recipe.name, resolved) as record:
         models = [protocol.load(name, device=settings.device) for name in config.models]
         found = protocol.evaluate(config, models, np.random.default_rng(settings.seed))
         report = {
@@ -109,12 +107,8 @@ def run(
             "seconds": time.perf_counter() - started,
         }
         _write(folder, resolved, found.rows, report)
-        tracker.log(0, _metrics(config.protocol, found))
-        tracker.artifact(folder)
-    except BaseException:
-        tracker.finish("FAILED")
-        raise
-    tracker.finish("FINISHED")
+        record.log(0, _metrics(config.protocol, found))
+        record.artifact(folder)
     return {**report, "message": f"{report['table']}\nresults: {folder}"}
 
 

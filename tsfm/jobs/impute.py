@@ -1,12 +1,8 @@
 """Impute a lake: plan its parts, fill them one by one, commit each; `report.json` last."""
 
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import polars as pl
@@ -137,10 +133,9 @@ def run(
     root = str(Path(output).absolute() if is_elsewhere and not is_address(output) else output)
     job = _Job(_filling(root, options, model), engine, workers or n_cores(), address)
     places = lake_places(inputs, output, absolute=is_elsewhere)
-    with _terminated_is_interrupted():
-        report = _run(job, places, resume, tracker or make_tracker(TrackingConfig()))
-        if verify:
-            report = _verified(job, places, report)
+    report = _run(job, places, resume, tracker or make_tracker(TrackingConfig()))
+    if verify:
+        report = _verified(job, places, report)
     if plot is not None:
         from tsfm.jobs.impute_plot import plot_report
 
@@ -263,20 +258,3 @@ def _model_version(name: str) -> str | None:
     client = mlflow.MlflowClient(tracking_uri=address, registry_uri=address)
     model, _, alias = name.removeprefix("models:/").partition("@")
     return str(client.get_model_version_by_alias(model, alias).version)
-
-
-@contextmanager
-def _terminated_is_interrupted() -> Iterator[None]:
-    """Treat a request to end as Ctrl-C: what is half done is removed, and the run is closed."""
-
-    def interrupt(_: int, __: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
