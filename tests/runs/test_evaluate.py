@@ -99,8 +99,12 @@ def run_zero_shot(model: Path, output: Path, *overrides: str):
 
 def test_zero_shot_from_recipe_to_report(data: Path, model: Path, tmp_path: Path):
     publish(data, hospital=our_seasonal_naive())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("of somebody else")
     report, tracker = run_zero_shot(model, tmp_path / "out")
-    assert {file.name for file in (tmp_path / "out").iterdir()} == FILES
+    assert {file.name for file in (tmp_path / "out").iterdir()} == FILES | {"notes.txt"}
+    recorded = [content.name for event, content in tracker.events if event == "artifact"]
+    assert sorted(recorded) == sorted(FILES)
     stored = json.loads((tmp_path / "out" / "report.json").read_text())
     assert "message" not in stored
     assert stored["models"]["toy-model"]["n_parameters"] > 0

@@ -155,7 +155,7 @@ def test_a_finished_run_may_go_on_for_more_steps(tmp_path: Path) -> None:
     assert run(tmp_path, "training.steps=8", "training.log_every=2")["steps"] == 8
 
 
-@pytest.mark.parametrize("content", [b"", b"no state"])
+@pytest.mark.parametrize("content", [b"", b"no state", b"abc"])
 def test_a_broken_state_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "resume").mkdir()
     (tmp_path / "resume" / "state.pt").write_bytes(content)

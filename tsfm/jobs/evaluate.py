@@ -38,6 +38,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "coverage": coverage.PROTOCOL,
     "classification": classification.PROTOCOL,
 }
+WRITTEN = ("config.toml", "results.md", "results.parquet")
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -108,7 +109,8 @@ def run(
         }
         _write(folder, resolved, found.rows, report)
         record.log(0, _metrics(config.protocol, found))
-        record.artifact(folder)
+        for name in (*WRITTEN, "report.json"):
+            record.artifact(folder / name)
     return {**report, "message": f"{report['table']}\nresults: {folder}"}
 
 

@@ -98,7 +98,7 @@ class TrainingState:
             self.best = content["best"]
             for name in COUNTERS:
                 setattr(self, name, content[name])
-        except (RuntimeError, ValueError, KeyError, OSError, EOFError, UnpicklingError) as error:
+        except (RuntimeError, ValueError, LookupError, OSError, EOFError, UnpicklingError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise CheckpointError(
                 f"the state to resume must fit this run's model, got {file}: {reason}; choose "
