@@ -10,6 +10,7 @@ from tsfm.errors import UnsupportedError
 from tsfm.models.backbone import NextPatchModel
 
 USUAL_CONTEXT = "usual_context"
+VIEWS = "views"
 TRUST = "trust"
 
 
@@ -30,7 +31,7 @@ class Provenance:
     details
         Anything else: recipe, steps, points seen, seconds, run id; under `USUAL_CONTEXT` the steps
         that a forecast reads by default, under `TRUST` the share of its move from the last value
-        that a forecast goes.
+        that a forecast goes, under `VIEWS` whether a forecaster has views; see `Forecaster`.
     """
 
     trained_on: tuple[str, ...] = ()

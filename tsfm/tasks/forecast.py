@@ -26,7 +26,7 @@ class Forecaster(SeriesForecaster):
     views
         Whether a season that hardly changes is taken out before the network reads, a lower rate
         is read for far horizons (`tsfm.tasks.views`), and short counts that are mostly zero are
-        drawn toward their past; by default for models with quantiles.
+        drawn toward their past; by default as it was saved, or for models with quantiles.
 
     Examples
     --------

@@ -1,12 +1,16 @@
 """SeriesForecaster: validated series in, quantiles out."""
 
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from tsfm.errors import DataError
-from tsfm.models.model import USUAL_CONTEXT, TimeSeriesModel
+from tsfm.models.model import USUAL_CONTEXT, VIEWS, TimeSeriesModel
+from tsfm.models.pretrained import save_pretrained
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float64, Int, ndarray
 from tsfm.tasks.arguments import a_horizon, at_least_one, refuse_taken
@@ -32,7 +36,15 @@ class SeriesForecaster(OnDevice):
         self, model: TimeSeriesModel, *, device: str = "auto", views: bool | None = None
     ) -> None:
         super().__init__(model, device=device)
-        self.views = bool(model.quantile_levels) if views is None else views
+        self.views = _has_views(model) if views is None else views
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write the model to a folder, and its views where they are not those by default."""
+        kept = copy(self.model)
+        if self.views != _has_views(kept):
+            details = {**kept.provenance.details, VIEWS: self.views}
+            kept.provenance = replace(kept.provenance, details=details)
+        return save_pretrained(kept, folder)
 
     @property
     def usual_context(self) -> int:
@@ -167,3 +179,7 @@ class SeriesForecaster(OnDevice):
         if context_length is None:
             return self.usual_context
         return min(at_least_one("context_length", context_length), self.model.context_length)
+
+
+def _has_views(model: TimeSeriesModel) -> bool:
+    return bool(model.provenance.details.get(VIEWS, model.quantile_levels))

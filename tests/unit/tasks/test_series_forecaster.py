@@ -167,6 +167,15 @@ def test_a_context_longer_than_the_series_or_the_model_changes_nothing(model):
     )
 
 
+def test_a_saved_forecaster_keeps_its_views(model, tmp_path):
+    plain = Forecaster(model.model, views=False)
+    loaded = Forecaster.from_pretrained(plain.save_pretrained(tmp_path / "plain"))
+    assert loaded.views is False
+    assert model.views is True  # the weights are shared, what is said of them is not
+    again = Forecaster(loaded.model, views=True).save_pretrained(tmp_path / "again")
+    assert Forecaster.from_pretrained(again).views is True
+
+
 def test_the_checkpoint_says_how_much_is_read_by_default(model):
     assert (model.usual_context, model.model.context_length) == (1024, 2048)
     assert Forecaster(model.model, views=False).usual_context == 2048
