@@ -200,7 +200,7 @@ def load_dataset(name: str) -> "pl.LazyFrame":
     Raises
     ------
     DataError
-        When there is no such card, or its file is not here.
+        When there is no such card, its file is not here or cannot be read, or lacks a column.
 
     Examples
     --------
@@ -212,9 +212,23 @@ def load_dataset(name: str) -> "pl.LazyFrame":
 
     card = load_card(name)
     file = require_file(card)
-    if card.format == "parquet":
-        return pl.scan_parquet(file)
-    return pl.scan_csv(file, try_parse_dates=True)
+    is_parquet = card.format == "parquet"
+    try:
+        frame = pl.scan_parquet(file) if is_parquet else pl.scan_csv(file, try_parse_dates=True)
+        found = frame.collect_schema().names()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(
+            f"{file} must be a readable {card.format} file, got: {str(error).splitlines()[0]}; "
+            "write it again"
+        ) from None
+    named = (card.item_id, card.timestamp, *card.channels)
+    lacking = [column for column in named if column not in found]
+    if lacking:
+        raise DataError(
+            f"{file} must have the columns that its card names, got {found} without {lacking}; "
+            "correct the card or the file"
+        )
+    return frame
 
 
 def file_digest(file: Path) -> str:

@@ -103,6 +103,16 @@ def test_a_data_set_is_opened_and_not_read(
     assert opened.collect().equals(frame)
 
 
+def test_a_file_that_cannot_be_read_or_lacks_a_column_is_named(folder: Path) -> None:
+    file = folder / "toy" / "toy.parquet"
+    file.write_text("no Parquet")
+    with pytest.raises(DataError, match=r"toy.parquet must be a readable parquet file, got: .*"):
+        cards.load_dataset("toy")
+    pl.DataFrame({"timestamp": [0], "y": [1.0]}).write_parquet(file)
+    with pytest.raises(DataError, match=r"without \['item_id', 'target'\]; correct the card"):
+        cards.load_dataset("toy")
+
+
 def test_the_csv_sample_has_real_stamps() -> None:
     frame = cards.load_dataset("mauna_loa_co2").collect()
     assert frame.schema["timestamp"].is_temporal()
