@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tsfm.config import load_recipe
-from tsfm.errors import ConfigError
+from tsfm.errors import ConfigError, DataError
 from tsfm.evaluation.detection_sets import read_detection_set
 from tsfm.jobs import evaluate
 from tsfm.tracking import ListTracker
@@ -192,4 +192,27 @@ def test_a_set_without_labels_is_refused(data):
         {"series_id": ["x"] * 3, "timestamp": [0, 1, 2], "target": [1.0, 2.0, 3.0]}
     ).write_parquet(data / "m4_hourly.parquet")
     with pytest.raises(ConfigError, match="must have a column 'anomaly', got 'm4_hourly'"):
+        read_detection_set("m4_hourly")
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_right"),
+    [
+        ([0, 1, 0], True),
+        ([False, True, False], True),
+        (["0", "1", "0"], True),
+        ([0, 1, None], False),
+        (["no", "yes", "no"], False),
+        ([0, 2, 0], False),
+    ],
+)
+def test_labels_are_0_or_1_in_every_row(data, labels, is_right):
+    pl.DataFrame(
+        {"series_id": "x", "timestamp": [0, 1, 2], "target": [1.0, 2.0, 3.0], "anomaly": labels}
+    ).write_parquet(data / "m4_hourly.parquet")
+    if is_right:
+        (series,) = read_detection_set("m4_hourly").series
+        assert series.labels.tolist() == [False, True, False]
+        return
+    with pytest.raises(DataError, match=r"column 'anomaly' must be 0 or 1 in every row, got \["):
         read_detection_set("m4_hourly")

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from tsfm.errors import ConfigError
+from tsfm.errors import ConfigError, DataError
 from tsfm.metrics.detection import runs
 from tsfm.metrics.nab import probation_length
-from tsfm.series.cards import load_card, load_dataset
+from tsfm.series.card_series import read_rows
+from tsfm.series.cards import load_card
 from tsfm.shapes import Bool, Float64, ndarray
 
 LABEL = "anomaly"
@@ -69,27 +70,32 @@ def widened(labels: Bool[ndarray, " time"], share: float) -> Bool[ndarray, " tim
 
 
 def read_detection_set(name: str) -> DetectionSet:
-    """Read `nab_shared` or `skab`.
+    """Read `nab_shared`, `skab`, or another set with labels, whose training rows are as NAB's.
 
     Raises
     ------
     ConfigError
         When the set has no labels.
     DataError
-        When its file is not here.
+        When its file is not here, or a row of it cannot be used.
     """
     card = load_card(name)
-    frame = load_dataset(name).sort(card.item_id, card.timestamp).collect()
+    frame = read_rows(card)
     if LABEL not in frame.columns:
         raise ConfigError(
             f"datasets must have a column {LABEL!r}, got {name!r} with {frame.columns}; choose "
             "nab_shared or skab"
         )
+    if not frame[LABEL].cast(pl.Float64, strict=False).is_in([0.0, 1.0]).fill_null(False).all():
+        raise DataError(
+            f"{card.file}: column {LABEL!r} must be 0 or 1 in every row, got "
+            f"{frame[LABEL].unique().sort().to_list()[:5]}; correct it"
+        )
     is_skab = name == "skab"
     series = []
     for (item,), part in frame.group_by(card.item_id, maintain_order=True):
-        values = part.select(pl.col(card.channels).cast(pl.Float64)).to_numpy()
-        labels = part[LABEL].to_numpy() == 1
+        values = part.select(card.channels).to_numpy()
+        labels = part[LABEL].cast(pl.Float64).to_numpy() == 1
         if is_skab and not labels.any():
             continue
         n_train = SKAB_TRAIN_ROWS if is_skab else probation_length(len(labels))

@@ -26,8 +26,8 @@ from tsfm.evaluation.beside_published import BesidePublished, scored, summarised
 from tsfm.evaluation.protocols import Evaluation, Protocol
 from tsfm.evaluation.rivals import Rival
 from tsfm.evaluation.zero_shot_tables import metrics
-from tsfm.series.card_series import read_series
-from tsfm.series.cards import load_card, load_dataset
+from tsfm.series.card_series import read_rows, read_series
+from tsfm.series.cards import load_card
 from tsfm.shapes import Float64, ndarray
 
 RESULTS = Path("published") / "gift_eval_results.csv"
@@ -111,11 +111,9 @@ def read_at_rate(one: GiftEvalSet) -> list[Float64[ndarray, " _time"]]:
         return [values for _, values in read_series(card)]
     start: Literal["datapoint", "window"] = "datapoint" if one.every.endswith("w") else "window"
     steps = (
-        load_dataset(card.name)
-        .sort(card.item_id, card.timestamp)
+        read_rows(card)
         .group_by_dynamic(card.timestamp, every=one.every, group_by=card.item_id, start_by=start)
-        .agg(getattr(pl.col(card.channels).cast(pl.Float64), one.whole)())
-        .collect()
+        .agg(getattr(pl.col(card.channels), one.whole)())
     )
     series = []
     for part in steps.partition_by(card.item_id, maintain_order=True):

@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 
 from tsfm.evaluation.injected import CHANGES, LONGEST_ANOMALY, MOST_MISSING, changed_part
-from tsfm.series.cards import DatasetCard, load_card, load_dataset
+from tsfm.series.card_series import read_rows
+from tsfm.series.cards import DatasetCard, load_card
 from tsfm.shapes import Bool, Float64, Int, ndarray
 
 LONGEST, SHORTEST = 3000, 800
@@ -203,7 +204,7 @@ def draw_channels(
 
 def _tables(card: DatasetCard) -> list[Float64[ndarray, "time channel"]]:
     """Return the channels of every item, or the items of every group, side by side."""
-    frame = load_dataset(card.name).sort(card.item_id, card.timestamp).collect()
+    frame = read_rows(card)
     item, stamp = card.item_id, card.timestamp
     if len(card.channels) > 1:
         parts = frame.partition_by(item, maintain_order=True)
