@@ -4,6 +4,7 @@ A config lives beside the code that it configures; here they are only found, ove
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,6 +61,8 @@ def discover_all() -> None:
     discover("tsfm.models", "tsfm.objectives", "tsfm.training", "tsfm.stocks")
 
 
+# A dot with an even number of quotes after it, so that it is within none.
+DOT = re.compile(r'\.(?=(?:[^"]*"[^"]*")*[^"]*$)')
 # The section that only the recipes of a verb have.
 SECTION_OF_VERB = {
     "pretrain": "model",
@@ -128,15 +131,17 @@ def check_verb(recipe: Recipe, verb: str) -> None:
 def parse_overrides(overrides: Sequence[str]) -> list[tuple[tuple[str, ...], Any]]:
     """Split assignments into path and value; a value is TOML, or else the text as it stands.
 
+    Quotes stand around a part of the path as in TOML, and keep its dots together.
+
     Examples
     --------
-    >>> parse_overrides(["training.steps=100", "run.device=cpu"])
-    [(('training', 'steps'), 100), (('run', 'device'), 'cpu')]
+    >>> parse_overrides(["training.steps=100", "run.device=cpu", 'a."v1.5"=true'])
+    [(('training', 'steps'), 100), (('run', 'device'), 'cpu'), (('a', 'v1.5'), True)]
     """
     assignments = []
     for override in overrides:
         key, sign, text = override.partition("=")
-        path = tuple(part.strip() for part in key.split("."))
+        path = tuple(part.strip().strip('"') for part in DOT.split(key))
         if not sign or len(path) < 2 or not all(path):
             raise ConfigError(
                 f"an override must read section.key=value, got {override!r}; "

@@ -150,6 +150,12 @@ def test_the_value_of_an_override_is_toml_or_else_text(text: str, value: Any) ->
     assert parse_overrides([f"section.key={text}"]) == [(("section", "key"), value)]
 
 
+def test_quotes_keep_the_dots_of_a_name_together() -> None:
+    found = parse_overrides(['evaluate.sets."ett1/H".horizon=3', 'a."v1.5"=1', "a.Kid's.b=2"])
+    paths = [path for path, _ in found]
+    assert paths == [("evaluate", "sets", "ett1/H", "horizon"), ("a", "v1.5"), ("a", "Kid's", "b")]
+
+
 @pytest.mark.parametrize("override", ["steps=1", "training.steps", ".steps=1", "training.=1"])
 def test_a_malformed_override_is_refused(override: str) -> None:
     with pytest.raises(ConfigError, match=r"override must read section\.key=value, got"):
