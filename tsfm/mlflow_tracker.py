@@ -24,6 +24,7 @@ METRICS_PER_REQUEST = 1000
 PARAMS_PER_REQUEST = 100
 LONGEST_PARAM = 6000
 LONGEST_KEY = 250
+REFUSED = re.compile(r"[^\w\-.:/ ]", re.ASCII)
 # Metrics are sent together, so that a short step never waits for the store.
 SECONDS_BETWEEN_REQUESTS = 5.0
 
@@ -256,8 +257,8 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
     Examples
     --------
-    >>> flat({"training": {"steps": 100}})
-    {'training.steps': '100'}
+    >>> flat({"training": {"steps": 100}, "groups": {"shared 7 (daily)": 1}})
+    {'training.steps': '100', 'groups.shared 7 _daily_': '1'}
     """
     values: dict[str, str] = {}
     for key, value in config.items():
@@ -265,7 +266,7 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping):
             values |= flat(value, f"{name}.")
         else:
-            values[name[:LONGEST_KEY]] = str(value)[:LONGEST_PARAM]
+            values[REFUSED.sub("_", name)[:LONGEST_KEY]] = str(value)[:LONGEST_PARAM]
     return values
 
 

@@ -152,3 +152,11 @@ def test_a_metric_may_have_any_name(tracking_uri: str) -> None:
 
 def test_nested_values_become_dotted_names() -> None:
     assert flat({"a": {"b": {"c": 1}}, "d": [1, 2]}) == {"a.b.c": "1", "d": "[1, 2]"}
+
+
+def test_a_run_is_recorded_whatever_its_sections_are_called(tracking_uri: str) -> None:
+    tracker = MlflowTracker(tracking_uri=tracking_uri)
+    tracker.start("odd names", {"groups": {"S&P 500 (größe)": ["a"]}})
+    tracker.finish("FINISHED")
+    params = import_mlflow().MlflowClient(tracking_uri).get_run(tracker.run_id).data.params
+    assert params == {"groups.S_P 500 _gr__e_": "['a']"}
