@@ -207,14 +207,18 @@ def _published_rows(
 def _add_ratios(
     rows: list[dict[str, Any]], benchmark: BenchmarkSet, published: pl.DataFrame
 ) -> None:
-    """Add the ratios to the published Seasonal Naive, or to ours where none is published."""
+    """Add the ratios to the published Seasonal Naive, or to ours where none is published.
+
+    There is no ratio to a Seasonal Naive without an error, as on constant series: it is NaN.
+    """
     reference = _published(published, benchmark, SEASONAL_NAIVE)
     source = "published" if reference is not None else "ours"
     if reference is None:
         reference = next(row for row in rows if row["model"] == OUR_SEASONAL_NAIVE)
     for row in rows:
-        row["mase_ratio"] = row["mase"] / reference["mase"]
-        row["wql_ratio"] = row["wql"] / reference["wql"]
+        for metric in ("mase", "wql"):
+            error = reference[metric]
+            row[f"{metric}_ratio"] = row[metric] / error if error > 0 else float("nan")
         row["reference"] = source
 
 

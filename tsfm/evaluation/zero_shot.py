@@ -55,7 +55,9 @@ class ZeroShotConfig(BesidePublished):
             return grouped
         known = {name for _, name in grouped}
         chosen = [(group, name) for group, name in grouped if name in self.datasets]
-        return chosen + [(OTHER, name) for name in self.datasets if name not in known]
+        return chosen + [
+            (OTHER, name) for name in dict.fromkeys(self.datasets) if name not in known
+        ]
 
 
 def evaluate(

@@ -39,7 +39,8 @@ def summarise(
                 "n_sets": n_sets,
             }
             for metric in METRICS:
-                logs = np.log(part[metric].to_numpy())
+                with np.errstate(divide="ignore"):  # a forecast without an error
+                    logs = np.log(part[metric].to_numpy())
                 ends = [None if end is None else exp(end) for end in _interval(logs, draws)]
                 row |= _named(metric, ends)
             covered = part[COVERAGE].drop_nulls().to_numpy()
@@ -63,7 +64,7 @@ def render(
         references = sorted(of_group["reference"].unique())
         parts += [
             f"## {group}",
-            _caption(references, part["n_sets"][0]),
+            _caption(references, part["n_sets"][0], _without_ratio(of_group)),
             _summary_table(part),
             _set_table(of_group, part, "mase"),
             _set_table(of_group, part, "wql"),
@@ -138,16 +139,28 @@ def _harness_row(check: dict[str, Any]) -> list[str]:
     ]
 
 
-def _caption(references: list[str], n_sets: int) -> str:
+def _without_ratio(rows: pl.DataFrame) -> list[str]:
+    """Return the sets on which something has no ratio, which leaves it without a mean."""
+    lacks = pl.any_horizontal(pl.col(METRICS).is_nan())
+    return rows.filter(lacks)["dataset"].unique(maintain_order=True).to_list()
+
+
+def _caption(references: list[str], n_sets: int, without: list[str]) -> str:
     over = (
         f"geometric mean over {n_sets} sets; in brackets the middle 90 % of a bootstrap over sets"
         if n_sets > 1
         else "one set"
     )
-    return (
+    caption = (
         f"Ratios to Seasonal Naive ({' or '.join(references)}), {over}. Lower is better; coverage "
         "of the 80 % interval should be 0.80."
     )
+    if without:
+        caption += (
+            f" No ratio, and so no mean, because of {', '.join(without)}: Seasonal Naive has no "
+            "error there, or nothing can be scored; leave it out."
+        )
+    return caption
 
 
 def _summary_table(summary: pl.DataFrame) -> str:

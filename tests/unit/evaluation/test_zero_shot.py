@@ -217,3 +217,24 @@ def test_the_text_marks_what_was_seen_and_what_was_not_checked():
     assert "0.512 (seen)" not in text
     assert text.index("**ours**") < text.index("theirs")
     assert "| 0.55 [0.50, 0.60] |" in text
+
+
+def test_without_an_error_of_seasonal_naive_there_is_no_ratio_and_the_set_is_named():
+    rows = [
+        {"group": "g", "dataset": name, "label": "baseline", "kind": "baseline", "n_items": 1}
+        | {"coverage_80": 1.0, "seconds": 0.0, "model": "seasonal naive", "mase": error}
+        | {"wql": error, "mase_standard_error": None}
+        for name, error in (("flat", 0.0), ("waves", 2.0))
+    ]
+    for row in rows:
+        _add_ratios([row], toy_set(row["dataset"], None), pl.DataFrame())
+    assert math.isnan(rows[0]["mase_ratio"])
+    assert math.isnan(rows[0]["wql_ratio"])
+    assert rows[1]["mase_ratio"] == 1.0
+    table = pl.DataFrame(rows)
+    summary = summarise(table, resamples=10, generator=np.random.default_rng(0))
+    assert "no mean, because of flat: Seasonal Naive" in render(table, summary, [], ())
+
+
+def test_a_set_that_is_named_twice_is_scored_once():
+    assert config(datasets=("a", "b", "a")).selected() == [("other sets", "a"), ("other sets", "b")]
