@@ -15,7 +15,7 @@ from tsfm.tracking import ListTracker
 
 
 def config(**changes) -> CoverageConfig:
-    return CoverageConfig(**{"protocol": "coverage", "models": (), "datasets": (), **changes})
+    return CoverageConfig(**{"protocol": "coverage", "models": (), "datasets": ("toy",), **changes})
 
 
 @pytest.fixture

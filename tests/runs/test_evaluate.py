@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -249,6 +250,43 @@ def test_a_series_that_is_not_longer_than_the_horizon_is_refused(data: Path):
     short.write_parquet(data / "hospital.parquet")
     with pytest.raises(DataError, match="item 'a' of hospital must be longer than"):
         read_benchmark_set("hospital")
+
+
+def test_models_of_one_name_are_told_apart_by_their_path(data: Path, model: Path, tmp_path: Path):
+    other = shutil.copytree(model, tmp_path / "other" / model.name)
+    both = f"evaluate.models={json.dumps([str(model), str(other)])}"
+    report, _ = run_zero_shot(model, tmp_path / "out", both, 'evaluate.datasets=["hospital"]')
+    assert set(report["models"]) == {str(model), str(other)}
+    rows = [row["model"] for row in report["results"] if row["kind"] == "model"]
+    assert rows == [str(model), str(other)]
+    twice = f"evaluate.models={json.dumps([str(model)] * 2)}"
+    with pytest.raises(ConfigError, match=r"evaluate\.models: must name every model once"):
+        run_zero_shot(model, tmp_path / "out", twice)
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "message"),
+    [
+        ("zero_shot", "evaluate.resamples=0", "evaluate.resamples: input should be greater than"),
+        ("zero_shot", "evaluate.context_length=0", "evaluate.context_length: input should be"),
+        ("gift_eval", "evaluate.sets.a.horizon=0", "evaluate.sets.a.horizon: input should be"),
+        ("gift_eval", "evaluate.sets.a.n_windows=-1", "evaluate.sets.a.n_windows: input should"),
+        ("ltsf", "evaluate.datasets=[]", "evaluate.datasets: .* at least 1 item"),
+        ("coverage", "evaluate.datasets=[]", "evaluate.datasets: .* at least 1 item"),
+        ("detection", "evaluate.datasets=[]", "evaluate.datasets: .* at least 1 item"),
+        ("detection", "evaluate.false_alarm_rate=2", "false_alarm_rate: .* less than 1, got 2"),
+        ("classification", "evaluate.lengths=[0]", "evaluate.lengths.0: input should be greater"),
+        ("imputation", "evaluate.datasets=[]", "datasets must name a card, or like a file"),
+        ("imputation", "evaluate.hidden_shares=[1.5]", "hidden_shares.0: .* equal to 1, got 1.5"),
+        ("imputation", "evaluate.window_lengths=[0]", "window_lengths.0: input should be greater"),
+        ("imputation", "evaluate.mask_seeds=[]", "evaluate.mask_seeds: .* at least 1 item"),
+    ],
+)
+def test_options_that_leave_nothing_to_score_are_refused(
+    name: str, override: str, message: str, tmp_path: Path
+):
+    with pytest.raises(ConfigError, match=message):
+        evaluate.run(load_recipe(name, [override]), output=tmp_path, tracker=ListTracker())
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from pydantic import ConfigDict
+from pydantic import ConfigDict, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import DataError
@@ -58,8 +58,8 @@ class BesidePublished:
     published: tuple[str, ...] = ()
     must_match: tuple[str, ...] = ()
     tolerance: float = 0.0005
-    context_length: int | None = None
-    resamples: int = 2000
+    context_length: PositiveInt | None = None
+    resamples: PositiveInt = 2000
 
 
 def scored(

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import DataError
@@ -58,9 +58,9 @@ class ClassificationConfig:
 
     protocol: Literal["classification"]
     models: tuple[str, ...]
-    datasets: tuple[str, ...]
+    datasets: tuple[str, ...] = Field(min_length=1)
     part: Literal["test", "train"] = "test"
-    lengths: tuple[int, ...] = (128, 512)
+    lengths: tuple[PositiveInt, ...] = Field(default=(128, 512), min_length=1)
     n_segments: int = Field(default=1, ge=1)
     with_changes: bool = True
     with_size: bool = True

@@ -64,7 +64,7 @@ class CoverageConfig:
 
     protocol: Literal["coverage"]
     models: tuple[str, ...]
-    datasets: tuple[str, ...]
+    datasets: tuple[str, ...] = Field(min_length=1)
     missing: Mapping[str, Missing] = field(default_factory=dict)
     nominal: float = Field(default=0.9, gt=0, lt=1)
     bar: tuple[float, float] = (0.88, 0.92)

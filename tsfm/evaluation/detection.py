@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-from pydantic import ConfigDict, PositiveInt
+from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import ConfigError, DataError
@@ -89,7 +89,7 @@ class DetectionConfig:
 
     protocol: Literal["detection"]
     models: tuple[str, ...]
-    datasets: tuple[str, ...]
+    datasets: tuple[str, ...] = Field(min_length=1)
     rivals: tuple[str, ...] = tuple(RIVALS)
     rules: dict[str, ScoreRule] | None = None
     injected_cards: tuple[str, ...] = ()
@@ -100,7 +100,7 @@ class DetectionConfig:
     context_length: PositiveInt | None = None
     max_buffer: PositiveInt = 100
     segment_length: PositiveInt = 96
-    false_alarm_rate: float = 0.005
+    false_alarm_rate: float = Field(default=0.005, gt=0, lt=1)
     resamples: PositiveInt = 1000
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from pydantic import ConfigDict
+from pydantic import ConfigDict, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import ConfigError
@@ -59,13 +59,13 @@ class GiftEvalSet:
     """
 
     dataset: str
-    horizon: int
-    seasonality: int
+    horizon: PositiveInt
+    seasonality: PositiveInt
     terms: tuple[Literal["short", "medium", "long"], ...] = ("short",)
     every: str | None = None
     whole: Literal["mean", "sum"] = "mean"
-    incomplete: int = 0
-    n_windows: int | None = None
+    incomplete: NonNegativeInt = 0
+    n_windows: PositiveInt | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 
+from tsfm.errors import ConfigError
+
 Kind = Literal["points", "segments"]
+Share = Annotated[float, Field(gt=0, le=1)]
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -43,12 +46,12 @@ class ImputationConfig:
     datasets: tuple[str, ...] = ()
     splits: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     part: Literal["validation", "test"] = "test"
-    kinds: tuple[Kind, ...] = ("points", "segments")
-    hidden_shares: tuple[float, ...] = (0.125, 0.25, 0.375, 0.5)
+    kinds: tuple[Kind, ...] = Field(default=("points", "segments"), min_length=1)
+    hidden_shares: tuple[Share, ...] = Field(default=(0.125, 0.25, 0.375, 0.5), min_length=1)
     segment_length: int = Field(default=24, ge=1)
-    window_lengths: tuple[int, ...] = (192,)
+    window_lengths: tuple[PositiveInt, ...] = Field(default=(192,), min_length=1)
     stride: int = Field(default=48, ge=1)
-    mask_seeds: tuple[int, ...] = (0, 1, 2)
+    mask_seeds: tuple[NonNegativeInt, ...] = Field(default=(0, 1, 2), min_length=1)
     saits_minutes: float = Field(default=0.0, ge=0)
     like: str | None = None
     id_column: str = "item_id"
@@ -56,3 +59,7 @@ class ImputationConfig:
     target: tuple[str, ...] = ()
     freq: str | None = None
     seasonality: int | None = Field(default=None, ge=1)
+
+    def __post_init__(self) -> None:
+        if not self.datasets and self.like is None:
+            raise ConfigError("datasets must name a card, or like a file, got neither")

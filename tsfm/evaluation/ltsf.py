@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import ConfigError, DataError
@@ -51,7 +51,7 @@ class LtsfConfig:
 
     protocol: Literal["ltsf"]
     models: tuple[str, ...]
-    datasets: tuple[str, ...]
+    datasets: tuple[str, ...] = Field(min_length=1)
     horizons: tuple[int, ...] = (96, 192, 336, 720)
     context_length: int = 512
     splits: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)

@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,9 @@ def run(
     folder = Path(output or settings.output or Path("runs") / recipe.name / str(settings.seed))
     resolved = {name: asdict(section) for name, section in sections.items()}
     with recorded(tracker or make_tracker(sections["tracking"]), recipe.name, resolved) as record:
-        models = [protocol.load(name, device=settings.device) for name in config.models]
+        models = _told_apart(
+            config.models, [protocol.load(name, device=settings.device) for name in config.models]
+        )
         found = protocol.evaluate(config, models, np.random.default_rng(settings.seed))
         report = {
             "recipe": recipe.name,
@@ -127,14 +129,27 @@ def _sections(recipe: Recipe) -> dict[str, Any]:
             f"{recipe.source}: evaluate.protocol: must be one of {sorted(PROTOCOLS)}, "
             f"got {protocol!r}"
         )
-    return build_sections(
-        recipe,
-        {
-            "run": EvaluateRunConfig,
-            "tracking": TrackingConfig,
-            "evaluate": PROTOCOLS[protocol].config,
-        },
-    )
+    classes = {
+        "run": EvaluateRunConfig,
+        "tracking": TrackingConfig,
+        "evaluate": PROTOCOLS[protocol].config,
+    }
+    sections = build_sections(recipe, classes)
+    models = sections["evaluate"].models
+    if len(set(models)) < len(models):
+        raise ConfigError(
+            f"{recipe.source}: evaluate.models: must name every model once, got {list(models)}"
+        )
+    return sections
+
+
+def _told_apart(asked: Sequence[str], models: list[Any]) -> list[Any]:
+    """Call models by what was asked for where their own names are the same, such as checkpoint."""
+    names = [model.name for model in models]
+    return [
+        replace(model, name=name) if names.count(model.name) > 1 else model
+        for name, model in zip(asked, models, strict=True)
+    ]
 
 
 def _metrics(name: str, found: Evaluation) -> dict[str, float]:

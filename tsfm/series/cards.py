@@ -12,7 +12,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, PositiveInt, ValidationError
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import DataError
@@ -44,8 +44,8 @@ class ZeroShotProtocol:
         while missing targets are not scored, or the ``"weekday_median"`` everywhere.
     """
 
-    prediction_length: int
-    seasonality: int
+    prediction_length: PositiveInt
+    seasonality: PositiveInt
     published_name: str | None = None
     missing: Literal["keep", "zero", "weekday_median"] = "keep"
 
@@ -106,7 +106,7 @@ class DatasetCard:
     timestamp: str
     channels: tuple[str, ...]
     freq: str | None = None
-    seasonality: int = 1
+    seasonality: PositiveInt = 1
     units: str = ""
     domain: str = ""
     non_commercial: bool = False
