@@ -1,6 +1,7 @@
 """Classification from recipe to report: test samples decide nothing."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from tsfm.config import load_recipe
 from tsfm.errors import DataError
 from tsfm.evaluation import classification
-from tsfm.evaluation.classification import logistic_head, published_rows
+from tsfm.evaluation.classification import check_samples, logistic_head, published_rows
 from tsfm.jobs import evaluate
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.pretrained import save_pretrained
@@ -123,6 +124,21 @@ def test_a_tst_is_trained_on_the_sets_that_are_named(data: Path, model: Path, tm
     run(model, tmp_path / "out", f'evaluate.fine_tuned=["{CARD}/Coffee"]', "evaluate.steps=6")
     rows = pl.read_parquet(tmp_path / "out" / "results.parquet")
     assert rows.filter(model="tst, fine-tuned")["dataset"].to_list() == [f"{CARD}/Coffee"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_train", "part", "said"),
+    [
+        (["a", "b", "a"], [True, True, True], "test", "and test samples, got 3 and 0; mark some"),
+        (["a", "b", "a"], [False, False, False], "train", "test samples, got 0 and 3"),
+        ([0.25, 1.5, 2.0], [True, True, False], "test", "must be classes, got numbers .* 0.25;"),
+        (["a", "a", "b"], [True, True, False], "test", "two classes to learn, got a alone"),
+    ],
+)
+def test_a_set_with_nothing_to_learn_or_to_score_is_refused(labels, is_train, part, said):
+    samples = SampleSet.from_arrays(np.zeros((3, 4)), labels)
+    with pytest.raises(DataError, match=said):
+        check_samples("made", replace(samples, is_train=np.array(is_train)), part)
 
 
 def test_the_head_chooses_its_penalty_where_every_class_has_two_samples(generator):

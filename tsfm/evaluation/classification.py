@@ -110,6 +110,7 @@ def evaluate(
     rows: list[dict[str, Any]] = []
     for name in config.datasets:
         samples = SampleSet.from_card(name)
+        check_samples(name, samples, config.part)
         train, test = samples.train, samples.test
         for model, arm in arms(name, train, config, models, seed).items():
             started = time.perf_counter()
@@ -130,6 +131,24 @@ def evaluate(
         if config.part == "test":
             rows += published_rows(name, config.published)
     return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def check_samples(name: str, samples: SampleSet, part: str) -> None:
+    """Raise a `DataError` when there is nothing to learn or nothing to score."""
+    n_train, n_test = len(samples.train), len(samples.test)
+    if not n_train or (part == "test" and not n_test):
+        raise DataError(
+            f"{name} must have training and test samples, got {n_train} and {n_test}; mark some, "
+            'or score part="train"'
+        )
+    classes = np.unique(samples.train.labels)
+    if classes.dtype.kind == "f" and (classes % 1).any():
+        raise DataError(
+            f"labels of {name} must be classes, got numbers such as {classes[0]}; learn them with "
+            "tsfm finetune tst_regression"
+        )
+    if len(classes) < 2:
+        raise DataError(f"{name} must have two classes to learn, got {classes[0]} alone; add some")
 
 
 def arms(
