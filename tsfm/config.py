@@ -220,7 +220,10 @@ def _words(problem: Any) -> str:
     if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         return f"there is no such key, got {problem['input']!r}; remove it or correct its name"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{message[0].lower()}{message[1:]}, got {problem['input']!r}"
+    message = f"{message[0].lower()}{message[1:]}"
+    # A rule between fields says itself what it got; the whole section would bury that.
+    is_own = problem["type"] == "value_error" and ", got " in message
+    return message if is_own else f"{message}, got {problem['input']!r}"
 
 
 def _find(name: str | Path) -> Path:

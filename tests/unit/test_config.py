@@ -32,7 +32,10 @@ class Window:
     @model_validator(mode="after")
     def _divides(self) -> "Window":
         if self.context_length % self.patch_length:
-            raise ValueError("context_length must be a multiple of patch_length")
+            raise ValueError(
+                f"context_length must be a multiple of patch_length={self.patch_length}, got "
+                f"context_length={self.context_length}"
+            )
         return self
 
 
@@ -182,7 +185,8 @@ def test_build_reports_all_problems_together() -> None:
 
 
 def test_a_rule_between_fields_is_reported_with_the_section() -> None:
-    with pytest.raises(ConfigError, match="window: context_length must be a multiple of patch_l"):
+    rule = "window: context_length must be a multiple of patch_length=16, got context_length=97$"
+    with pytest.raises(ConfigError, match=rule):
         build(Window, {"context_length": 97}, section="window", source="f.toml")
 
 
