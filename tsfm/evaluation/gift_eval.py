@@ -20,7 +20,7 @@ import polars as pl
 from pydantic import ConfigDict, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 
-from tsfm.errors import ConfigError
+from tsfm.errors import ConfigError, DataError
 from tsfm.evaluation.benchmark_sets import BenchmarkSet
 from tsfm.evaluation.beside_published import BesidePublished, scored, summarised
 from tsfm.evaluation.protocols import Evaluation, Protocol
@@ -105,30 +105,61 @@ def read_tasks(config: GiftEvalConfig) -> Iterator[BenchmarkSet]:
 
 
 def read_at_rate(one: GiftEvalSet) -> list[Float64[ndarray, " _time"]]:
-    """Return the channels of a set, in steps of its rate; whole weeks count from the first day."""
+    """Return the channels of a set, in steps of its rate; whole weeks count from the first day.
+
+    A mean is that of the values that are there; a sum of which one is missing is missing.
+
+    Raises
+    ------
+    DataError
+        When the stamps cannot be brought to that rate.
+    """
     card = load_card(one.dataset)
     if one.every is None:
         return [values for _, values in read_series(card)]
     start: Literal["datapoint", "window"] = "datapoint" if one.every.endswith("w") else "window"
-    steps = (
-        read_rows(card)
-        .group_by_dynamic(card.timestamp, every=one.every, group_by=card.item_id, start_by=start)
-        .agg(getattr(pl.col(card.channels), one.whole)())
-    )
+    channels = pl.col(card.channels)
+    whole = channels.mean()
+    if one.whole == "sum":
+        whole = pl.when(channels.null_count() == 0).then(channels.sum())
+    try:
+        steps = (
+            read_rows(card)
+            .group_by_dynamic(
+                card.timestamp, every=one.every, group_by=card.item_id, start_by=start
+            )
+            .agg(whole)
+        )
+    except pl.exceptions.PolarsError as error:
+        raise DataError(
+            f"stamps of {card.name} must be brought to every={one.every!r}, got: "
+            f"{str(error).splitlines()[0]}; write a duration such as '1d', or leave it out"
+        ) from None
     series = []
     for part in steps.partition_by(card.item_id, maintain_order=True):
-        whole = part.head(part.height - one.incomplete)
-        series += [whole[channel].fill_null(np.nan).to_numpy() for channel in card.channels]
+        kept = part.head(max(0, part.height - one.incomplete))
+        series += [kept[channel].fill_null(np.nan).to_numpy() for channel in card.channels]
     return series
 
 
 def cut_windows(
     name: str, one: GiftEvalSet, series: list[Float64[ndarray, " _time"]], times: int
 ) -> BenchmarkSet:
-    """Cut the last windows of every series; each is an item, with all that came before it."""
+    """Cut the last windows of every series; each is an item, with all that came before it.
+
+    Raises
+    ------
+    DataError
+        When nothing comes before the first window of a series.
+    """
     horizon = times * one.horizon
     shortest = min(len(values) for values in series)
     n_windows = one.n_windows or min(MOST_WINDOWS, max(1, -int(-TEST_SHARE * shortest // horizon)))
+    if shortest <= n_windows * horizon:
+        raise DataError(
+            f"series of {name} must be longer than {n_windows} windows of {horizon} steps, got one "
+            f"of {shortest}; lower horizon, incomplete or n_windows, or leave the term out"
+        )
     ends = [
         (values, len(values) - back * horizon)
         for values in series

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from tsfm.config import load_recipe
-from tsfm.errors import ConfigError
+from tsfm.errors import ConfigError, DataError
 from tsfm.evaluation.gift_eval import (
     TERMS,
     GiftEvalConfig,
@@ -58,6 +58,31 @@ def test_days_are_of_the_calendar_and_weeks_count_from_the_first_day() -> None:
     assert read_at_rate(of(every="1d", incomplete=1, whole="sum"))[0].tolist() == [66.0, 564.0]
     assert [len(one) for one in read_at_rate(of(every="1w"))] == [1, 1]
     assert read_at_rate(of())[0].tolist() == list(range(60))
+
+
+@pytest.mark.usefixtures("made")
+def test_a_sum_of_which_a_value_is_missing_is_missing_and_a_mean_is_not(tmp_path) -> None:
+    file = tmp_path / "made" / "made.parquet"
+    frame = pl.read_parquet(file)
+    gap = pl.when(pl.col("timestamp") == dt.datetime(2016, 7, 2, 5)).then(None)
+    frame.with_columns(gap.otherwise(pl.col("x")).alias("x")).write_parquet(file)
+    sums, others = read_at_rate(of(every="1d", whole="sum"))
+    np.testing.assert_array_equal(sums, [66.0, np.nan, 1140.0])
+    assert others.tolist() == [-66.0, -564.0, -1140.0]
+    assert read_at_rate(of(every="1d"))[0].tolist() == [5.5, (564 - 17) / 23, 47.5]
+
+
+@pytest.mark.usefixtures("made")
+def test_a_rate_that_stamps_cannot_be_brought_to_is_refused() -> None:
+    with pytest.raises(DataError, match="stamps of made must be brought to every='1 week', got: "):
+        read_at_rate(of(every="1 week"))
+
+
+@pytest.mark.parametrize("change", [{"horizon": 60}, {"n_windows": 30}])
+def test_a_series_that_windows_leave_nothing_of_is_refused(change) -> None:
+    series = [np.arange(99.0), np.arange(60.0)]
+    with pytest.raises(DataError, match=r"series of a/h must be longer than .* got one of 60; "):
+        cut_windows("a/h", of(**change), series, 1)
 
 
 @pytest.mark.parametrize(
