@@ -208,26 +208,39 @@ def load_dataset(name: str) -> "pl.LazyFrame":
     >>> tsfm.load_dataset("el_nino").collect().columns
     ['item_id', 'timestamp', 'target']
     """
+    card = load_card(name)
+    frame = scan(card)
+    found = frame.collect_schema().names()
+    named = (card.item_id, card.timestamp, *card.channels)
+    lacking = [column for column in named if column not in found]
+    if lacking:
+        raise DataError(
+            f"{require_file(card)} must have the columns that its card names, got {found} without "
+            f"{lacking}; correct the card or the file"
+        )
+    return frame
+
+
+def scan(card: DatasetCard) -> "pl.LazyFrame":
+    """Open the file of a card, whatever its columns are.
+
+    Raises
+    ------
+    DataError
+        When it is not here or cannot be read.
+    """
     import polars as pl
 
-    card = load_card(name)
     file = require_file(card)
     is_parquet = card.format == "parquet"
     try:
         frame = pl.scan_parquet(file) if is_parquet else pl.scan_csv(file, try_parse_dates=True)
-        found = frame.collect_schema().names()
+        frame.collect_schema()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(
             f"{file} must be a readable {card.format} file, got: {str(error).splitlines()[0]}; "
             "write it again"
         ) from None
-    named = (card.item_id, card.timestamp, *card.channels)
-    lacking = [column for column in named if column not in found]
-    if lacking:
-        raise DataError(
-            f"{file} must have the columns that its card names, got {found} without {lacking}; "
-            "correct the card or the file"
-        )
     return frame
 
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from tsfm.errors import DataError
 from tsfm.series.calendars import sessions
-from tsfm.series.cards import load_card, require_file
+from tsfm.series.cards import load_card, scan
 from tsfm.series.convert import to_polars
 from tsfm.shapes import Bool, Int, ndarray
 from tsfm.stocks.columns import key_names, numbers_of, truths_of
@@ -41,8 +41,7 @@ def read_card_panel(
             f"a panel must be read from a card of stocks, got {name!r} of role {card.role!r}; "
             "choose one whose role is stock"
         )
-    file = require_file(card)
-    frame = pl.scan_parquet(file) if card.format == "parquet" else pl.scan_csv(file)
+    frame = scan(card)
     columns = frame.collect_schema().names()
     for bound, keep in ((start, pl.Expr.__ge__), (end, pl.Expr.__le__)):
         if bound is not None:

@@ -189,6 +189,9 @@ def test_the_bounds_of_a_card_are_days(tmp_path: Path, monkeypatch: pytest.Monke
     np.testing.assert_array_equal(panel["close"][:, 0], [2.0, 3.0])
     with pytest.raises(ConfigError, match="a bound must be a day such as '2017-01-03', got 'soon'"):
         StockPanel.from_card("stock_acl18", start="soon")
+    (tmp_path / "stock_acl18.parquet").write_text("no Parquet")
+    with pytest.raises(DataError, match=r"stock_acl18.parquet must be a readable parquet file"):
+        StockPanel.from_card("stock_acl18")
 
 
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "Europe/Berlin", "America/New_York"])
