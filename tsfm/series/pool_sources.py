@@ -13,10 +13,12 @@ import numpy as np
 import polars as pl
 
 from tsfm.errors import DataError
+from tsfm.series.bad_rows import refuse_rows
 from tsfm.series.cards import list_cards, load_card, require_file
 from tsfm.series.files import separator
 from tsfm.series.find_files import PARQUET_SUFFIXES, files_below
 from tsfm.series.offsets import known_to_polars
+from tsfm.series.stamp_column import TEXT, read_stamps
 from tsfm.shapes import Float64, Int, ndarray
 
 ID_COLUMNS = ("item_id", "unique_id", "series_id", "ticker")
@@ -200,7 +202,9 @@ def _chunks(frame: pl.LazyFrame, source: PoolSource) -> Iterator[SeriesChunk]:
     keys += [pl.col(time).alias("time")] if time else []
     for of_chunk in _item_ranges(frame, item, source, len(channels)):
         part = frame if of_chunk is None else frame.filter(of_chunk)
-        rows = _in_order(part.select(*keys, *columns).collect(engine="streaming"), source, item)
+        rows = _in_order(
+            part.select(*keys, *columns).collect(engine="streaming"), source, item, time
+        )
         runs = rows["item"].rle().struct.unnest()
         offsets = np.concatenate([[0], np.cumsum(runs["len"].to_numpy(), dtype=np.int64)])
         names = runs["value"].cast(pl.String).to_list()
@@ -242,8 +246,12 @@ def _item_ranges(
         yield None if len(bounds) == 1 else pl.col(item).is_between(pl.lit(low), pl.lit(high))
 
 
-def _in_order(rows: pl.DataFrame, source: PoolSource, item: str | None) -> pl.DataFrame:
+def _in_order(
+    rows: pl.DataFrame, source: PoolSource, item: str | None, time: str | None
+) -> pl.DataFrame:
     """Sort rows by item and time; most files are in order already, which is cheap to see."""
+    if time is not None:
+        rows = rows.with_columns(time=_stamps(rows, source, time))
     order = [name for name in ("item", "time") if name in rows.columns]
     before = [pl.col(name).shift(1) for name in order]
     ahead = pl.col(order[0]) > before[0]
@@ -253,10 +261,35 @@ def _in_order(rows: pl.DataFrame, source: PoolSource, item: str | None) -> pl.Da
         ahead |= pl.col("item") == before[0]
     if not rows.select(ahead.fill_null(value=True).all()).item():
         rows = rows.sort(order, maintain_order=True)
-    if item is None and "time" in order and rows["time"].n_unique() < len(rows):
-        raise DataError(
-            f"{source.file} must have an item_id column when stamps repeat, got "
-            f"{len(rows) - rows['time'].n_unique()} repeated stamps; name the column that tells "
-            "the series apart item_id"
-        )
+    if time is not None:
+        _refuse_repeated(rows, source, item)
     return rows
+
+
+def _stamps(rows: pl.DataFrame, source: PoolSource, time: str) -> pl.Series:
+    """Return stamps that order as time does: text orders by its letters."""
+    stamps, sources = rows["time"], [(str(source.file), len(rows))]
+    if stamps.dtype in TEXT:
+        return read_stamps(stamps, rows["item"], time, sources)
+    missing, remedy = "a missing stamp", "fill it or drop the rows"
+    refuse_rows(stamps.is_null(), rows["item"], None, time, missing, remedy, sources)
+    return stamps
+
+
+def _refuse_repeated(rows: pl.DataFrame, source: PoolSource, item: str | None) -> None:
+    again = (pl.col("item") == pl.col("item").shift(1)) & (
+        pl.col("time") == pl.col("time").shift(1)
+    )
+    repeated = rows.filter(again)
+    if not len(repeated):
+        return
+    if item is None:
+        raise DataError(
+            f"{source.file} must have an item_id column when stamps repeat, got {len(repeated)} "
+            "repeated stamps; name the column that tells the series apart item_id"
+        )
+    raise DataError(
+        f"{source.file}: item {repeated['item'][0]!r} must have one row for a stamp, got "
+        f"{len(repeated)} repeated stamps, first {repeated['time'][0]}; aggregate them, or name "
+        "the column that tells the series apart item_id"
+    )

@@ -211,6 +211,16 @@ def test_an_interrupted_build_leaves_nothing_behind(long, tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_stamps_that_are_text_are_put_in_order_as_days(tmp_path) -> None:
+    days = ["30/01/2024", "31/01/2024", "01/02/2024", "02/02/2024"]
+    pl.DataFrame({"item_id": "a", "date": days, "x": [1.0, 2.0, 3.0, 4.0]}).write_csv(
+        tmp_path / "toy.csv"
+    )
+    build_pool([tmp_path / "toy.csv"], tmp_path / "pool", train_share=0.75)
+    values = SingleSeriesPool.open(tmp_path / "pool").values
+    assert (np.diff(values) > 0).all()
+
+
 def test_an_existing_pool_is_not_overwritten(tmp_path) -> None:
     with pytest.raises(DataError, match=f"must not exist yet, got {tmp_path}"):
         build_pool(["el_nino"], tmp_path)
@@ -223,6 +233,18 @@ def test_an_existing_pool_is_not_overwritten(tmp_path) -> None:
         ({"item_id": ["a", None], "x": [1, 2]}, "item_id of .* got 1 rows without"),
         ({"timestamp": [1, 1, 2], "x": [1, 2, 3]}, "an item_id column .* got 1 repeated stamps"),
         ({"item_id": ["a"], "x": [1]}, "a series that varies, got 1 constant, 0 without"),
+        (
+            {"item_id": ["a"] * 3, "date": [1, 3, 3], "x": [1, 2, 3]},
+            "item 'a' must have one row for a stamp, got 1 repeated stamps, first 3; aggregate",
+        ),
+        (
+            {"item_id": ["a"] * 3, "date": [1, None, 3], "x": [1, 2, 3]},
+            "item 'a', column 'date': got a missing stamp in row 2",
+        ),
+        (
+            {"item_id": ["a"] * 2, "date": ["01/02/2024", "02/02/2024"], "x": [1, 2]},
+            "item 'a', column 'date': got text '01/02/2024' that may be two days",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused(tmp_path, frame, problem) -> None:
