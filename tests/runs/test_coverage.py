@@ -64,6 +64,14 @@ def test_a_set_with_few_cutoffs_has_more_between_them():
     assert [one.age for one in past_cutoffs(series, 2, config(max_cutoffs=40))][:3] == [0, 1, 2]
 
 
+def test_a_set_with_nothing_to_test_is_refused(data):
+    frame = pl.read_parquet(data / "hospital.parquet")
+    early = pl.when(pl.col("timestamp").dt.year() > 1996).then(pl.col("target"))
+    frame.with_columns(early.alias("target")).write_parquet(data / "hospital.parquet")
+    with pytest.raises(DataError, match="hospital must have values around its cutoffs, got none"):
+        coverage.evaluate(config(datasets=("hospital",)), [])
+
+
 def forecasts(generator: np.random.Generator) -> list[Forecasts]:
     """Intervals that are too narrow, twelve cutoffs of four series, the newest first."""
     quantiles = np.broadcast_to(np.array([-1.0, 0.0, 1.0])[:, None], (4, 3, 2))

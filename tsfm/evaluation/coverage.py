@@ -6,7 +6,7 @@ each tested cutoff margins are fitted to all truths that were known by then, and
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Literal, NamedTuple
 
@@ -113,6 +113,9 @@ def evaluate(config: CoverageConfig, models: list[Rival]) -> pl.DataFrame:
             )
         horizon = card.prediction_length
         cutoffs = past_cutoffs(read_filled(name, horizon, config), horizon, config)
+        tested = tested_places([cutoff.age for cutoff in cutoffs], horizon)
+        if not any(np.isfinite(cutoffs[place].truth).any() for place in tested):
+            raise DataError(f"{name} must have values around its cutoffs, got none; leave it out")
         bands = SeasonalNaive(card.seasonality, with_bands=True)
         rivals = [*models, Rival("seasonal naive, normal bands", "baseline", bands)]
         for rival in rivals:
@@ -171,11 +174,15 @@ def past_cutoffs(series: list[ndarray], horizon: int, config: CoverageConfig) ->
     return cutoffs
 
 
+def tested_places(ages: Sequence[int], horizon: int) -> list[int]:
+    """Return the places of the tested cutoffs: of those one horizon apart the newest half."""
+    apart = [place for place, age in enumerate(ages) if age % horizon == 0]
+    return apart[: max(1, len(apart) // 2)]
+
+
 def score(found: list[Forecasts], config: CoverageConfig) -> Iterator[dict[str, Any]]:
     """Yield coverage and width of the tested cutoffs without, and with every, calibration."""
-    horizon = found[0].truth.shape[1]
-    apart = [number for number, one in enumerate(found) if one.age % horizon == 0]
-    places = apart[: max(1, len(apart) // 2)]
+    places = tested_places([one.age for one in found], found[0].truth.shape[1])
     tested = [found[place] for place in places]
     facts = {
         "n_tested": len(tested),
