@@ -110,6 +110,19 @@ def card_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def test_items_at_other_times_are_audited_row_by_row(card_folder: Path, tmp_path: Path) -> None:
+    file = card_folder / "copied" / "copied.parquet"
+    later = pl.when(pl.col("item_id") == "copied1").then(1000).otherwise(0)
+    frame = pl.read_parquet(file).with_columns(pl.col("timestamp") + later)
+    frame.write_parquet(file)
+    settings = ['evaluate.datasets=["copied"]', "evaluate.context_length=64"]
+    report = audited(tmp_path, "ltsf", *settings, "evaluate.horizons=[16]")
+    assert report["ok"], report["table"]
+    frame.head(990).write_parquet(file)
+    with pytest.raises(DataError, match=r"copied must be one series .*, got lengths \[490, 500\]"):
+        audited(tmp_path, "ltsf", *settings)
+
+
 def make_card(folder: Path, name: str, role: str, values: np.ndarray) -> None:
     (folder / name).mkdir(parents=True)
     stamps = np.arange(values.shape[1])

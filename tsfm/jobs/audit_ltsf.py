@@ -15,9 +15,9 @@ from tsfm.evaluation.ltsf import LtsfConfig, window_errors
 from tsfm.jobs.audit_checks import Check, ask
 from tsfm.jobs.evaluate import EvaluateRunConfig
 from tsfm.mlflow_tracker import TrackingConfig
-from tsfm.series.card_series import read_series
-from tsfm.series.cards import load_card, load_dataset
-from tsfm.series.ltsf_set import LtsfSet, cut_set
+from tsfm.series.card_series import read_rows, read_series
+from tsfm.series.cards import load_card
+from tsfm.series.ltsf_set import LtsfSet, cut_set, read_ltsf_set
 from tsfm.shapes import Float, ndarray
 
 KEYS = Keys(None, "timestamp")
@@ -45,12 +45,14 @@ def checks(recipe: Recipe, n_cutoffs: int) -> list[Check]:
 
 def _of_set(name: str, config: LtsfConfig, n_cutoffs: int) -> list[Check]:
     card = load_card(name)
+    read_ltsf_set(name, config.splits.get(name))  # says what of the set the protocol cannot score
     series = read_series(card)
     channels = [f"{number} {channel}" for number, (channel, _) in enumerate(series)]
-    stamps = load_dataset(name).select(pl.col(card.timestamp).unique().sort()).collect()
+    # Channels of several items are scored row by row: the stamps are those of the first one.
+    stamps = read_rows(card)[card.timestamp].head(len(series[0][1]))
     frame = pl.DataFrame(
         {
-            "timestamp": stamps.to_series(),
+            "timestamp": stamps,
             **{channel: values for channel, (_, values) in zip(channels, series, strict=True)},
         }
     )
@@ -65,7 +67,7 @@ def _of_set(name: str, config: LtsfConfig, n_cutoffs: int) -> list[Check]:
         return canonical(values.with_columns(timestamp=stamps), KEYS, stamps.dtype)
 
     def contexts(known: pl.DataFrame, _: pl.Series | None) -> pl.DataFrame:
-        return canonical(_contexts(cut(known), known["timestamp"], config), KEYS, stamps.dtypes[0])
+        return canonical(_contexts(cut(known), known["timestamp"], config), KEYS, stamps.dtype)
 
     whole = cut(frame)
     last_training, last_before = (
