@@ -33,7 +33,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(tmp_path, cap
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_a_file_has_the_families_gaps_and_stamps_asked_for(suffix: str, tmp_path: Path) -> None:
     file = tmp_path / f"made.{suffix}"
-    options = ["--families", "trend,counts", "--missing-share", "0.5", "--freq", "15min"]
+    options = ["--families", "trend, counts", "--missing-share", "0.5", "--freq", "15min"]
     assert _synth(file, *options, *SMALL) == 0
     frame = pl.read_parquet(file) if suffix == "parquet" else pl.read_csv(file)
     assert frame.columns == ["item_id", "timestamp", "target", "family"]

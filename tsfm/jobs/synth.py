@@ -70,6 +70,7 @@ def run(
     at_least_one("n_series", n_series)
     if seed < 0:
         raise ConfigError(f"seed must not be negative, got {seed}; pass 0 or more")
+    families = [name.strip() for name in families]
     unknown = sorted(set(families) - set(FAMILIES))
     if unknown:
         raise ConfigError(f"families must be among {sorted(FAMILIES)}, got {unknown}")
