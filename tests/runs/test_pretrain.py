@@ -168,7 +168,11 @@ def test_a_broken_state_is_refused(tmp_path: Path, content: bytes) -> None:
     [
         ("model.name=timr", r"backbone must be one of \[.*'timer'.*\], got 'timr'"),
         ("model.config.d_modle=3", r"model\.config\.d_modle: there is no such key"),
-        ("objective.name=none", "objective must be one of"),
+        ("objective.name=none", r"toml: objective\.name: objective must be one of"),
+        ("model.name=[1]", r"toml: model\.name: backbone must be one of .*, got '\[1\]'"),
+        ("data.config.real_share=2", r"data\.config\.real_share: .* equal to 1, got 2"),
+        ("data.config.window_lengths=[0,128]", r"window_lengths\.0: .* greater than 0, got 0"),
+        ("data.config.points_per_batch=0", r"points_per_batch: .* greater than 0, got 0"),
         ("data.config.length_shares=[1.0]", "length_shares must sum to 1"),
         ("training.steps=many", r"training\.steps: .*got 'many'"),
         ("training.steps=0", r"training\.steps: input should be greater than 0, got 0"),

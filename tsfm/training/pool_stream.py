@@ -6,9 +6,10 @@ Every batch has a generator of its own, seeded by run, process and number.
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import ConfigDict, model_validator
+from pydantic import ConfigDict, Field, PositiveInt, model_validator
 from pydantic.dataclasses import dataclass
 
 from tsfm.series.pool import SingleSeriesPool, read_index
@@ -21,6 +22,7 @@ from tsfm.training.stream import STREAMS, DataInput
 ROWS_AT_ONCE = 128
 # Standardised values beyond this are outliers that no loss should follow.
 LARGEST_VALUE = 1e4
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -52,23 +54,23 @@ class PoolStreamConfig:
         Share of the windows shortened from the left, and of those with values taken out.
     """
 
-    points_per_batch: int = 32_768
-    window_lengths: tuple[int, ...] = (512,)
+    points_per_batch: PositiveInt = 32_768
+    window_lengths: tuple[PositiveInt, ...] = (512,)
     length_shares: tuple[float, ...] = (1.0,)
     pool: str = ""
-    real_share: float = 0.5
+    real_share: Share = 0.5
     temperature: float = 0.4
     series_exponent: float = 0.5
     factors: Mapping[str, float] = field(default_factory=dict)
     synthetic_shares: Mapping[str, float] = field(default_factory=dict)
-    bank_rows: int = 6144
-    refresh_every: int = 8
-    down_sampled_share: float = 0.4
-    most_down_sampled: int = 24
-    flipped_share: float = 0.2
-    mixed_share: float = 0.15
-    cut_share: float = 0.5
-    missing_share: float = 0.1
+    bank_rows: PositiveInt = 6144
+    refresh_every: PositiveInt = 8
+    down_sampled_share: Share = 0.4
+    most_down_sampled: PositiveInt = 24
+    flipped_share: Share = 0.2
+    mixed_share: Share = 0.15
+    cut_share: Share = 0.5
+    missing_share: Share = 0.1
 
     @model_validator(mode="after")
     def _check(self) -> "PoolStreamConfig":
