@@ -242,7 +242,7 @@ def _find(name: str | Path) -> Path:
 def _read(source: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Return the sections of a recipe on top of those that it extends."""
     try:
-        sections = tomllib.loads(source.read_text(encoding="utf-8"))
+        sections = tomllib.loads(source.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source}: a recipe must be valid TOML: {error}") from error
     extended = sections.pop("extends", None)

@@ -85,6 +85,11 @@ def test_an_unknown_recipe_names_those_that_are_close() -> None:
         load_recipe("zero_shoot")
 
 
+def test_a_recipe_may_begin_with_the_mark_that_windows_writes(tmp_path: Path) -> None:
+    (tmp_path / "marked.toml").write_text("[run]\nseed = 1\n", encoding="utf-8-sig")
+    assert load_recipe(tmp_path / "marked.toml").sections == {"run": {"seed": 1}}
+
+
 def test_broken_toml_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "broken.toml").write_text("[run\n")
     with pytest.raises(ConfigError, match=r"broken\.toml: a recipe must be valid TOML.*line 1"):

@@ -123,8 +123,9 @@ def _sections(recipe: Recipe) -> dict[str, Any]:
             f"a recipe for evaluate must have a section [evaluate], got {recipe.source} with "
             f"[backtest]; run tsfm backtest {recipe.name}"
         )
-    protocol = recipe.sections.get("evaluate", {}).get("protocol")
-    if protocol not in PROTOCOLS:
+    values = recipe.sections.get("evaluate", {})
+    protocol = values.get("protocol") if isinstance(values, Mapping) else None
+    if not isinstance(protocol, str) or protocol not in PROTOCOLS:
         raise ConfigError(
             f"{recipe.source}: evaluate.protocol: must be one of {sorted(PROTOCOLS)}, "
             f"got {protocol!r}"

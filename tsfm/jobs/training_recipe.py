@@ -77,7 +77,12 @@ def training_sections(
     discover_all()
     known: dict[str, type[Any]] = {"run": TrainingRunConfig, **classes}
     for section, registry in choices.items():
-        entry = registry[recipe.sections.get(section, {}).get("name", "")]
+        values = recipe.sections.get(section, {})
+        name = values.get("name", "") if isinstance(values, Mapping) else ""
+        try:
+            entry = registry[str(name)]
+        except ConfigError as error:
+            raise ConfigError(f"{recipe.source}: {section}.name: {error}") from None
         known |= {section: Choice, f"{section}.config": entry.Config}
     known |= {
         "optimizer": OptimizerConfig,
