@@ -12,7 +12,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import ConfigDict, PositiveInt, ValidationError
+from pydantic import ConfigDict, Field, PositiveInt, ValidationError
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import DataError
@@ -104,7 +104,7 @@ class DatasetCard:
     format: Literal["csv", "parquet"]
     item_id: str
     timestamp: str
-    channels: tuple[str, ...]
+    channels: tuple[str, ...] = Field(min_length=1)
     freq: str | None = None
     seasonality: PositiveInt = 1
     units: str = ""
@@ -164,6 +164,12 @@ def read_card(file: Path) -> DatasetCard:
     if card.name != file.parent.name:
         raise DataError(
             f"{file}: the name on a card must be that of its folder, got {card.name!r}; rename one"
+        )
+    columns = [card.item_id, card.timestamp, *card.channels]
+    if len(set(columns)) < len(columns):
+        raise DataError(
+            f"{file}: item_id, timestamp and channels must name columns once each, got {columns}; "
+            "remove repeats"
         )
     return card
 

@@ -103,6 +103,20 @@ def test_a_data_set_is_opened_and_not_read(
     assert opened.collect().equals(frame)
 
 
+@pytest.mark.parametrize(
+    ("channels", "said"),
+    [
+        ('["target", "target"]', "must name columns once each, got .*'target', 'target'"),
+        ('["item_id"]', "must name columns once each, got"),
+        ("[]", "channels: .* at least 1 item"),
+    ],
+)
+def test_a_card_names_every_column_once(folder: Path, channels: str, said: str) -> None:
+    (folder / "toy" / "card.toml").write_text(TEXT.replace('["target"]', channels))
+    with pytest.raises(DataError, match=said):
+        cards.load_card("toy")
+
+
 def test_a_file_that_cannot_be_read_or_lacks_a_column_is_named(folder: Path) -> None:
     file = folder / "toy" / "toy.parquet"
     file.write_text("no Parquet")
