@@ -83,6 +83,8 @@ def forest_scores(series: LabelledSeries, generator: np.random.Generator) -> Sco
     """Return scores of an isolation forest on windows of all channels, fitted on training rows."""
     from sklearn.ensemble import IsolationForest
 
+    if len(series.values) < FOREST_WINDOW:
+        return np.full(len(series.values), np.nan)
     train = series.values[: series.n_train]
     scale = np.nanstd(train, axis=0)
     scaled = (series.values - np.nanmean(train, axis=0)) / np.where(scale > 0, scale, 1.0)

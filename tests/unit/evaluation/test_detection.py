@@ -31,6 +31,11 @@ def jump(n_rows: int = 400, n_channels: int = 1) -> LabelledSeries:
     return LabelledSeries("jump", values, labels, 100)
 
 
+def test_a_series_shorter_than_a_window_of_the_forest_has_no_score():
+    series = LabelledSeries("short", np.zeros((3, 1)), np.zeros(3, bool), 0)
+    assert np.isnan(RIVALS["isolation forest"](series, np.random.default_rng(0))).all()
+
+
 @pytest.mark.parametrize("name", PLAIN)
 @pytest.mark.parametrize("n_channels", [1, 2])
 def test_a_rival_scores_every_row_and_looks_back_only(name, n_channels):
