@@ -97,6 +97,24 @@ def test_what_cannot_be_served_is_named(capsys: pytest.CaptureFixture[str]) -> N
     assert "model must be a bundled name" in capsys.readouterr().err
 
 
+def test_an_address_without_a_model_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import mlflow
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    with mlflow.start_run() as run:
+        mlflow.log_dict({}, "notes/about.json")
+    for address, reason in (
+        ("models:/absent@champion", "must exist in the tracking store"),
+        (f"runs:/{run.info.run_id}/notes", "must hold one model that MLflow wrote, got 0"),
+    ):
+        assert cli.main(["serve", address]) == 1
+        message = capsys.readouterr().err.splitlines()[-1]
+        assert message.startswith(f"tsfm: error: model {address!r} {reason}")
+
+
 def test_an_encoder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from tsfm.models.model import Provenance, TimeSeriesModel
     from tsfm.models.pretrained import save_pretrained

@@ -15,17 +15,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tsfm.errors import ConfigError, UnsupportedError
+from tsfm.errors import CheckpointError, ConfigError, UnsupportedError
 from tsfm.mlflow import save_model
 from tsfm.mlflow_store import DEFAULT_URI
 from tsfm.models.backbone import GapFiller, NextPatchModel
-from tsfm.models.pretrained import load_pretrained
+from tsfm.models.pretrained import fetch, load_pretrained
 from tsfm.tasks.forecast import Forecaster
 from tsfm.tasks.impute import Imputer
 
 # Libraries that would otherwise each decide for themselves how many threads they start.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
 SECONDS_TO_STOP = 10
+MODEL_FILE = "MLmodel"
 
 
 def run(model: str, *, host: str = "127.0.0.1", port: int = 5000) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def run(model: str, *, host: str = "127.0.0.1", port: int = 5000) -> dict[str, A
     UnsupportedError
         When a checkpoint neither forecasts nor fills gaps.
     CheckpointError
-        When there is no such model.
+        When there is no such model, or MLflow did not write it.
     """
     if not 1 <= port <= 65535:
         raise ConfigError(f"port must be between 1 and 65535, got {port}")
@@ -65,8 +66,10 @@ def run(model: str, *, host: str = "127.0.0.1", port: int = 5000) -> dict[str, A
 
 
 def _servable(model: str, folder: Path) -> str:
-    """Return what MLflow can serve: the address or folder itself, or a copy in its format."""
-    if model.startswith(("models:/", "runs:/")) or (Path(model) / "MLmodel").is_file():
+    """Return a folder that MLflow can serve: the model's own, or a copy in its format."""
+    if model.startswith(("models:/", "runs:/")):
+        return str(_fetched(model, folder))
+    if (Path(model) / MODEL_FILE).is_file():
         return model
     backbone = load_pretrained(model).backbone
     if isinstance(backbone, GapFiller):
@@ -79,6 +82,19 @@ def _servable(model: str, folder: Path) -> str:
             "with tsfm.mlflow.save_model and serve that folder"
         )
     return str(folder)
+
+
+def _fetched(address: str, folder: Path) -> Path:
+    """Fetch a model here: that there is none would be a trace of the server's."""
+    folder.mkdir()
+    fetch(address, folder)
+    found = [file.parent for file in folder.rglob(MODEL_FILE)]
+    if len(found) != 1:
+        raise CheckpointError(
+            f"model {address!r} must hold one model that MLflow wrote, got {len(found)}; log it "
+            "with tsfm.mlflow.log_model"
+        )
+    return found[0]
 
 
 def serving_environment() -> dict[str, str]:

@@ -214,25 +214,8 @@ def _find(name: str, scratch: Path) -> Path:
 
 
 def _download(uri: str, scratch: Path) -> Path:
-    """Fetch an MLflow artifact; a logged model keeps its checkpoint in a folder of its own."""
-    mlflow = import_mlflow()
-    # What the user chose; only without a choice the default, which differs between versions.
-    default = None if mlflow.is_tracking_uri_set() else DEFAULT_URI
-    is_registered = uri.startswith("models:/")
-    store = default or (mlflow.get_registry_uri() if is_registered else mlflow.get_tracking_uri())
-    reason = _absence(store)
-    try:
-        if not reason:
-            mlflow.artifacts.download_artifacts(
-                artifact_uri=uri, dst_path=str(scratch), tracking_uri=default, registry_uri=default
-            )
-    except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-    if reason:
-        raise CheckpointError(
-            f"model {uri!r} must exist in the tracking store {store}, got: {reason}; correct the "
-            "name or MLFLOW_TRACKING_URI"
-        )
+    """Fetch a model from MLflow; a logged one keeps its checkpoint in a folder of its own."""
+    fetch(uri, scratch)
     found = sorted(path.parent for path in scratch.rglob(CONFIG_FILE))
     found = [folder for folder in found if (folder / WEIGHTS_FILE).is_file()]
     if len(found) != 1:
@@ -242,6 +225,34 @@ def _download(uri: str, scratch: Path) -> Path:
             f"{places}; name the folder of the checkpoint"
         )
     return found[0]
+
+
+def fetch(uri: str, folder: Path) -> None:
+    """Copy what lies at an address of MLflow to a folder.
+
+    Raises
+    ------
+    CheckpointError
+        When there is nothing, or no such store.
+    """
+    mlflow = import_mlflow()
+    # What the user chose; only without a choice the default, which differs between versions.
+    default = None if mlflow.is_tracking_uri_set() else DEFAULT_URI
+    is_registered = uri.startswith("models:/")
+    store = default or (mlflow.get_registry_uri() if is_registered else mlflow.get_tracking_uri())
+    reason = _absence(store)
+    try:
+        if not reason:
+            mlflow.artifacts.download_artifacts(
+                artifact_uri=uri, dst_path=str(folder), tracking_uri=default, registry_uri=default
+            )
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+    if reason:
+        raise CheckpointError(
+            f"model {uri!r} must exist in the tracking store {store}, got: {reason}; correct the "
+            "name or MLFLOW_TRACKING_URI"
+        )
 
 
 def _absence(store: str) -> str:
