@@ -155,6 +155,14 @@ def test_a_finished_run_may_go_on_for_more_steps(tmp_path: Path) -> None:
     assert run(tmp_path, "training.steps=8", "training.log_every=2")["steps"] == 8
 
 
+def test_a_run_that_has_gone_farther_is_refused(tmp_path: Path) -> None:
+    run(tmp_path, "training.steps=4")
+    before = (tmp_path / "report.json").read_text()
+    with pytest.raises(CheckpointError, match=r"steps must be at least the 4 that .* got 2;"):
+        run(tmp_path, "training.steps=2")
+    assert (tmp_path / "report.json").read_text() == before
+
+
 @pytest.mark.parametrize("content", [b"", b"no state", b"abc"])
 def test_a_broken_state_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "resume").mkdir()

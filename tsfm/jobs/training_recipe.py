@@ -126,14 +126,20 @@ def resolve(parts: dict[str, Any]) -> dict[str, Any]:
     return resolved
 
 
-def check_same_run(file: Path, parts: dict[str, Any]) -> None:
+def check_same_run(file: Path, parts: dict[str, Any], step: int) -> None:
     """Raise when the run that wrote its configuration to `file` learned in another way.
 
     Raises
     ------
     CheckpointError
-        Naming what is different; going on would report weights of one recipe as those of another.
+        Naming what is different, or that it has gone more steps than are asked for; going on would
+        report weights of one recipe as those of another.
     """
+    if step > parts["training"].steps:
+        raise CheckpointError(
+            f"training.steps must be at least the {step} that {file.parent} has gone, got "
+            f"{parts['training'].steps}; choose another run.output or delete the folder"
+        )
     if not file.is_file():
         return
     before = _leaves(tomllib.loads(file.read_text(encoding="utf-8")))

@@ -71,7 +71,8 @@ def train(
     Raises
     ------
     CheckpointError
-        When the folder holds the state of another model, or of one trained in another way.
+        When the folder holds the state of another model, or of one trained in another way or for
+        longer.
     """
     settings: TrainingRunConfig = parts["run"]
     device = _device(settings.device)
@@ -85,7 +86,7 @@ def train(
             start.trained.to(device), make_optimizer(start.trained, parts["optimizer"])
         )
         if state.restore(folder / "resume") and processes.is_first:
-            check_same_run(folder / "config.toml", parts)
+            check_same_run(folder / "config.toml", parts, state.step)
         if not processes.is_first:
             _fit(parts, start, stream, state, folder, NoTracker(), processes)
             return {}
