@@ -1,6 +1,8 @@
 """What every test may use: tiny frames, generators, and stores of their own."""
 
+import json
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 # Before torch is imported: waiting threads sleep, and nothing reports to anybody.
@@ -11,6 +13,8 @@ import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tsfm.series import cards
 
 settings.register_profile(
     "ci", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
@@ -49,6 +53,26 @@ def tracking_uri(_one_store: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     # Artifacts land beside the working directory of whoever makes the experiment.
     monkeypatch.chdir(_one_store.parent)
     return uri
+
+
+@pytest.fixture
+def write_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Make a folder for `made.parquet` with its card, the only one there is; more keys at will."""
+
+    def write(channels: Sequence[str] = ("target",), more: str = "") -> Path:
+        folder = tmp_path / "made"
+        folder.mkdir()
+        (folder / "card.toml").write_text(
+            'name = "made"\ntitle = "Made"\nrole = "benchmark"\nsource = "made"\n'
+            'licence = "CC0"\nsha256 = "0"\nfile = "made.parquet"\nformat = "parquet"\n'
+            'item_id = "item_id"\ntimestamp = "timestamp"\n'
+            f"channels = {json.dumps(channels)}\n{more}"
+        )
+        monkeypatch.setattr(cards, "CARD_FOLDERS", (tmp_path,))
+        monkeypatch.delenv("TSFM_DATA", raising=False)
+        return folder
+
+    return write
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,8 +118,6 @@ def serving_environment() -> dict[str, str]:
 @contextmanager
 def _started(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a server, and end it with all processes it started, however this one is stopped."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = subprocess.Popen(command, env=serving_environment(), start_new_session=True)
     try:
         yield server

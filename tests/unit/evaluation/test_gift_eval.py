@@ -17,34 +17,16 @@ from tsfm.evaluation.gift_eval import (
     read_at_rate,
     read_tasks,
 )
-from tsfm.series import cards
-
-CARD = """name = "made"
-title = "Made"
-role = "benchmark"
-source = "made"
-licence = "CC0"
-sha256 = "0"
-file = "made.parquet"
-format = "parquet"
-item_id = "item_id"
-timestamp = "timestamp"
-channels = ["x", "y"]
-freq = "h"
-"""
 
 
 @pytest.fixture
-def made(tmp_path, monkeypatch) -> None:
+def made(write_card) -> None:
     """Two channels of 60 hours from a Friday noon, in the wrong order."""
-    (tmp_path / "made").mkdir()
     hours = [dt.datetime(2016, 7, 1, 12) + dt.timedelta(hours=hour) for hour in range(60)]
     x = np.arange(60.0)
     frame = pl.DataFrame({"item_id": "a", "timestamp": hours, "x": x, "y": -x})
-    frame.reverse().write_parquet(tmp_path / "made" / "made.parquet")
-    (tmp_path / "made" / "card.toml").write_text(CARD)
-    monkeypatch.setattr(cards, "CARD_FOLDERS", (tmp_path,))
-    monkeypatch.delenv("TSFM_DATA", raising=False)
+    folder = write_card(("x", "y"), 'freq = "h"\n')
+    frame.reverse().write_parquet(folder / "made.parquet")
 
 
 def of(**changes) -> GiftEvalSet:

@@ -1,6 +1,7 @@
 """Scores stand on the rows of a card's file: one that is twice there moves them all."""
 
 import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -10,29 +11,13 @@ from tsfm.errors import DataError
 from tsfm.series import cards
 from tsfm.series.card_series import read_rows, read_series
 
-CARD = """name = "made"
-title = "Made"
-role = "benchmark"
-source = "made"
-licence = "CC0"
-sha256 = "0"
-file = "made.parquet"
-format = "parquet"
-item_id = "item_id"
-timestamp = "timestamp"
-channels = ["target"]
-"""
 DAYS = [dt.datetime(2024, 1, 30), dt.datetime(2024, 1, 31), dt.datetime(2024, 2, 1)]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Cards, of which one describes `made.parquet`."""
-    (tmp_path / "made").mkdir()
-    (tmp_path / "made" / "card.toml").write_text(CARD)
-    monkeypatch.setattr(cards, "CARD_FOLDERS", (tmp_path,))
-    monkeypatch.delenv("TSFM_DATA", raising=False)
-    return tmp_path / "made"
+def folder(write_card: Callable[..., Path]) -> Path:
+    """Where `made.parquet` belongs."""
+    return write_card()
 
 
 def write(folder: Path, **changes: list) -> None:
