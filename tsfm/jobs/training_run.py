@@ -83,7 +83,8 @@ def train(
         )
         start = make_start(stream)
         state = TrainingState(
-            start.trained.to(device), make_optimizer(start.trained, parts["optimizer"])
+            start.trained.to(device),
+            make_optimizer(start.trained, parts["optimizer"], processes),
         )
         if state.restore(folder / "resume") and processes.is_first:
             check_same_run(folder / "config.toml", parts, state.step)

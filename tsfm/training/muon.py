@@ -17,6 +17,7 @@ import torch
 from torch.optim import Optimizer
 
 from tsfm.shapes import Float, Tensor
+from tsfm.training.processes import Processes
 
 # Coefficients of a quintic that pushes singular values towards one fast (Jordan et al.).
 QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -58,6 +59,9 @@ class Muon(Optimizer):
         Matrices only.
     weight_decay
         Decoupled, as in AdamW.
+    processes
+        Those that train together, with the same gradients: each makes its share of the matrices
+        orthogonal.
     """
 
     def __init__(
@@ -67,10 +71,16 @@ class Muon(Optimizer):
         lr: float,
         momentum: float = 0.95,
         weight_decay: float = 0.0,
+        processes: Processes | None = None,
     ) -> None:
+        self._share = processes or Processes()
         super().__init__(
             list(parameters), {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs."""
+        return {**super().__getstate__(), "_share": self._share}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -90,7 +100,7 @@ class Muon(Optimizer):
         moving = [self._momentum(one) for one in same]
         torch._foreach_lerp_(moving, gradients, 1 - group["momentum"])
         ahead = torch._foreach_lerp(gradients, moving, group["momentum"])
-        updates = orthogonalised(torch.stack(ahead)).unbind()
+        updates = self._share.map(orthogonalised, torch.stack(ahead)).unbind()
         torch._foreach_mul_(same, 1 - group["lr"] * group["weight_decay"])
         size = UPDATE_RMS * max(shape) ** 0.5
         torch._foreach_add_(same, updates, alpha=-group["lr"] * size)

@@ -9,6 +9,7 @@ from torch.optim import AdamW, Optimizer
 
 from tsfm.training.muon import Muon
 from tsfm.training.policies import HEADS
+from tsfm.training.processes import Processes
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -83,11 +84,13 @@ class Optimizers:
             one.load_state_dict(content[str(number)])
 
 
-def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizers:
+def make_optimizer(
+    model: nn.Module, config: OptimizerConfig, processes: Processes | None = None
+) -> Optimizers:
     """Return the optimizer of all weights that may move.
 
     Matrices are decayed, vectors are not. With ``"muon"`` the matrices of the layers (what lies in
-    module lists) are Muon's.
+    module lists) are Muon's, which `processes` that train together share among them.
     """
     named = [(name, one) for name, one in model.named_parameters() if one.requires_grad]
     hidden = [one for name, one in named if config.name == "muon" and _is_hidden(name, one)]
@@ -104,7 +107,12 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizers:
     )
     if not hidden:
         return Optimizers(adamw)
-    muon = Muon(hidden, lr=config.learning_rate, weight_decay=config.weight_decay)
+    muon = Muon(
+        hidden,
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        processes=processes,
+    )
     return Optimizers(adamw, muon)
 
 

@@ -160,7 +160,9 @@ class PoolStream:
         """Return training batch `number`."""
         config = self.config
         generator = np.random.default_rng([*self._seed, 0, number])
-        length = int(generator.choice(config.window_lengths, p=config.length_shares))
+        # The same in all processes, or those with short windows would wait for the others.
+        common = np.random.default_rng([self._seed[0], 3, number])
+        length = int(common.choice(config.window_lengths, p=config.length_shares))
         n_windows = max(1, config.points_per_batch // length)
         n_real = round(n_windows * config.real_share) if self._sampler is not None else 0
         parts = []

@@ -1,7 +1,7 @@
 """Several processes train one model: started by torchrun, they agree on every gradient."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -41,6 +41,26 @@ class Processes:
         if self.count > 1:
             distributed.all_reduce(numbers)
         return numbers
+
+    def map(
+        self, function: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor
+    ) -> torch.Tensor:
+        """Return `function` of `rows`, which all processes have: each computes its part of them.
+
+        `function` must treat every row by itself and keep its shape.
+        """
+        if self.count == 1:
+            return function(rows)
+        n_each = -(-len(rows) // self.count)
+        first = min(self.rank * n_each, len(rows) - n_each)  # the last ones may overlap
+        own = function(rows[first : first + n_each]).contiguous()
+        parts = [torch.empty_like(own) for _ in range(self.count)]
+        distributed.all_gather(parts, own)
+        mapped = torch.empty_like(rows)
+        for rank, part in enumerate(parts):
+            first = min(rank * n_each, len(rows) - n_each)
+            mapped[first : first + n_each] = part
+        return mapped
 
 
 @contextmanager

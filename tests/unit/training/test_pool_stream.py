@@ -68,6 +68,13 @@ def test_validation_is_the_same_in_every_process(config: PoolStreamConfig) -> No
     assert torch.equal(first.validation(3).values, second.validation(3).values)
 
 
+def test_windows_are_as_long_in_every_process(config: PoolStreamConfig) -> None:
+    first, second = (PoolStream(config, seed=0, process=rank) for rank in (0, 1))
+    shapes = [first(number).values.shape for number in range(12)]
+    assert [second(number).values.shape for number in range(12)] == shapes
+    assert len(set(shapes)) == 2
+
+
 def test_a_stream_says_what_it_reads(config: PoolStreamConfig) -> None:
     stream = PoolStream(config, seed=0)
     assert isinstance(stream, BatchStream)
