@@ -9,6 +9,7 @@ import polars as pl
 
 from tsfm.errors import ConfigError
 from tsfm.metrics.forecasting import seasonal_error
+from tsfm.models.beside import check_beside, write_beside
 from tsfm.models.pretrained import load_pretrained
 from tsfm.series.frame import SeriesFrame
 from tsfm.tasks.arguments import a_horizon
@@ -48,15 +49,16 @@ class CalibratedForecaster:
         Raises
         ------
         CheckpointError
-            When the model or its calibration cannot be read.
+            When the model or its calibration cannot be read, or they are not of each other.
         """
+        check_beside(Path(folder), CALIBRATION_FILE)
         calibration = Calibration.load(Path(folder) / CALIBRATION_FILE)
         return CalibratedForecaster(Forecaster(load_pretrained(folder), device=device), calibration)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the model and its calibration to a folder."""
         folder = self.forecaster.save_pretrained(folder)
-        self.calibration.save(folder / CALIBRATION_FILE)
+        write_beside(folder, CALIBRATION_FILE, self.calibration.to_dict())
         return folder
 
     def predict(

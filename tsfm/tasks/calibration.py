@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import polars as pl
 
 from tsfm.errors import CheckpointError, ConfigError, DataError
 from tsfm.metrics.forecasting import coverage, mean_interval_width
+from tsfm.models.beside import WEIGHTS_KEY
 from tsfm.series.convert import from_polars, to_polars
 from tsfm.shapes import Bool, Float64, ndarray
 from tsfm.tasks.conformal import (
@@ -228,17 +229,13 @@ class Calibration:
 
     def save(self, path: str | Path) -> Path:
         """Write it as JSON."""
-        content = {
-            "quantile_levels": list(self.quantile_levels),
-            "margins": self.margins.tolist(),
-            "method": self.method,
-            "n_windows": self.n_windows,
-            "until": self.until,
-            "scale_column": self.scale_column,
-        }
         path = Path(path)
-        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
         return path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `save` writes."""
+        return {**asdict(self), "margins": self.margins.tolist()}
 
     @staticmethod
     def load(path: str | Path) -> "Calibration":
@@ -251,6 +248,7 @@ class Calibration:
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
+            content.pop(WEIGHTS_KEY, None)  # beside a model; see `check_beside`
             levels, margins = content.pop("quantile_levels"), content.pop("margins")
             return Calibration(tuple(levels), np.array(margins, np.float64), **content)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tsfm.errors import CheckpointError
+from tsfm.models.beside import check_beside, write_beside
 from tsfm.tasks.score_rule import ScoreRule
 from tsfm.tasks.thresholds import Threshold
 
@@ -17,8 +18,7 @@ def write_settings(folder: Path, threshold: Threshold | None, rule: ScoreRule) -
         "rule": asdict(rule),
         "threshold": None if threshold is None else asdict(threshold),
     }
-    text = json.dumps(settings, indent=2) + "\n"
-    (folder / DETECTOR_FILE).write_text(text, encoding="utf-8")
+    write_beside(folder, DETECTOR_FILE, settings)
 
 
 def read_settings(folder: Path) -> tuple[Threshold | None, ScoreRule | None]:
@@ -27,11 +27,12 @@ def read_settings(folder: Path) -> tuple[Threshold | None, ScoreRule | None]:
     Raises
     ------
     CheckpointError
-        When they cannot be read.
+        When they cannot be read, or are of other weights.
     """
     file = folder / DETECTOR_FILE
     if not file.is_file():
         return None, None
+    check_beside(folder, DETECTOR_FILE)
     try:
         settings = json.loads(file.read_text(encoding="utf-8"))
         kept = settings["threshold"]

@@ -1,5 +1,6 @@
 """Whoever says 90 % and covers 70 % is not believed again: calibration in frames, end to end."""
 
+import copy
 import json
 
 import numpy as np
@@ -179,6 +180,17 @@ def test_a_folder_keeps_the_calibration(calibrated, frame, tmp_path):
     loaded = CalibratedForecaster.from_pretrained(folder, device="cpu")
     assert loaded.predict(frame).equals(calibrated.predict(frame))
     assert loaded.calibration.until == calibrated.calibration.until
+
+
+def test_a_calibration_of_other_weights_is_refused(calibrated, tmp_path):
+    folder = calibrated.save_pretrained(tmp_path / "calibrated")
+    other = copy.deepcopy(calibrated.forecaster)
+    next(other.model.parameters()).data.add_(0.1)
+    other.save_pretrained(folder)
+    with pytest.raises(CheckpointError, match=r"calibration.json must be of the weights beside"):
+        CalibratedForecaster.from_pretrained(folder)
+    calibrated.forecaster.save_pretrained(folder)
+    assert CalibratedForecaster.from_pretrained(folder).calibration.method == "split"
 
 
 def test_intervals_as_they_are_of_a_calibrated_folder_are_said(calibrated, frame, tmp_path):

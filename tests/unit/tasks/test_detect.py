@@ -1,5 +1,6 @@
 """Detector: the same rows out, scored; thresholds and folders; messages."""
 
+import copy
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 import tsfm
 from tsfm.errors import CheckpointError, ConfigError, DataError, UnsupportedError
 from tsfm.models.model import Provenance, TimeSeriesModel
+from tsfm.models.pretrained import save_pretrained
 from tsfm.models.timer import Timer, TimerConfig
 from tsfm.tasks.detect import Detector
 from tsfm.tasks.score_rule import ScoreRule
@@ -139,6 +141,15 @@ def test_a_detector_saved_before_scores_had_all_parts_scores_as_it_did(detector,
     file.write_text(json.dumps(settings))
     without = ScoreRule(range_weight=0.0, long_smoothing_weight=0.0, level_weight=0.0)
     assert Detector.from_pretrained(folder).rule == without
+
+
+def test_a_threshold_of_other_weights_is_refused(detector, tmp_path):
+    folder = detector.save_pretrained(tmp_path / "mine")
+    other = copy.deepcopy(detector.model)
+    next(other.parameters()).data.add_(0.1)
+    save_pretrained(other, folder)
+    with pytest.raises(CheckpointError, match=r"detector\.json must be of the weights beside it"):
+        Detector.from_pretrained(folder)
 
 
 def test_a_folder_with_a_broken_threshold_is_refused(detector, tmp_path):
