@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from safetensors.torch import load_file
 
 from tsfm.config import load_recipe
@@ -127,6 +128,15 @@ def test_a_run_is_recorded_as_failed_when_its_loss_is(tmp_path: Path) -> None:
         )
     assert tracker.events[-1] == ("finish", "FAILED")
     assert not (tmp_path / "report.json").exists()
+
+
+def test_two_runs_do_not_train_in_one_folder(tmp_path: Path) -> None:
+    run(tmp_path, "training.steps=4")
+    lock = FileLock(tmp_path / "resume" / "lock")
+    with lock, pytest.raises(ConfigError, match=r"no other run is training in, got .*; wait"):
+        run(tmp_path, "training.steps=8")
+    assert report_of(tmp_path)["steps"] == 4
+    assert run(tmp_path, "training.steps=8")["steps"] == 8
 
 
 def test_the_state_of_another_model_is_refused(tmp_path: Path) -> None:

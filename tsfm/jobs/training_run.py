@@ -1,15 +1,18 @@
 """A training run: from its parts to a checkpoint and a report; pretrain and finetune share it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from tsfm.config import Recipe
 from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.errors import ConfigError
 from tsfm.jobs.training_recipe import TrainingRunConfig, check_same_run, resolve
 from tsfm.mlflow_tracker import make_tracker
 from tsfm.models.backbone import count_parameters
@@ -73,11 +76,13 @@ def train(
     CheckpointError
         When the folder holds the state of another model, or of one trained in another way or for
         longer.
+    ConfigError
+        When another run trains in the folder.
     """
     settings: TrainingRunConfig = parts["run"]
     device = _device(settings.device)
     folder = Path(settings.output or Path("runs") / recipe.name / str(settings.seed))
-    with joined(torch.device(device)) as processes:
+    with joined(torch.device(device)) as processes, _alone_in(folder, processes):
         stream: BatchStream = STREAMS[parts["data"].name](
             parts["data.config"], seed=settings.seed, process=processes.rank
         )
@@ -116,6 +121,27 @@ def train(
             for name in ("checkpoint", "config.toml", "report.json"):
                 tracker.artifact(folder / name)
     return {**report, "message": _summary(result, folder)}
+
+
+@contextmanager
+def _alone_in(folder: Path, processes: Processes) -> Iterator[None]:
+    """Refuse to train where another run does: each would go on from what the other one saves."""
+    if not processes.is_first:
+        yield
+        return
+    (folder / "resume").mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "resume" / "lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise ConfigError(
+            f"run.output must be a folder that no other run is training in, got {folder}; wait for "
+            "that run, or name another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _device(name: str) -> str:
