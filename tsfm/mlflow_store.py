@@ -7,6 +7,8 @@ from pathlib import Path
 from types import ModuleType
 from urllib.parse import urlsplit
 
+from tsfm.locks import locked
+
 DEFAULT_URI = "sqlite:///mlflow.db"
 
 
@@ -38,9 +40,6 @@ def answers(uri: str) -> bool:
 def alone_with(uri: str) -> Iterator[None]:
     """Let no other process open a SQLite file meanwhile: who opens a new one makes its tables.
 
-    The lock is on the folder, so that no file is left behind. Where there are no such locks, as on
-    Windows, nothing is held.
-
     Raises
     ------
     sqlite3.Error
@@ -48,21 +47,14 @@ def alone_with(uri: str) -> Iterator[None]:
     """
     path = uri.removeprefix("sqlite:///").partition("?")[0]
     is_file = uri.startswith("sqlite:///") and path not in ("", ":memory:")
-    if os.name == "nt" or not is_file or path.startswith("file:"):
+    if not is_file or path.startswith("file:"):
         yield
         return
     import sqlite3
-    from fcntl import LOCK_EX, flock
 
-    folder = Path(path).absolute().parent
-    folder.mkdir(parents=True, exist_ok=True)  # as MLflow would
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        flock(descriptor, LOCK_EX)
+    with locked(Path(path).absolute().parent):  # which MLflow would make too
         sqlite3.connect(path).close()
         yield
-    finally:
-        os.close(descriptor)  # and the lock is gone
 
 
 def unreachable(uri: str, reason: str) -> str:

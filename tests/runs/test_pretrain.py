@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 from safetensors.torch import load_file
 
 from tsfm.config import load_recipe
 from tsfm.errors import CheckpointError, ConfigError, NonFiniteLossError
 from tsfm.jobs import pretrain
+from tsfm.locks import locked
 from tsfm.models.pretrained import load_pretrained
 from tsfm.tracking import ListTracker
 
@@ -132,8 +132,10 @@ def test_a_run_is_recorded_as_failed_when_its_loss_is(tmp_path: Path) -> None:
 
 def test_two_runs_do_not_train_in_one_folder(tmp_path: Path) -> None:
     run(tmp_path, "training.steps=4")
-    lock = FileLock(tmp_path / "resume" / "lock")
-    with lock, pytest.raises(ConfigError, match=r"no other run is training in, got .*; wait"):
+    with (
+        locked(tmp_path / "resume"),
+        pytest.raises(ConfigError, match=r"no other run is training in, got .*; wait"),
+    ):
         run(tmp_path, "training.steps=8")
     assert report_of(tmp_path)["steps"] == 4
     assert run(tmp_path, "training.steps=8")["steps"] == 8

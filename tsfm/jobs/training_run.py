@@ -2,18 +2,18 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from tsfm.config import Recipe
 from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import ConfigError
 from tsfm.jobs.training_recipe import TrainingRunConfig, check_same_run, resolve
+from tsfm.locks import locked
 from tsfm.mlflow_tracker import make_tracker
 from tsfm.models.backbone import count_parameters
 from tsfm.models.model import USUAL_CONTEXT, Provenance, TimeSeriesModel
@@ -129,19 +129,15 @@ def _alone_in(folder: Path, processes: Processes) -> Iterator[None]:
     if not processes.is_first:
         yield
         return
-    (folder / "resume").mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "resume" / "lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise ConfigError(
-            f"run.output must be a folder that no other run is training in, got {folder}; wait for "
-            "that run, or name another folder"
-        ) from None
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(folder / "resume", wait=False))
+        except BlockingIOError:
+            raise ConfigError(
+                f"run.output must be a folder that no other run is training in, got {folder}; "
+                "wait for that run, or name another folder"
+            ) from None
         yield
-    finally:
-        lock.release()
 
 
 def _device(name: str) -> str:
