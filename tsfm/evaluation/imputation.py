@@ -38,7 +38,7 @@ def evaluate(config: ImputationConfig, models: list[Filler]) -> pl.DataFrame:
     """Return one row per set, window length, kind of gap, share, filler and seed of the masks."""
     rows: list[dict[str, Any]] = []
     for name in config.datasets:
-        data = read_ltsf_set(name, config.splits.get(name))
+        data = read_ltsf_set(name, config.splits.get(name), missing="keep")
         fillers = [*models, *rivals(data.seasonality)]
         for length in config.window_lengths:
             windows = scored_windows(data, length, config)
@@ -60,10 +60,10 @@ def saits_of_set(data: LtsfSet, length: int, config: ImputationConfig) -> Filler
     held = replace(config, part="validation", stride=max(config.stride, length // 4))
     rows = scored_windows(data, length, held)
     gaps = rows.copy()
-    draws = [(kind, share) for kind in config.kinds for share in config.hidden_shares]
-    for number, (kind, share) in enumerate(draws):
+    draws = [(gap, share) for gap in kinds_of_gaps(config) for share in config.hidden_shares]
+    for number, ((kind, steps), share) in enumerate(draws):
         own = slice(number, None, len(draws))
-        hidden = hidden_values(kind, share, rows[own], config.segment_length, number)
+        hidden = hidden_values(kind, share, rows[own], steps, number)
         gaps[own] = np.where(hidden, np.nan, rows[own])
     pattern, n_channels = "(window channel) time -> window time channel", data.values.shape[1]
     return train_saits(
@@ -91,26 +91,35 @@ def scored_windows(data: LtsfSet, length: int, config: ImputationConfig) -> Wind
     return windows
 
 
+def kinds_of_gaps(config: ImputationConfig) -> list[tuple[Kind, int]]:
+    """Return every kind of gap with its steps."""
+    steps = {"points": (1,), "segments": config.segment_lengths}
+    return [(kind, length) for kind in config.kinds for length in steps[kind]]
+
+
 def hidden_values(
     kind: Kind, share: float, windows: Windows, segment_length: int, seed: int
 ) -> Bool[ndarray, "window time"]:
-    """Draw what is hidden; nothing of the values has a say."""
+    """Draw what is hidden of what is there; nothing of the values has a say."""
     n_windows, length = windows.shape
     generator = torch.Generator().manual_seed(seed)
     shares = torch.full((n_windows,), share)
     if kind == "points":
-        return random_points(n_windows, length, shares, generator).numpy()
-    return aligned_segments(n_windows, length, shares, segment_length, generator).numpy()
+        drawn = random_points(n_windows, length, shares, generator)
+    else:
+        drawn = aligned_segments(n_windows, length, shares, segment_length, generator)
+    hidden: ndarray = drawn.numpy() & np.isfinite(windows)
+    return hidden
 
 
 def scores(
     filler: Filler, windows: Float64[ndarray, "window time"], config: ImputationConfig
 ) -> Iterator[dict[str, Any]]:
     """Yield one row per kind of gap, share and seed."""
-    for kind in config.kinds:
+    for kind, steps in kinds_of_gaps(config):
         for share in config.hidden_shares:
             for seed in config.mask_seeds:
-                hidden = hidden_values(kind, share, windows, config.segment_length, seed)
+                hidden = hidden_values(kind, share, windows, steps, seed)
                 started = time.perf_counter()
                 filled = filler.fill(np.where(hidden, np.nan, windows))
                 seconds = time.perf_counter() - started
@@ -118,6 +127,7 @@ def scores(
                 error = np.where(np.isfinite(filled), filled, 0.0)[hidden] - windows[hidden]
                 yield {
                     "gaps": kind,
+                    "segment_length": steps,
                     "share": share,
                     "mask_seed": seed,
                     "mask_digest": sha256(np.packbits(hidden).tobytes()).hexdigest()[:12],
@@ -134,13 +144,12 @@ def render(rows: pl.DataFrame, config: ImputationConfig) -> str:
     caption = (
         f"MSE / MAE of hidden values, standardised by the training rows; {config.part} rows, a "
         f"window every {config.stride} rows; ± standard error over {len(config.mask_seeds)} draws "
-        f"of the masks. Segments have {config.segment_length} steps, and the first is never "
-        "hidden. Lower is better."
+        "of the masks. The first segment of a window is never hidden. Lower is better."
     )
-    parts = ["# Imputation", caption]
-    groups = rows.group_by(["dataset", "window_length", "gaps"], maintain_order=True)
-    for (dataset, length, kind), part in groups:
-        parts.append(f"## {dataset}, windows of {length}: {kind}")
+    parts = ["# Imputation", caption, *beside_rivals(rows)]
+    keys = ["dataset", "window_length", "gaps", "segment_length"]
+    for (dataset, length, kind, steps), part in rows.group_by(keys, maintain_order=True):
+        parts.append(f"## {dataset}, windows of {length}: {gap_name(str(kind), steps)}")
         shares = list(dict.fromkeys(part["share"]))
         body = []
         for (model, label), own in part.group_by(["model", "label"], maintain_order=True):
@@ -156,6 +165,35 @@ def render(rows: pl.DataFrame, config: ImputationConfig) -> str:
         header = ["model", "scores are", *(f"{share:.1%}" for share in shares), "mean"]
         parts.append(markdown_table(header, body))
     return "\n\n".join(parts) + "\n"
+
+
+def beside_rivals(rows: pl.DataFrame) -> list[str]:
+    """Return a table of every model beside the best of its rivals, over all shares and masks."""
+    keys = ["dataset", "window_length", "gaps", "segment_length"]
+    means = rows.group_by([*keys, "model", "label"], maintain_order=True).agg(pl.col("mae").mean())
+    rival = means.filter(label="baseline").sort("mae", maintain_order=True)
+    best = (
+        rival.group_by(keys, maintain_order=True).first().select(*keys, rival="model", least="mae")
+    )
+    models = means.filter(pl.col("label") != "baseline").join(best, on=keys, how="left")
+    body = [
+        [
+            f"{row['dataset']}, {row['window_length']}",
+            gap_name(row["gaps"], row["segment_length"]),
+            f"{row['model']} ({row['label']})",
+            f"{row['mae']:.3f}",
+            f"{row['rival']}: {row['least']:.3f}",
+            f"{row['mae'] / row['least']:.2f}",
+        ]
+        for row in models.drop_nulls("mae").iter_rows(named=True)
+    ]
+    header = ["set, window", "gaps", "model", "MAE", "best rival", "ratio"]
+    return ["## Beside the best rival", markdown_table(header, body)] if body else []
+
+
+def gap_name(kind: str, steps: object) -> str:
+    """Return how a table calls a kind of gap."""
+    return kind if kind == "points" else f"{kind} of {steps}"
 
 
 def _cell(scores: pl.DataFrame) -> str:
@@ -178,7 +216,7 @@ def _evaluate(config: ImputationConfig, models: list[Filler], _: np.random.Gener
 
 
 def _metrics(found: Evaluation) -> Iterator[tuple[str, Mapping[str, float | None]]]:
-    keys = ["dataset", "window_length", "gaps", "share", "model"]
+    keys = ["dataset", "window_length", "gaps", "segment_length", "share", "model"]
     if "gap_length" in found.rows.columns:
         keys = ["gap_length", "model"]  # the name of a file may be no name of a metric
     means: Callable[..., Any] = found.rows.group_by(keys, maintain_order=True).agg

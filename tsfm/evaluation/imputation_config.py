@@ -20,13 +20,15 @@ class ImputationConfig:
     Parameters
     ----------
     datasets
-        Card names.
+        Card names. What such a set misses itself stays missing and counts nowhere.
     splits
         Train, validation and test rows by card name; other sets are cut 70, 10 and 20 %.
     part
         Rows that are scored; choices are made on ``"validation"``.
     hidden_shares
         Chance of a step (``"points"``) or a segment to be hidden.
+    segment_lengths
+        In steps; every length is asked by itself.
     window_lengths, stride
         In steps; windows start at every `stride`-th row.
     mask_seeds
@@ -48,7 +50,7 @@ class ImputationConfig:
     part: Literal["validation", "test"] = "test"
     kinds: tuple[Kind, ...] = Field(default=("points", "segments"), min_length=1)
     hidden_shares: tuple[Share, ...] = Field(default=(0.125, 0.25, 0.375, 0.5), min_length=1)
-    segment_length: int = Field(default=24, ge=1)
+    segment_lengths: tuple[PositiveInt, ...] = Field(default=(24,), min_length=1)
     window_lengths: tuple[PositiveInt, ...] = Field(default=(192,), min_length=1)
     stride: int = Field(default=48, ge=1)
     mask_seeds: tuple[NonNegativeInt, ...] = Field(default=(0, 1, 2), min_length=1)

@@ -13,7 +13,7 @@ from tsfm.tasks import interpolation
 
 
 def config(**changes) -> ImputationConfig:
-    values = {"protocol": "imputation", "models": (), "datasets": ("toy",), "segment_length": 4}
+    values = {"protocol": "imputation", "models": (), "datasets": ("toy",), "segment_lengths": (4,)}
     return ImputationConfig(**{**values, **changes})
 
 
@@ -66,8 +66,31 @@ def test_scores_are_errors_of_what_was_hidden_and_nothing_of_it_is_seen(generato
     assert first["mask_digest"] != second["mask_digest"]
 
 
+def test_gaps_of_the_set_itself_stay_and_are_not_counted(generator) -> None:
+    windows = generator.normal(size=(40, 16))
+    own = generator.random(windows.shape) < 0.3
+    windows[own] = np.nan
+    shown = []
+
+    def fill(given: np.ndarray) -> np.ndarray:
+        shown.append(given)
+        return interpolation.linear(given)
+
+    settings = config(hidden_shares=(0.5,), segment_lengths=(2, 8), mask_seeds=(0,))
+    rows = list(scores(Filler("watch", "baseline", fill), windows, settings))
+    assert [(row["gaps"], row["segment_length"]) for row in rows] == [
+        ("points", 1),
+        ("segments", 2),
+        ("segments", 8),
+    ]
+    for row, given in zip(rows, shown, strict=True):
+        assert np.isnan(given[own]).all()
+        assert row["n_hidden"] == np.isnan(given).sum() - own.sum() > 0
+        assert np.isfinite(row["mae"])
+
+
 def test_masks_that_hide_nothing_have_no_score(generator) -> None:
-    settings = config(kinds=("segments",), segment_length=16, mask_seeds=(0,))
+    settings = config(kinds=("segments",), segment_lengths=(16,), mask_seeds=(0,))
     filler = Filler("line", "baseline", interpolation.linear)
     for row in scores(filler, generator.normal(size=(2, 16)), settings):
         assert row["n_hidden"] == 0
@@ -76,7 +99,7 @@ def test_masks_that_hide_nothing_have_no_score(generator) -> None:
 
 def test_a_set_that_a_model_was_trained_on_is_never_zero_shot(generator, monkeypatch) -> None:
     data = toy_set(generator)
-    monkeypatch.setattr(imputation, "read_ltsf_set", lambda *_: data)
+    monkeypatch.setattr(imputation, "read_ltsf_set", lambda *_, **__: data)
     settings = config(window_lengths=(16,), stride=2, hidden_shares=(0.25, 0.5))
     filler = Filler("ours", "zero-shot", interpolation.linear, 5, ("toy",))
     rows = imputation.evaluate(settings, [filler])
@@ -85,8 +108,9 @@ def test_a_set_that_a_model_was_trained_on_is_never_zero_shot(generator, monkeyp
     assert labels["linear"] == "baseline"
     assert rows.filter(model="ours")["mse"].equals(rows.filter(model="linear")["mse"])
     page = imputation.render(rows, settings)
-    assert "## toy, windows of 16: segments" in page
-    assert page.count("| ours ") == 2
+    assert "## toy, windows of 16: segments of 4" in page
+    assert page.count("| ours  ") == 2
+    assert page.count("| ours (seen) ") == 2
     assert "±" in page
     seasonal = rows.filter(model="seasonal linear, 4")
     assert len(seasonal) == 2 * 2 * 3
