@@ -18,7 +18,8 @@ def coverage_tables(rows: pl.DataFrame, nominal: float, bar: tuple[float, float]
         f"forecasts; kept: between {low:.0%} and {high:.0%}. Of the cutoffs one horizon apart the "
         "newest half is tested, each with margins from all truths that were known by then, also of "
         "cutoffs in between. Worst step: of the horizon, the one farthest from what was claimed. "
-        "Width: of the interval, over that before calibration."
+        "Width: of the interval, over that before calibration. Of counts that are mostly zero "
+        f"nothing lies below the lower end: equal tails hold {(1 + nominal) / 2:.0%} or more."
     )
     parts = ["# Coverage", caption]
     for (model,), part in rows.group_by("model", maintain_order=True):
