@@ -149,9 +149,11 @@ def _device(name: str) -> str:
 
 def _summary(result: dict[str, Any], folder: Path) -> str:
     share = result["share_of_matrix_product_limit"]
+    passes = result["share_of_matrix_product_limit_by_passes"]
     return (
         f"loss {result['loss']:.4f} after {result['steps']} steps and {result['seconds']:.0f} s, "
-        f"at {share:.0%} of the matrix-product limit; checkpoint in {folder}/checkpoint"
+        f"at {share:.0%} of the matrix-product limit ({passes:.0%} without the optimizer); "
+        f"checkpoint in {folder}/checkpoint"
     )
 
 

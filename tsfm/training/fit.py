@@ -100,7 +100,8 @@ def fit(
     -------
     dict
         Last loss, steps, seconds and points, over all processes; operations per second of this
-        one, and their share of what a large matrix product reaches here.
+        one, and their share of what a large matrix product reaches here, with the products of the
+        optimizer, and by the passes through the model alone.
 
     Raises
     ------
@@ -182,14 +183,15 @@ def fit(
     if validate is not None:
         result |= {"validation_loss": state.best_loss, "best_step": state.best_step}
     # Of this process, since it was started.
-    total = flops.total(state.trained, state.optimizer, state.step - steps_before, device)
-    achieved = total / max(state.seconds - seconds_before, 1e-9) / 1e9
-    possible = matrix_product_gflops(device)
+    passes, moves = flops.total(state.trained, state.optimizer, state.step - steps_before, device)
+    elapsed = max(state.seconds - seconds_before, 1e-9)
+    possible = matrix_product_gflops(device) * 1e9 * elapsed
     return {
         **result,
         "seconds": state.seconds,
-        "gflops_per_second": achieved,
-        "share_of_matrix_product_limit": achieved / possible,
+        "gflops_per_second": (passes + moves) / elapsed / 1e9,
+        "share_of_matrix_product_limit": (passes + moves) / possible,
+        "share_of_matrix_product_limit_by_passes": passes / possible,
     }
 
 

@@ -34,18 +34,18 @@ class FlopCount:
 
     def total(
         self, trained: TrainingStep, optimizer: Optimizers, n_steps: int, device: torch.device
-    ) -> float:
-        """Return the operations of all passes, and of the steps that moved the weights.
+    ) -> tuple[float, float]:
+        """Return the operations of all passes, and those of the steps that moved the weights.
 
         The gradients of the last step must still be there: what has none is not moved.
         """
-        flops = float(_flops_of_step(optimizer) * n_steps)
+        flops = 0.0
         module = copy.deepcopy(trained).train()
         for shape, batch in self._batches.items():
             with FlopCounterMode(display=False) as counter:
                 module(batch.to(device), torch.Generator().manual_seed(0)).total.backward()
             flops += counter.get_total_flops() * self._times[shape]
-        return flops
+        return flops, float(_flops_of_step(optimizer) * n_steps)
 
 
 def _flops_of_step(optimizer: Optimizers) -> int:
