@@ -5,7 +5,7 @@
 Every arm is the recipe ``tsfm_small`` with some settings changed, from random weights, for as many
 processor seconds (``--seconds``) as every other; it is scored on sets that the recipe leaves out,
 as it is used and by the network alone. The recipe itself is run with every seed, which shows what
-difference counts.
+difference counts, and so is the one that is to follow it, ``tsfm_small_whole``.
 """
 
 import argparse
@@ -35,7 +35,9 @@ from tsfm.tasks.impute_arrays import fill_arrays
 from tsfm.training.optimizer import make_optimizer
 from tsfm.training.stream import STREAMS
 
-RECIPE, AS_IT_IS, DATASET = "tsfm_small", "as it is", "held-out sets"
+RECIPE, AS_IT_IS = "tsfm_small", "as it is"
+WHOLE, AS_WHOLE = "tsfm_small_whole", "in one run"
+DATASET = "held-out sets"
 HORIZON, N_WINDOWS, MOST_ITEMS = 48, 3, 12
 # Smaller steps than those of the recipe, so that there are enough of them.
 SHORT = ("data.config.points_per_batch=12288", "training.average_decay=0.99")
@@ -50,6 +52,7 @@ SMOKE = (
 )
 ARMS: dict[str, tuple[str, ...]] = {
     AS_IT_IS: (),
+    AS_WHOLE: (),
     "AdamW": ("optimizer.name=adamw",),
     "patches of 8": ("model.config.patch_length=8", "model.config.n_output_patches=8"),
     "patches of 32": ("model.config.patch_length=32", "model.config.n_output_patches=2"),
@@ -107,7 +110,8 @@ views.""",
     with Table("ablations", title=title, notes=notes, options=options, average=False) as table:
         sets = [] if options.smoke else list(held_out())
         for arm in options.arms:
-            for seed in range(options.seeds if arm == AS_IT_IS else 1):
+            is_repeated = arm in (AS_IT_IS, AS_WHOLE)
+            for seed in range(options.seeds if is_repeated else 1):
                 if not table.has(dataset=DATASET, model=arm, seed=seed):
                     table.add(*scores(arm, seed, sets, table, options))
         table.notes = [*notes, "## Verdict", *verdict(table)]
@@ -115,12 +119,17 @@ views.""",
 
 def held_out() -> Iterator[BenchmarkSet]:
     """Yield the last windows of the sets that the recipe gives no weight."""
-    factors = load_recipe(RECIPE).sections["data"]["config"]["factors"]
-    for name in (name for name, factor in factors.items() if not factor):
+    for name in left_out():
         card = load_card(name)
         series = [values for _, values in read_series(card)]
         series = series[:: max(1, len(series) // MOST_ITEMS)]
         yield last_windows(name, series, max(card.seasonality, 1), HORIZON, N_WINDOWS)
+
+
+def left_out() -> list[str]:
+    """Return the names of these sets, which the other recipe must leave out here too."""
+    factors = load_recipe(RECIPE).sections["data"]["config"]["factors"]
+    return [name for name, factor in factors.items() if not factor]
 
 
 def scores(
@@ -128,8 +137,10 @@ def scores(
 ) -> Iterator[Score]:
     """Train one arm and yield its scores."""
     folder: Path = options.work / f"{arm}_{seed}".replace(" ", "_").replace(",", "")
+    is_whole = arm == AS_WHOLE
     changes = [
         f"data.config.pool={options.pool}",
+        *(f"data.config.factors.{name}=0.0" for name in left_out() if is_whole),
         *SHORT,
         *ARMS[arm],
         *(SMOKE if options.smoke else ()),
@@ -137,9 +148,10 @@ def scores(
         f"run.output={folder}",
         *table.overrides,
     ]
-    steps = 2 if options.smoke else round(options.seconds / seconds_per_step(changes))
+    recipe = WHOLE if is_whole else RECIPE
+    steps = 2 if options.smoke else round(options.seconds / seconds_per_step(recipe, changes))
     warmup = f"schedule.warmup_steps={max(1, steps // 10)}"
-    report = pretrain.run(load_recipe(RECIPE, [*changes, f"training.steps={steps}", warmup]))
+    report = pretrain.run(load_recipe(recipe, [*changes, f"training.steps={steps}", warmup]))
     cost = {"seconds": report["seconds"], "parameters": report["parameters"], "seed": seed}
     shown = {"steps": float(steps), "training loss": report["loss"]}
     shown |= rated(load_pretrained(folder / "checkpoint"), sets)
@@ -206,9 +218,9 @@ def ratio(one: BenchmarkSet, rival: Rival) -> tuple[float, float]:
     return row["mase"] / naive["mase"], row["wql"] / naive["wql"]
 
 
-def seconds_per_step(changes: list[str], n_steps: int = 10) -> float:
+def seconds_per_step(recipe: str, changes: list[str], n_steps: int = 10) -> float:
     """Return the processor seconds of a step: batch, loss, gradient, update."""
-    parts = pretrain.sections(load_recipe(RECIPE, changes))
+    parts = pretrain.sections(load_recipe(recipe, changes))
     stream = STREAMS[parts["data"].name](parts["data.config"], seed=0)
     trained = pretrain.build_step(parts)
     trained.backbone.reset_parameters(torch.Generator().manual_seed(0))
@@ -230,7 +242,8 @@ def verdict(table: Table) -> list[str]:
         return ["The spread over seeds is not known, so nothing is said."]
     spread = 2 * standard_error(own) * np.sqrt(len(own)) * np.sqrt(1 + 1 / len(own))
     lines = []
-    for arm, value in frame.filter(frame["model"] != AS_IT_IS).select("model", "value").rows():
+    arms = frame.filter(frame["model"] != AS_IT_IS).group_by("model", maintain_order=True).mean()
+    for arm, value in arms.select("model", "value").rows():
         change = value / own.mean() - 1
         word = "better" if change < 0 else "worse"
         if abs(value - own.mean()) <= spread:
