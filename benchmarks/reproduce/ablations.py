@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
 from tables import Score, Table, arguments, standard_error
 
@@ -240,10 +241,11 @@ def verdict(table: Table) -> list[str]:
     own = frame.filter(model=AS_IT_IS)["value"].to_numpy()
     if len(own) < 2:
         return ["The spread over seeds is not known, so nothing is said."]
-    spread = 2 * standard_error(own) * np.sqrt(len(own)) * np.sqrt(1 + 1 / len(own))
+    deviation = standard_error(own) * np.sqrt(len(own))
     lines = []
-    arms = frame.filter(frame["model"] != AS_IT_IS).group_by("model", maintain_order=True).mean()
-    for arm, value in arms.select("model", "value").rows():
+    arms = frame.filter(pl.col("model") != AS_IT_IS).group_by("model", maintain_order=True)
+    for arm, value, count in arms.agg(pl.col("value").mean(), pl.len().alias("count")).rows():
+        spread = 2 * deviation * np.sqrt(1 / count + 1 / len(own))
         change = value / own.mean() - 1
         word = "better" if change < 0 else "worse"
         if abs(value - own.mean()) <= spread:
