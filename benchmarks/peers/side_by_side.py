@@ -5,9 +5,9 @@
 Groups of sets. "small": series that come with statsmodels (and ETTh1), five windows each; some
 lie in sets of the pool of `tsfm-small` too and count as seen; `tsfm-small-whole` has seen none.
 "held out": sets that no stage of `tsfm-small` is trained on; what is chosen after training is
-chosen there. "far": those with a day as season,
-480 steps ahead. "pool" and "pool far": sets that `tsfm-small` is trained on, so its scores say
-nothing there, but what a view adds to the network is no less elsewhere. "counts": fresh
+chosen there. "far": those with a day as season, 480 steps ahead. "pool" and "pool far": sets that
+`tsfm-small` is trained on, so its scores say nothing there, but what a view adds to the network is
+no less elsewhere. "counts": fresh
 intermittent counts of the prior, by length. "shared": the seven comparable sets of the zero-shot
 protocol. Ratios of MASE and WQL are to Seasonal Naive on the same windows; means over sets are
 geometric. "network alone" is the model without its views (`Forecaster(model, views=False)`).
