@@ -204,10 +204,15 @@ def _checked(
     if not isinstance(values, Mapping):
         return None, [f"{source}: {section}: must be a section [{section}], got {values!r}"]
     try:
-        return TypeAdapter(cls).validate_python(dict(values)), []
+        built = TypeAdapter(cls).validate_python(dict(values))
     except ValidationError as error:
         found = error.errors(include_url=False)
-    return None, [f"{source}: {_place(section, problem)}: {_words(problem)}" for problem in found]
+        return None, [f"{source}: {_place(section, one)}: {_words(one)}" for one in found]
+    return built, [
+        f"{source}: {section}.{name}: must be a number, got {value!r}"
+        for name, value in values.items()  # pydantic takes true for one
+        if isinstance(value, bool) and not isinstance(getattr(built, name, value), bool)
+    ]
 
 
 def _place(section: str, problem: Any) -> str:

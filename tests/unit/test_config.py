@@ -189,6 +189,15 @@ def test_build_reports_all_problems_together() -> None:
     ]
 
 
+def test_true_is_not_taken_for_one() -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(Training, {"steps": True, "rate": False}, section="training", source="f.toml")
+    assert str(caught.value).splitlines() == [
+        "f.toml: training.steps: must be a number, got True",
+        "f.toml: training.rate: must be a number, got False",
+    ]
+
+
 def test_a_rule_between_fields_is_reported_with_the_section() -> None:
     rule = "window: context_length must be a multiple of patch_length=16, got context_length=97$"
     with pytest.raises(ConfigError, match=rule):
