@@ -71,9 +71,15 @@ class BacktestReport:
         carry = np.where(self.gross > RUIN, carry, 0.0)
         return net_returns(self.gross + carry, self.turnover, cost_bps)
 
-    def break_even_bps(self, portfolio: int = 0) -> float:
-        """Return the costs that leave nothing of the mean return; NaN when nothing is traded."""
-        gross, turnover = self.gross[:, portfolio], self.turnover[:, portfolio]
+    def break_even_bps(
+        self, portfolio: int = 0, *, borrow_bps: float = 0.0, cash_rate: float = 0.0
+    ) -> float:
+        """Return the costs that leave nothing of the mean return; NaN when nothing is traded.
+
+        What is short is paid and cash has earned before, as in `net`.
+        """
+        gross = self.net(0.0, borrow_bps=borrow_bps, cash_rate=cash_rate)[:, portfolio]
+        turnover = self.turnover[:, portfolio]
         traded = float(((1 + gross) * turnover).sum())
         return float(gross.sum()) / traded / BPS if traded > 0 else float("nan")
 
@@ -93,14 +99,15 @@ class BacktestReport:
             ``irr``, ``sharpe``, ``sharpe_error``, ``max_drawdown``, the mean ``turnover`` and
             ``break_even_bps``.
         """
-        net = self.net(cost_bps, borrow_bps=borrow_bps, cash_rate=cash_rate)[:, portfolio]
+        carry = {"borrow_bps": borrow_bps, "cash_rate": cash_rate}
+        net = self.net(cost_bps, **carry)[:, portfolio]
         return {
             "irr": investment_return(net),
             "sharpe": sharpe_ratio(net),
             "sharpe_error": sharpe_standard_error(net),
             "max_drawdown": max_drawdown(net),
             "turnover": mean_of(self.turnover[:, portfolio]),
-            "break_even_bps": self.break_even_bps(portfolio),
+            "break_even_bps": self.break_even_bps(portfolio, **carry),
         }
 
 

@@ -184,6 +184,17 @@ def test_at_break_even_costs_take_the_mean_return(make_panel: MakePanel) -> None
     assert np.isnan(idle.break_even_bps())
 
 
+def test_break_even_is_what_is_left_for_costs_after_what_is_borrowed(
+    make_panel: MakePanel,
+) -> None:
+    panel = make_panel([[1.0, 1.0], [1.1, 0.9], [1.2, 0.9]])
+    report = backtest(held(panel, {0: [0.5, -0.5], 1: [0.5, -0.5], 2: [0, 0]}), panel)
+    carry = {"borrow_bps": 300.0, "cash_rate": 0.01}
+    even = report.summary(0.0, **carry)["break_even_bps"]
+    assert report.net(even, **carry).mean() == pytest.approx(0.0, abs=1e-12)
+    assert even == report.break_even_bps(**carry) != report.break_even_bps()
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
