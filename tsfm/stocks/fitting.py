@@ -251,10 +251,13 @@ def _provenance(
     report: Mapping[str, Any],
 ) -> Provenance:
     """Say what was seen, and up to which day: also the days that chose the weights."""
-    seen, name = model.provenance, sections.panel.name
+    seen, name, windows = model.provenance, sections.panel.name, config.windows
     last_score = max(days.train[-1], days.validation[-1])
-    reach = config.windows.execution_lag + (config.windows.fill == "open")
+    reach = windows.execution_lag + (windows.fill == "open")
     last = min(last_score + reach, sections.panel.n_days - 1)
+    if windows.features.looks_ahead or windows.universe.looks_ahead:
+        # The first window of training was already made with the last day of the panel.
+        last = sections.panel.n_days - 1
     return Provenance(
         trained_on=tuple(dict.fromkeys((*seen.trained_on, *([name] if name else [])))),
         training_cutoff=_later(seen, str(sections.panel.days[last])),

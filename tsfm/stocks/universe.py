@@ -33,6 +33,11 @@ class UniverseConfig:
     min_price: float = Field(default=5.0, ge=0)
     days: PositiveInt = 60
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether who is in the universe depends on what comes after the day."""
+        return self.rule == "whole_period"
+
 
 def members(panel: StockPanel, config: UniverseConfig) -> Bool[ndarray, "day stock"]:
     """Return who is in the universe, by day."""

@@ -24,6 +24,7 @@ from tsfm.stocks.phases import PhaseConfig
 from tsfm.stocks.ranker import StockRanker
 from tsfm.stocks.simulation import SimulationConfig, simulated_panel
 from tsfm.stocks.split import SplitConfig
+from tsfm.stocks.universe import UniverseConfig
 from tsfm.tracking import ListTracker
 
 SPLIT = SplitConfig(validation_start="2013-03-11", test_start="2013-04-08")
@@ -146,6 +147,27 @@ def test_the_report_says_what_pre_training_learned(ranker: StockRanker) -> None:
     assert provenance.training_cutoff == "2013-04-05"
     assert provenance.trained_on == ()
     assert provenance.synthetic_share == 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "cutoff"),
+    [
+        ({}, "2013-04-05"),
+        ({"features": FeatureConfig(averages=(3,), normalization="whole_maximum")}, "2013-05-06"),
+        ({"universe": UniverseConfig(rule="whole_period", min_share=0.5)}, "2013-05-06"),
+    ],
+)
+def test_who_looks_ahead_has_seen_the_panel_to_its_end(
+    panel: StockPanel, options: dict[str, Any], cutoff: str
+) -> None:
+    windows = SectionConfig(
+        **{"context_length": 8, "min_observed": 0.7, "features": FeatureConfig(averages=(3,))}
+        | options
+    )
+    idle = PhaseConfig(epochs=0)
+    config = make_config(windows=windows, pretrain=idle, finetune=idle)
+    found = StockRanker.fit(panel, SPLIT, config).model.provenance.training_cutoff
+    assert (found, str(panel.days[-1])) == (cutoff, "2013-05-06")
 
 
 def test_without_pretext_tasks_it_starts_from_scratch_and_may_train_on_validation_days(
