@@ -33,6 +33,8 @@ def numbers_of(data: pl.DataFrame, column: str, keys: list[str], where: str) -> 
 
 def truths_of(column: pl.Series, where: str) -> pl.Series:
     """Return yes and no, however they are written, as truths; missing is no."""
+    if column.dtype.is_float():
+        column = column.fill_nan(None)  # which would count as true
     if column.dtype == pl.Boolean or column.dtype.is_numeric():
         return column.cast(pl.Boolean).fill_null(value=False)
     text = column.cast(pl.String).str.strip_chars().str.to_lowercase()

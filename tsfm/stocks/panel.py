@@ -13,6 +13,7 @@ from tsfm.series.windows import WindowBatch
 from tsfm.shapes import Bool, Float, Float64, Int, Tensor, ndarray
 
 FIELDS = ("open", "high", "low", "close", "volume")
+RAW_CLOSE = "raw_close"
 PRICES = ("open", "high", "low", "close")
 Fill = Literal["close", "open"]
 
@@ -37,7 +38,8 @@ class StockPanel:
     days
         Ascending, as ``datetime64[D]``.
     fields
-        Some of open, high, low, close and volume; close always.
+        Some of open, high, low, close and volume, and ``raw_close``, the close that was traded,
+        where the others are adjusted; close always.
     bars
         Prices in one currency, volume in shares; NaN where there is no bar.
     member
@@ -71,9 +73,10 @@ class StockPanel:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_places", {name: i for i, name in enumerate(self.fields)})
-        if "close" not in self.fields or not set(self.fields) <= set(FIELDS):
+        known = (*FIELDS, RAW_CLOSE)
+        if "close" not in self.fields or not set(self.fields) <= set(known):
             raise DataError(
-                f"fields must be some of {list(FIELDS)}, close among them, got {list(self.fields)}"
+                f"fields must be some of {list(known)}, close among them, got {list(self.fields)}"
             )
         if np.any(np.diff(self.days.astype("datetime64[D]").astype(np.int64)) <= 0):
             raise DataError("days must ascend strictly, got a day that does not; sort them")
@@ -145,7 +148,7 @@ class StockPanel:
             last = int(np.searchsorted(self.days, np.datetime64(bound_of(end)), "right"))
         if last <= first:
             raise DataError(
-                f"the panel must have days between {start} and {end}, got "
+                f"{self.name or 'the panel'} must have days between {start} and {end}, got "
                 f"{self.days[0]} to {self.days[-1]}; choose other dates"
             )
         return self._rows(slice(first, last))

@@ -11,6 +11,8 @@ from tsfm.errors import DataError
 from tsfm.series.cards import list_cards
 from tsfm.series.files import read_input
 from tsfm.series.find_files import SUFFIXES, folder_columns
+from tsfm.series.validation import MISSING_TEXTS
+from tsfm.stocks.bars import usual_name
 from tsfm.stocks.days import as_days
 from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.reading import SECTOR_COLUMNS, read_frame, read_wide
@@ -67,7 +69,7 @@ def read_panel_file(
         When there is no such file, or it has no days, stocks or closes that can be told.
     """
     frame, _ = read_input([path], id_columns=STOCK_NAMES)
-    spelling = {one.strip().lower().replace(" ", "_"): one for one in frame.columns}
+    spelling = {usual_name(one): one for one in frame.columns}
     day = _named(spelling, DAY_NAMES) or frame.columns[0]
     stock = _named(spelling, STOCK_NAMES)
     frame = frame.with_columns(as_days(frame[day], str(path)))
@@ -87,7 +89,7 @@ def read_panel_file(
             lacking = "a column of stocks, such as ticker" if has_close else "a column close"
             raise DataError(f"{path} must have {lacking}, got {frame.columns}; rename yours")
         panel = read_wide(_closes(frame, day, path), calendar=calendar, name=str(path))
-    return replace(panel, name=Path(path).name.split(".")[0]).between(start, end)
+    return replace(panel.between(start, end), name=Path(path).name.split(".")[0])
 
 
 def _named(spelling: dict[str, str], names: Sequence[str]) -> str | None:
@@ -106,11 +108,13 @@ def _closes(frame: pl.DataFrame, day: str, path: str | Path) -> pl.DataFrame:
             "alone, or a long frame"
         )
     kinds = {one: frame[one].dtype for one in stocks}
-    text = [
-        one
-        for one, kind in kinds.items()
-        if not (kind.is_numeric() or kind in (pl.String, pl.Null))
-    ]
+    texts = [pl.col(one) for one in stocks if kinds[one] == pl.String]
+    frame = frame.with_columns(
+        pl.when(~one.str.strip_chars().str.to_lowercase().is_in(MISSING_TEXTS)).then(one)
+        for one in texts
+    )
+    known = (pl.String, pl.Null)
+    text = [one for one, kind in kinds.items() if not (kind.is_numeric() or kind in known)]
     closes = frame.select(
         pl.col(one).cast(pl.Float64, strict=False) for one in stocks if one not in text
     )

@@ -11,9 +11,10 @@ from tsfm.series.calendars import sessions
 from tsfm.series.cards import load_card, scan
 from tsfm.series.convert import to_polars
 from tsfm.shapes import Bool, Int, ndarray
-from tsfm.stocks.columns import key_names, numbers_of, truths_of
+from tsfm.stocks.bars import with_bars
+from tsfm.stocks.columns import key_names, truths_of
 from tsfm.stocks.days import as_days
-from tsfm.stocks.panel import FIELDS, PRICES, StockPanel, bound_of
+from tsfm.stocks.panel import FIELDS, RAW_CLOSE, StockPanel, bound_of
 
 SECTOR_COLUMNS = ("sector", "industry")
 UNKNOWN_SECTORS = ("", "n/a", "na", "none", "unknown")
@@ -69,8 +70,9 @@ def read_frame(
     """Return the panel of a long frame: one row per stock and day.
 
     Columns are called as quants call them, in any case: open, high, low, close, volume, and
-    ``adj_close`` (or ``Adj Close``), by whose ratio to the close all prices are adjusted. Days are
-    written as in `tsfm.stocks.days.as_days`.
+    ``adj_close`` (or ``Adj Close``, ``adjClose``, ``adjusted_close``), by whose ratio to the close
+    all prices are adjusted; the close that was traded is kept as ``raw_close``. Days are written as
+    in `tsfm.stocks.days.as_days`.
 
     Parameters
     ----------
@@ -101,15 +103,15 @@ def read_frame(
             f"{where} must have the columns {missing}, got {data.columns}; name yours with "
             "id_column=, timestamp_column=, sector_column= or member_column="
         )
-    data = _with_bars(data, keys, extra, where).with_columns(
+    data = with_bars(data, keys, extra, where).with_columns(
         pl.col(id_column).cast(pl.String), as_days(data[timestamp_column], where)
     )
-    _check_keys(data, id_column, timestamp_column)
-    days = _days(data[timestamp_column], calendar)
+    _check_keys(data, id_column, timestamp_column, where)
+    days = _days(data[timestamp_column], calendar, where)
     stocks = tuple(data[id_column].unique().sort().to_list())
-    day = _places(data, id_column, timestamp_column, days, calendar)
+    day = _places(data, keys, days, calendar, where)
     stock = np.searchsorted(np.array(stocks), data[id_column].to_numpy().astype(str))
-    fields = tuple(one for one in FIELDS if one in data.columns)
+    fields = tuple(one for one in (*FIELDS, RAW_CLOSE) if one in data.columns)
     bars = np.full((len(days), len(stocks), len(fields)), np.nan)
     for place, one in enumerate(fields):
         bars[day, stock, place] = data[one].to_numpy()
@@ -128,7 +130,7 @@ def read_frame(
             )
     if calendar is None:
         _warn_of_thin_days(has_close, days, where)
-    sector, sectors = _sectors(data, id_column, sector_column)
+    sector, sectors = _sectors(data, id_column, sector_column, where)
     return StockPanel(days, stocks, fields, bars, member, tradable, sector, sectors, calendar, name)
 
 
@@ -173,35 +175,6 @@ def read_wide(
     )
 
 
-def _with_bars(data: pl.DataFrame, keys: list[str], extra: list[str], where: str) -> pl.DataFrame:
-    """Return the frame with its bars under their usual names, adjusted where it says how."""
-    found: dict[str, str] = {}
-    for column in data.columns:
-        one = column.strip().lower().replace(" ", "_")
-        if column in (*keys, *extra) or one not in (*FIELDS, "adj_close"):
-            continue
-        if one in found:
-            raise DataError(
-                f"{where} must have one column {one}, got {[found[one], column]}; drop or rename "
-                "one"
-            )
-        found[one] = column
-    if not {"close", "adj_close"} & set(found):
-        raise DataError(
-            f"{where} must have a column close or adj_close, got {data.columns}; rename yours"
-        )
-    numbers = [numbers_of(data, column, keys, where).alias(one) for one, column in found.items()]
-    bars = data.select(*keys, *extra).with_columns(numbers)
-    if "adj_close" in found:
-        close = pl.col("close") if "close" in found else pl.col("adj_close")
-        ratio = pl.col("adj_close") / close
-        others = [one for one in PRICES if one in found and one != "close"]
-        bars = bars.with_columns(
-            *(pl.col(one) * ratio for one in others), pl.col("adj_close").alias("close")
-        ).drop("adj_close")
-    return bars
-
-
 def _warn_of_thin_days(has_close: Bool[ndarray, "day stock"], days: ndarray, where: str) -> None:
     """Say so when half of the stocks that live lack a bar: a stray row, or two calendars."""
     began = np.maximum.accumulate(has_close, axis=0)
@@ -219,26 +192,27 @@ def _warn_of_thin_days(has_close: Bool[ndarray, "day stock"], days: ndarray, whe
         )
 
 
-def _check_keys(data: pl.DataFrame, id_column: str, timestamp_column: str) -> None:
-    n_missing = data.select(pl.any_horizontal(pl.col(id_column, timestamp_column).is_null()))
-    if n_missing.to_series().any():
+def _check_keys(data: pl.DataFrame, id_column: str, timestamp_column: str, where: str) -> None:
+    lacking = data.filter(pl.any_horizontal(pl.col(id_column, timestamp_column).is_null()))
+    if len(lacking):
+        stock, day = lacking.select(id_column, timestamp_column).row(0)
         raise DataError(
-            f"{id_column} and {timestamp_column} must be in every row, got "
-            f"{int(n_missing.to_series().sum())} rows without a stock or a day; drop them"
+            f"{where} must have {id_column} and {timestamp_column} in every row, got {stock!r} on "
+            f"{day} and {len(lacking) - 1} more rows without a stock or a day; drop them"
         )
     twice = data.group_by(id_column, timestamp_column).len().filter(pl.col("len") > 1)
     if len(twice):
         stock, day, n_rows = twice.sort(id_column, timestamp_column).row(0)
         raise DataError(
-            f"stock {stock!r} must have one bar per day, got {n_rows} on {day} and "
+            f"{where} must have one bar per stock and day, got {n_rows} of {stock!r} on {day} and "
             f"{len(twice) - 1} more such days; aggregate them"
         )
 
 
-def _days(column: pl.Series, calendar: str | None) -> ndarray:
+def _days(column: pl.Series, calendar: str | None, where: str) -> ndarray:
     found = column.unique().sort().to_numpy().astype("datetime64[D]")
     if not len(found):
-        raise DataError("the frame must have rows, got none; check the file or the dates")
+        raise DataError(f"{where} must have rows, got none; check the file or the dates")
     if calendar is None:
         return found
     known = sessions(calendar, found[0], found[-1])
@@ -247,16 +221,17 @@ def _days(column: pl.Series, calendar: str | None) -> ndarray:
 
 
 def _places(
-    data: pl.DataFrame, id_column: str, timestamp_column: str, days: ndarray, calendar: str | None
+    data: pl.DataFrame, keys: list[str], days: ndarray, calendar: str | None, where: str
 ) -> Int[ndarray, " row"]:
     """Return the row of the panel of every bar."""
+    id_column, timestamp_column = keys
     stamps = data[timestamp_column].to_numpy().astype("datetime64[D]")
     place = np.minimum(np.searchsorted(days, stamps), len(days) - 1)
     astray = days[place] != stamps
     if astray.any():
         first = int(np.flatnonzero(astray)[np.argmin(stamps[astray])])
         raise DataError(
-            f"bars must be on sessions of {calendar}, got {data[id_column][first]!r} on "
+            f"bars of {where} must be on sessions of {calendar}, got {data[id_column][first]!r} on "
             f"{stamps[first]} and {int(astray.sum()) - 1} more; drop them or choose another "
             "calendar"
         )
@@ -264,7 +239,7 @@ def _places(
 
 
 def _sectors(
-    data: pl.DataFrame, id_column: str, column: str | None
+    data: pl.DataFrame, id_column: str, column: str | None, where: str
 ) -> tuple[Int[ndarray, " stock"], tuple[str, ...]]:
     stocks = data[id_column].unique().sort()
     if column is None:
@@ -277,8 +252,8 @@ def _sectors(
     if len(several):
         stock, found = several.row(0)
         raise DataError(
-            f"stock {stock!r} must have one sector, got {found}, and so for {len(several) - 1} "
-            "more stocks; choose one"
+            f"stock {stock!r} of {where} must have one sector, got {found}, and so for "
+            f"{len(several) - 1} more stocks; choose one"
         )
     of_stock = {stock: found[0] for stock, found in counts.iter_rows()}
     sectors = tuple(sorted(set(of_stock.values())))

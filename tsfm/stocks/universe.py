@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.shapes import Bool, ndarray
-from tsfm.stocks.panel import StockPanel
+from tsfm.stocks.panel import RAW_CLOSE, StockPanel
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -25,7 +25,8 @@ class UniverseConfig:
     min_share
         Of the days.
     min_price
-        In the currency of the panel; with split-adjusted prices it is the adjusted one.
+        Of the close that was traded, where the panel has one beside the adjusted one, which knows
+        of splits and dividends to come; otherwise of the close as it is.
     """
 
     rule: Literal["listed", "trailing", "whole_period"] = "listed"
@@ -45,6 +46,8 @@ def members(panel: StockPanel, config: UniverseConfig) -> Bool[ndarray, "day sto
         return panel.member
     close = panel["close"]
     has_close = np.isfinite(close)
+    if RAW_CLOSE in panel.fields:
+        close = np.where(np.isfinite(panel[RAW_CLOSE]), panel[RAW_CLOSE], close)
     if config.rule == "whole_period":
         lowest = np.fmin.reduce(close, axis=0)
         stays = (has_close.mean(axis=0) >= config.min_share) & (lowest >= config.min_price)

@@ -73,6 +73,18 @@ def test_wide_files_are_closes(long: pl.DataFrame, tmp_path: Path) -> None:
     np.testing.assert_allclose(read_panel_file(tmp_path / "wide.parquet")["close"], panel["close"])
 
 
+def test_missing_closes_of_a_wide_file_may_be_written_in_words(tmp_path: Path) -> None:
+    (tmp_path / "wide.csv").write_text("date,A,B\n2017-01-03,NA,1.0\n2017-01-04,2.0,n/a\n")
+    panel = read_panel_file(tmp_path / "wide.csv")
+    np.testing.assert_array_equal(panel["close"], [[np.nan, 1.0], [2.0, np.nan]])
+
+
+def test_days_that_a_file_has_not_are_named_with_it(tmp_path: Path) -> None:
+    (tmp_path / "wide.csv").write_text("date,A\n2017-01-03,1.0\n")
+    with pytest.raises(DataError, match=r"wide\.csv must have days between 2018-01-01 and None"):
+        read_panel_file(tmp_path / "wide.csv", start="2018-01-01")
+
+
 def closes_of(long: pl.DataFrame, folder: Path) -> np.ndarray:
     """The closes of the long form."""
     long.write_csv(folder / "long.csv")

@@ -111,20 +111,24 @@ def test_days_are_the_sessions_of_a_calendar(bars: pl.DataFrame) -> None:
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        (lambda x: pl.concat([x, x.head(1)]), {}, "stock 'A' must have one bar per day, got 2 on"),
+        (
+            lambda x: pl.concat([x, x.head(1)]),
+            {"name": "bars.csv"},
+            "bars.csv must have one bar per stock and day, got 2 of 'A' on 2020-01-06 and 0 more",
+        ),
         (lambda x: x.rename({"item_id": "name"}), {}, r"must have the columns \['item_id'\]"),
         (lambda x: x.drop("close"), {}, "must have a column close or adj_close"),
         (
             lambda x: x.with_columns(pl.col("timestamp") - pl.duration(days=1)),
-            {"calendar": "XNYS"},
-            "must be on sessions of XNYS, got '[AB]' on 2020-01-05 and 1 more",
+            {"calendar": "XNYS", "name": "bars.csv"},
+            "bars of bars.csv must be on sessions of XNYS, got '[AB]' on 2020-01-05 and 1 more",
         ),
         (
             lambda x: x.with_columns(pl.col("close").cast(pl.String).alias("sector")),
-            {"sector_column": "sector"},
-            "stock 'A' must have one sector, got .*, and so for 1 more",
+            {"sector_column": "sector", "name": "bars.csv"},
+            "stock 'A' of bars.csv must have one sector, got .*, and so for 1 more",
         ),
-        (lambda x: x.head(0), {}, "must have rows, got none"),
+        (lambda x: x.head(0), {"name": "bars.csv"}, "bars.csv must have rows, got none"),
         (
             lambda x: x.with_columns(pl.lit("soon").alias("timestamp")),
             {},
@@ -132,8 +136,8 @@ def test_days_are_the_sessions_of_a_calendar(bars: pl.DataFrame) -> None:
         ),
         (
             lambda x: x.with_columns(pl.lit(None, pl.Date).alias("timestamp")),
-            {},
-            "got 7 rows without a stock or a day; drop them",
+            {"name": "bars.csv"},
+            "bars.csv must have item_id and timestamp in every row, got 'A' on None and 6 more",
         ),
         (
             lambda x: x.with_columns(pl.lit("n.a.").alias("close")),
