@@ -125,6 +125,27 @@ def test_a_wide_file_is_traded_at_its_closes(bars: pl.DataFrame, tmp_path: Path)
     assert all(np.isfinite(row["sharpe"]) for row in ours)
 
 
+def test_a_run_is_recorded_so_that_it_can_be_had_again_from_another_folder(
+    bars: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    bars.write_parquet(tmp_path / "here" / "mine.parquet")
+    monkeypatch.chdir(tmp_path / "here")
+    settings = ["panel.dataset=mine.parquet", "run.output=run", *SMALL, "ranker.pretext={}"]
+    settings += ["backtest.rivals=false", "split.test_end=2013-06-05"]
+    tracker = ListTracker()
+    report = backtest.run(load_recipe("sspt_nasdaq_corrected", settings), tracker=tracker)
+    assert report["config"]["panel"]["dataset"] == str(tmp_path / "here" / "mine.parquet")
+    # One day of test alone is audited too.
+    assert (report["panel"]["test_days"], len(report["look_ahead"]["cutoffs"])) == (1, 1)
+    start = tmp_path / "here" / "run" / "seed0"
+    again = [*settings, "run.output=again", "ranker.checkpoint=run/seed0", "ranker.model={}"]
+    parts = backtest.sections(load_recipe("sspt_nasdaq_corrected", again))
+    assert parts["ranker"].checkpoint == str(start)
+    named = backtest.sections(load_recipe("walk_forward", ["ranker.checkpoint=tsfm-small"]))
+    assert (named["ranker"].checkpoint, named["panel"].dataset) == ("tsfm-small", "simulated")
+
+
 def test_rankers_of_a_file_that_changed_are_fitted_anew(bars: pl.DataFrame, tmp_path: Path) -> None:
     file, head = tmp_path / "mine.csv", tmp_path / "run" / "seed0" / "head.safetensors"
     settings = [f"panel.dataset={file}", f"run.output={tmp_path / 'run'}", *SMALL]

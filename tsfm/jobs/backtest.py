@@ -7,7 +7,7 @@ are configured as they were.
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, field
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from tsfm.stocks.metrics import information_coefficient, mean_of, rank_informati
 from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.portfolio import PortfolioConfig
 from tsfm.stocks.split import SplitConfig, SplitDays
-from tsfm.stocks.stream import PanelConfig, panel_inputs, read_panel
+from tsfm.stocks.stream import PanelConfig, located, panel_inputs, read_panel
 from tsfm.stocks.trials import RETURNS_FILE
 from tsfm.stocks.walk_forward import FoldedRanker, fold_table, seen_days
 from tsfm.tracking import Tracker, recorded
@@ -106,7 +106,7 @@ class BacktestConfig:
 
 
 def sections(recipe: Recipe) -> dict[str, Any]:
-    """Build every section of a recipe.
+    """Build every section of a recipe; its files and folders are named from the root.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def sections(recipe: Recipe) -> dict[str, Any]:
     """
     discover_all()
     is_walk = "walk_forward" in recipe.sections
-    return build_sections(
+    parts = build_sections(
         recipe,
         {
             "run": BacktestRunConfig,
@@ -126,6 +126,10 @@ def sections(recipe: Recipe) -> dict[str, Any]:
             "tracking": TrackingConfig,
         },
     )
+    start = Path(parts["ranker"].checkpoint)
+    if parts["ranker"].checkpoint and start.is_dir():
+        parts["ranker"] = replace(parts["ranker"], checkpoint=str(start.absolute()))
+    return {**parts, "panel": located(parts["panel"])}
 
 
 def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
@@ -215,7 +219,7 @@ def _look_ahead(
     found = audit(
         score,
         panel,
-        days.test[:-1],
+        days.test[:-1] if len(days.test) > 1 else days.test,
         n_cutoffs=config.audit_cutoffs,
         generator=np.random.default_rng(0),
     )

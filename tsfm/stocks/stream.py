@@ -1,6 +1,7 @@
 """Cross-sections as training batches: one day, one batch."""
 
-from dataclasses import field
+from dataclasses import field, replace
+from pathlib import Path
 
 import numpy as np
 from pydantic import ConfigDict
@@ -40,6 +41,16 @@ class PanelConfig:
     end: Day | None = None
     calendar: str | None = None
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
+
+
+def located(config: PanelConfig) -> PanelConfig:
+    """Return the same panel with its files named from the root, as a run is recorded.
+
+    So it is found again from another folder, and two files of one name are two panels.
+    """
+    if "://" in config.dataset or not is_file(config.dataset):
+        return config
+    return replace(config, dataset=str(Path(config.dataset).absolute()))
 
 
 def read_panel(config: PanelConfig) -> StockPanel:
