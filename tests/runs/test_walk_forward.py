@@ -69,6 +69,10 @@ def test_folds_are_runs_below_the_run_and_are_not_fitted_twice(
     assert len(logged_returns("simulated", experiment="walked", tracking_uri=tracking_uri)) == 2
     assert {row["n_trials"] for row in again["luck"]} == {3}
     assert {row["n_runs"] for row in again["luck"]} == {2}
+    # Those of the last fold are audited, rather than weights that nobody uses.
+    audited = audit.run(recipe, n_cutoffs=2, output=tmp_path / "audit")
+    assert audited["ok"]
+    assert [check["name"] for check in audited["checks"]][-1] == "scores, fitted"
     rows = pl.read_parquet(tmp_path / "results.parquet")
     reversal = rows.filter(pl.col("model").str.starts_with("reversal"))
     assert np.isfinite(reversal["rank_ic"][0])

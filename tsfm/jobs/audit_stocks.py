@@ -17,6 +17,7 @@ from tsfm.jobs.audit_checks import Check, Worth, ask
 from tsfm.shapes import Float, Float64, Int, ndarray
 from tsfm.stocks.cross_sections import CrossSections, SectionConfig, cross_sections
 from tsfm.stocks.fitting import RankerConfig, days_of
+from tsfm.stocks.folds import Fold
 from tsfm.stocks.look_ahead import (
     DAYS_WATCHED,
     KEYS,
@@ -40,17 +41,19 @@ UNIVERSE = ("member", "eligible")
 def checks(recipe: Recipe, n_cutoffs: int) -> list[Check]:
     """Audit the parts of a recipe for `tsfm backtest`.
 
-    Scores are those of the rankers that the recipe's run has left, or of one with random weights.
+    Scores are those of the rankers that the recipe's run has left, in a walk-forward those of its
+    last fold, or of one with random weights.
     """
     parts = backtest.sections(recipe)
     config: RankerConfig = parts["ranker"]
     panel, where = _read(parts["panel"])
     shown = cross_sections(panel, config.windows)
-    split = backtest_rankers.last_split(parts, shown)
+    fold = backtest_rankers.folds_of_parts(parts, shown)[-1]
+    split = fold.split
     found = _inputs_and_labels(
         panel, where, config.windows, split, n_cutoffs, both=config.fit_on_validation
     )
-    rankers, kind = _rankers(parts, panel, split, recipe.name)
+    rankers, kind = _rankers(parts, panel, fold, recipe.name)
     days = days_of(shown, split)
     test = pl.Series(panel.days[days.test].astype("datetime64[D]"))
     scores = ask(
@@ -234,11 +237,12 @@ def _labels(
 
 
 def _rankers(
-    parts: Mapping[str, Any], panel: StockPanel, split: SplitConfig, name: str
+    parts: Mapping[str, Any], panel: StockPanel, fold: Fold, name: str
 ) -> tuple[list[StockRanker], str]:
     """Return the rankers of the recipe's run when it has left any, else one without training."""
     folder = Path(parts["run"].output or Path("runs") / name)
-    places = sorted(one.parent for one in folder.glob(f"seed*/{RANKER_FILE}"))
+    place = backtest_rankers.place_of(fold, parts, folder)
+    places = sorted(one.parent for one in place.glob(f"seed*/{RANKER_FILE}"))
     resolved = {key: asdict(part) for key, part in parts.items()}
     digests = backtest_rankers.input_digests(parts)
     if places and backtest_rankers.is_as_before(folder, resolved, digests):
@@ -249,7 +253,7 @@ def _rankers(
         pretrain=replace(config.pretrain, epochs=0),
         finetune=replace(config.finetune, epochs=0),
     )
-    ranker = StockRanker.fit(panel, split, untrained)
+    ranker = StockRanker.fit(panel, fold.split, untrained)
     generator = torch.Generator().manual_seed(0)
     # Heads start at zero, and would say nothing whatever they see.
     with torch.no_grad():

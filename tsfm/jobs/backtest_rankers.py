@@ -15,7 +15,7 @@ from tsfm.stocks.cross_sections import CrossSections
 from tsfm.stocks.fitting import days_of
 from tsfm.stocks.folds import Fold, folds_of
 from tsfm.stocks.ranker import RANKER_FILE, StockRanker
-from tsfm.stocks.split import SplitConfig, SplitDays
+from tsfm.stocks.split import SplitDays
 from tsfm.stocks.stream import panel_inputs
 from tsfm.stocks.walk_forward import FoldedRanker, fold_record
 from tsfm.tasks.arguments import find_device
@@ -34,9 +34,9 @@ def folds_of_parts(parts: Mapping[str, Any], shown: CrossSections) -> tuple[Fold
     return (Fold(0, parts["split"], days_of(shown, parts["split"])),)
 
 
-def last_split(parts: Mapping[str, Any], shown: CrossSections) -> SplitConfig:
-    """Return the dates of the last fit."""
-    return folds_of_parts(parts, shown)[-1].split
+def place_of(fold: Fold, parts: Mapping[str, Any], folder: Path) -> Path:
+    """Return where the rankers of a fold are, in the folder of the run."""
+    return folder / f"fold{fold.number}" if WALK in parts else folder
 
 
 def is_strict(parts: Mapping[str, Any]) -> bool:
@@ -66,9 +66,7 @@ def fitted(
         opened = fold_record(tracker, fold) if WALK in parts else nullcontext(tracker)
         with opened as record:
             for seed, found in rankers.items():
-                place = folder / f"seed{seed}"
-                if WALK in parts:
-                    place = folder / f"fold{fold.number}" / f"seed{seed}"
+                place = place_of(fold, parts, folder) / f"seed{seed}"
                 if (place / RANKER_FILE).is_file():
                     found.append(StockRanker.from_pretrained(place))
                     continue
