@@ -16,9 +16,9 @@ from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained
 from tsfm.objectives.weighted_sum import PartConfig, WeightedSum, WeightedSumConfig
 from tsfm.registry import discover
+from tsfm.shapes import Bool, ndarray
 from tsfm.stocks.cross_sections import CrossSections, SectionConfig
 from tsfm.stocks.metrics import information_coefficient, mean_of
-from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.phases import Freeze, PhaseConfig, freeze, run_phase, thawed
 from tsfm.stocks.ranking import ReturnRanking, ReturnRankingConfig
 from tsfm.stocks.split import SplitConfig, SplitDays, split_days
@@ -161,7 +161,7 @@ def _pretrained(
     if not weights or not config.pretrain.epochs:
         return backbone, {}
     discover("tsfm.objectives", "tsfm.stocks")
-    objective = WeightedSum(_pretext(config, weights, sections.panel), backbone)
+    objective = WeightedSum(_pretext(config, weights, sections, days), backbone)
     # Trained on the validation days too, only those of the test have not been seen.
     held_out = days.test if config.fit_on_validation else days.validation
     days = dataclasses.replace(days, validation=held_out)
@@ -174,17 +174,23 @@ def _pretrained(
 
 
 def _pretext(
-    config: RankerConfig, weights: Mapping[str, float], panel: StockPanel
+    config: RankerConfig,
+    weights: Mapping[str, float],
+    sections: CrossSections,
+    days: SplitDays,
 ) -> WeightedSumConfig:
-    if "stock_sector" in weights and not panel.sectors:
+    panel, features = sections.panel, config.windows.features
+    # Stocks, and sectors, that come later are not known in training.
+    shown = sections.eligible[days.train].any(axis=0)
+    of_sectors = np.isin(np.arange(len(panel.sectors)), panel.sector[shown])
+    if "stock_sector" in weights and not of_sectors.any():
         raise ConfigError(
-            "pretext.stock_sector needs a panel with sectors, got none; set it to 0 or name the "
-            "sector column"
+            "pretext.stock_sector needs a panel with sectors, got none of a stock to train on; set "
+            "it to 0 or name the sector column"
         )
-    features = config.windows.features
     sizes: dict[str, dict[str, Any]] = {
-        "stock_code": {"n_stocks": panel.n_stocks},
-        "stock_sector": {"n_sectors": len(panel.sectors)},
+        "stock_code": {"n_stocks": panel.n_stocks, "places": _some(shown)},
+        "stock_sector": {"n_sectors": len(panel.sectors), "places": _some(of_sectors)},
         "moving_average": {"spans": features.spans, "close_channel": features.close_channel},
     }
     return WeightedSumConfig(
@@ -196,6 +202,11 @@ def _pretext(
             for name, weight in weights.items()
         }
     )
+
+
+def _some(shown: Bool[ndarray, " place"]) -> tuple[int, ...] | None:
+    """Return the places that training shows, None for all."""
+    return None if shown.all() else tuple(np.flatnonzero(shown).tolist())
 
 
 @torch.no_grad()

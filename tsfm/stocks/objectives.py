@@ -89,9 +89,13 @@ class StockCodeConfig:
     ----------
     n_stocks
         Of the panel; the default is the published NASDAQ universe.
+    places
+        Of the panel, ascending: the stocks that are told apart, where they are not all of it. Who
+        is listed after training must not be known in it.
     """
 
     n_stocks: PositiveInt = 1026
+    places: tuple[int, ...] | None = None
 
 
 @OBJECTIVES.register("stock_code")
@@ -101,15 +105,16 @@ class StockCode(HeadObjective):
     Config = StockCodeConfig
 
     def __init__(self, config: StockCodeConfig, backbone: Any) -> None:
-        super().__init__(backbone, config.n_stocks)
+        super().__init__(backbone, n_labels(config.n_stocks, config.places))
         self.config = config
 
     def forward(self, model: Any, batch: WindowBatch, generator: torch.Generator) -> Loss:  # noqa: ARG002
         """Return the mean over windows that show anything."""
         stocks = require_stocks(batch, "stock_code")
         said = self.said(model, batch.values, batch.observed, batch.inside)
-        counted = batch.observed.any(-1).any(-1)
-        return class_loss(said, stocks.stock, counted, name="n_stocks")
+        label, known = labelled(stocks.stock, self.config.places)
+        counted = batch.observed.any(-1).any(-1) & known
+        return class_loss(said, label, counted, name="n_stocks")
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -120,11 +125,14 @@ class StockSectorConfig:
     ----------
     n_sectors
         Of the panel; the default is that of the published NASDAQ universe.
+    places
+        Of those, ascending, which are told apart; see `StockCodeConfig`.
     balanced
         All sectors of a batch weigh alike; False as published, where large ones rule.
     """
 
     n_sectors: PositiveInt = 112
+    places: tuple[int, ...] | None = None
     balanced: bool = True
 
 
@@ -135,17 +143,39 @@ class StockSector(HeadObjective):
     Config = StockSectorConfig
 
     def __init__(self, config: StockSectorConfig, backbone: Any) -> None:
-        super().__init__(backbone, config.n_sectors)
+        super().__init__(backbone, n_labels(config.n_sectors, config.places))
         self.config = config
 
     def forward(self, model: Any, batch: WindowBatch, generator: torch.Generator) -> Loss:  # noqa: ARG002
         """Return the mean over windows of known sectors."""
         stocks = require_stocks(batch, "stock_sector")
         said = self.said(model, batch.values, batch.observed, batch.inside)
-        counted = batch.observed.any(-1).any(-1) & (stocks.sector >= 0)
-        return class_loss(
-            said, stocks.sector, counted, name="n_sectors", balanced=self.config.balanced
-        )
+        label, known = labelled(stocks.sector, self.config.places)
+        counted = batch.observed.any(-1).any(-1) & known
+        return class_loss(said, label, counted, name="n_sectors", balanced=self.config.balanced)
+
+
+def n_labels(n_places: int, places: tuple[int, ...] | None) -> int:
+    """Return how many labels there are."""
+    return n_places if places is None else len(places)
+
+
+def labelled(
+    found: Int[Tensor, " batch"], places: tuple[int, ...] | None
+) -> tuple[Int[Tensor, " batch"], Bool[Tensor, " batch"]]:
+    """Return places as labels from 0, and which have one; an unknown sector, -1, has none.
+
+    Examples
+    --------
+    >>> label, known = labelled(torch.tensor([2, 5, 7, 9, -1]), (2, 7))
+    >>> label[known].tolist(), known.tolist()
+    ([0, 1], [True, False, True, False, False])
+    """
+    if places is None:
+        return found, found >= 0
+    table = torch.tensor(places, device=found.device)
+    label = torch.searchsorted(table, found).clamp(max=len(places) - 1)
+    return label, table[label] == found
 
 
 def class_loss(
@@ -174,17 +204,17 @@ def class_loss(
     ConfigError
         When a label has no output.
     """
-    n_labels = said.shape[1]
+    n_outputs = said.shape[1]
     highest = int(torch.where(counted, label, -1).max()) if len(label) else -1
-    if highest >= n_labels:
+    if highest >= n_outputs:
         raise ConfigError(
-            f"{name} must exceed every label of the panel, got {name}={n_labels} and label "
+            f"{name} must exceed every label of the panel, got {name}={n_outputs} and label "
             f"{highest}; raise it in objective.config"
         )
     safe = torch.where(counted, label, 0)
     weight = counted.to(said.dtype)
     right = ((said.argmax(-1) == label) & counted).to(said.dtype)
-    of_label = torch.zeros(2, n_labels, dtype=said.dtype, device=said.device)
+    of_label = torch.zeros(2, n_outputs, dtype=said.dtype, device=said.device)
     size, n_right = of_label.index_add(1, safe, torch.stack([weight, right]))
     if balanced:
         weight = weight / size[safe].clamp(min=1)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,24 @@ def test_the_same_seed_gives_the_same_weights_whatever_the_test_days_are(
     for one, two in zip(ranker.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(one, two)
     assert ranker.report["pretext"] == again.report["pretext"]
+
+
+@pytest.mark.parametrize("task", ["stock_code", "stock_sector"])
+def test_who_is_listed_after_training_changes_no_weight(panel: StockPanel, task: str) -> None:
+    first = int(np.searchsorted(panel.days, np.datetime64(SPLIT.test_start)))
+    bars = panel.bars.copy()
+    bars[:first, 2] = np.nan
+    sector = panel.sector.copy()
+    sector[2] = len(panel.sectors)  # nobody else's
+    has_bar = np.isfinite(bars[..., 0])
+    changed = {"bars": bars, "member": has_bar, "tradable": has_bar, "sector": sector}
+    later = replace(panel, **changed, sectors=(*panel.sectors, "new"))
+    without = panel.take(np.delete(np.arange(8), 2))
+    config = make_config(pretext={task: 1.0})
+    known, asked = (StockRanker.fit(one, SPLIT, config, seed=0) for one in (without, later))
+    for one, two in zip(known.model.parameters(), asked.model.parameters(), strict=True):
+        assert torch.equal(one, two)
+    assert known.report["pretext"] == asked.report["pretext"]
 
 
 def test_what_was_trained_on_validation_days_is_asked_on_those_of_the_test(
@@ -229,8 +248,13 @@ def test_sectors_that_are_not_known_cannot_be_learned(
 ) -> None:
     close = np.random.default_rng(0).uniform(9, 11, (80, 4))
     split = SplitConfig(validation_start="2020-03-02", test_start="2020-04-01")
-    with pytest.raises(ConfigError, match=r"pretext\.stock_sector needs a panel with sectors, got"):
-        StockRanker.fit(make_panel(close), split, make_config())
+    panel = make_panel(close)
+    nobodys = replace(panel, sectors=("oil",))
+    for one in (panel, nobodys):
+        with pytest.raises(
+            ConfigError, match=r"pretext\.stock_sector needs a panel with sectors, "
+        ):
+            StockRanker.fit(one, split, make_config())
 
 
 @pytest.mark.parametrize(
