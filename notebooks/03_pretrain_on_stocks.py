@@ -84,8 +84,8 @@ print(f"{'S&P panel' if has_panel else 'skfolio'}: {panel.n_stocks} stocks, {pan
 # ## What a window shows
 #
 # Sixteen days of the close and of its averages over 5, 10, 20 and 30 days, as logarithms relative
-# to the last close of the window: no price level, and nothing of what comes after. There are no
-# opens in this panel, so a score is executed at the *next* close, a day after it was known.
+# to the last close of the window: no price level, and nothing of what comes after. skfolio
+# brings no opens, so a score is executed at the *next* close, a day after it was known.
 
 # %%
 windows = SectionConfig(context_length=16, execution_lag=2)

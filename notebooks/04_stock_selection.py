@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Stocks ranked walk-forward, and a proof that nothing looked ahead
 #
-# A ranker is fitted on the past, scores the quarter that follows, and is fitted again. That is the
+# A ranker is fitted on the past, scores the months that follow, and is fitted again. That is the
 # only way in which it could have been used, so it is the only way in which it is tested here.
 # Three things go wrong in such tests: a label of the training part reaches into the test, a scaler
 # has seen everything, or weights that somebody pre-trained have read the test days. This notebook

@@ -15,7 +15,7 @@ from tsfm.stocks.metrics import (
     sharpe_ratio,
     sharpe_standard_error,
 )
-from tsfm.stocks.panel import Fill, StockPanel, check_lag, last_known
+from tsfm.stocks.panel import Fill, StockPanel, check_execution, last_known
 
 BPS = 1e-4
 # Nobody lends to a portfolio that has lost all: it is over.
@@ -62,11 +62,13 @@ class BacktestReport:
         Raises
         ------
         ConfigError
-            When a cost is negative or no number.
+            When a cost is negative, or it or the rate no number.
         """
         for name, cost in (("cost_bps", cost_bps), ("borrow_bps", borrow_bps)):
             if not 0 <= cost < np.inf:
                 raise ConfigError(f"{name} must be basis points of at least 0, got {cost}")
+        if not np.isfinite(cash_rate):
+            raise ConfigError(f"cash_rate must be a share a year such as 0.02, got {cash_rate}")
         carry = (self.cash * cash_rate - self.shorted * borrow_bps * BPS) / DAYS_PER_YEAR
         carry = np.where(self.gross > RUIN, carry, 0.0)
         return net_returns(self.gross + carry, self.turnover, cost_bps)
@@ -145,7 +147,8 @@ def backtest(
     DataError
         When the weights do not fit the panel, a row is finite in part, or no price follows.
     ConfigError
-        When the lag is shorter than a day, or more than all is lost in a delisting.
+        When the lag is shorter than a day, nobody can trade at the fill, or more than all is lost
+        in a delisting.
     """
     if weights.shape != (panel.n_days, panel.n_stocks):
         raise DataError(
@@ -196,7 +199,7 @@ def simulate(
     DataError
         When that is all of them.
     """
-    check_lag(execution_lag)
+    check_execution(execution_lag, fill)
     if not delisting_return >= RUIN:
         raise ConfigError(
             f"delisting_return must be at least -1, got {delisting_return}; -0.3 is a loss of 30 %"

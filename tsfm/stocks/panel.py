@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from pydantic import BeforeValidator
@@ -194,7 +194,7 @@ class StockPanel:
         array
             NaN where one of the two prices is missing, and on the last days.
         """
-        check_lag(execution_lag)
+        check_execution(execution_lag, fill)
         prices = self[fill]
         enter = execution_lag - (fill == "close")
         returns = np.full(prices.shape, np.nan)
@@ -249,10 +249,17 @@ def bound_of(text: str) -> date:
         raise ConfigError(f"a bound must be a day such as '2017-01-03', got {text!r}") from None
 
 
-def check_lag(execution_lag: int) -> None:
-    """Refuse to earn a return that the score has already seen."""
+def check_execution(execution_lag: int | float, fill: str) -> None:
+    """Refuse to earn a return that the score has already seen, or at a price of hindsight."""
     if execution_lag < 1:
         raise ConfigError(
             f"execution_lag must be at least 1, got {execution_lag}: a score of day t has seen the "
             "return of day t"
+        )
+    if execution_lag % 1:
+        raise ConfigError(f"execution_lag must be a whole number of days, got {execution_lag}")
+    if fill not in get_args(Fill):
+        raise ConfigError(
+            f"fill must be one of {list(get_args(Fill))}, got {fill!r}; nobody knows the high or "
+            "low of a day before it is over"
         )

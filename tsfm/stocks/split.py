@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from tsfm.errors import DataError
 from tsfm.shapes import Int, ndarray
-from tsfm.stocks.panel import Day, Fill, check_lag
+from tsfm.stocks.panel import Day, Fill, check_execution
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -82,7 +82,7 @@ def split_days(
     >>> split.train.tolist(), split.validation.tolist(), split.test.tolist()
     ([1, 2], [3, 4, 5], [6, 7, 8])
     """
-    check_lag(execution_lag)
+    check_execution(execution_lag, fill)
     score = np.arange(len(days))
     begins = score + execution_lag
     ends = begins + (fill == "open")

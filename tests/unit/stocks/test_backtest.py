@@ -9,7 +9,7 @@ import pytest
 from tsfm.errors import ConfigError, DataError
 from tsfm.stocks.backtest import backtest, simulate
 from tsfm.stocks.metrics import turnover
-from tsfm.stocks.panel import StockPanel
+from tsfm.stocks.panel import StockPanel, check_execution
 from tsfm.stocks.simulation import SimulationConfig, simulated_panel
 
 MakePanel = Callable[..., StockPanel]
@@ -218,6 +218,25 @@ def test_weights_of_another_panel_are_refused(panel: StockPanel) -> None:
 def test_a_lag_of_zero_is_refused(panel: StockPanel) -> None:
     with pytest.raises(ConfigError, match="execution_lag must be at least 1, got 0"):
         backtest(np.zeros((90, 8)), panel, execution_lag=0)
+
+
+@pytest.mark.parametrize(
+    ("lag", "fill", "message"),
+    [
+        (1.5, "close", "execution_lag must be a whole number of days, got 1.5"),
+        (1, "low", r"fill must be one of \['close', 'open'\], got 'low'; nobody knows"),
+    ],
+)
+def test_an_execution_that_nobody_can_have_is_refused(lag: float, fill: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_execution(lag, fill)
+
+
+def test_a_rate_that_is_no_number_is_refused(make_panel: MakePanel) -> None:
+    panel = make_panel([[100.0], [110.0], [110.0]])
+    report = backtest(held(panel, {0: [0.5], 1: [0.5]}), panel)
+    with pytest.raises(ConfigError, match=r"cash_rate must be a share a year .* got nan"):
+        report.net(0.0, cash_rate=NAN)
 
 
 @pytest.mark.parametrize("cost", [-1.0, NAN, float("inf")])
