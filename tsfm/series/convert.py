@@ -2,6 +2,9 @@
 
 import sys
 import warnings
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
 from typing import Any, Literal
 from uuid import UUID
 
@@ -32,10 +35,43 @@ def to_polars(
     if pyarrow is not None and isinstance(data, pyarrow.RecordBatch):
         data = pyarrow.Table.from_batches([data])
     if pyarrow is not None and isinstance(data, pyarrow.Table):
-        return pl.DataFrame(pl.from_arrow(named_in_arrow(_known(data)))), "pyarrow"
+        return _from_arrow(data, timestamp_column), "pyarrow"
     if pandas is not None and isinstance(data, pandas.DataFrame):
         return _from_pandas(data, timestamp_column, id_column), "pandas"
     return _through_narwhals(data), "polars"
+
+
+def _from_arrow(table: Any, timestamp_column: str) -> pl.DataFrame:
+    refuse_twice(table.column_names)
+    # Who reads a file does not know yet which of its columns are stamps.
+    stamps = (timestamp_column, "ds") if timestamp_column else table.column_names
+    table = named_in_arrow(_known(table), stamps)
+    try:
+        return pl.DataFrame(pl.from_arrow(table))
+    except pl.exceptions.PolarsError:
+        return pl.DataFrame({name: _arrow_series(table, name) for name in table.column_names})
+
+
+def _arrow_series(table: Any, name: str) -> pl.Series:
+    """Return a column; one of a type that polars does not know goes on as text, as in pandas."""
+    try:
+        return pl.Series(pl.from_arrow(table.column(name)))
+    except pl.exceptions.PolarsError:
+        try:
+            values = table.column(name).to_pylist()
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            kind = table.schema.field(name).type
+            raise DataError(
+                f"column {name!r} must be of a type that can be read, got {kind}; cast or drop it"
+            ) from None
+        return pl.Series([None if one is None else str(one) for one in values], dtype=pl.String)
+
+
+def refuse_twice(names: Sequence[str]) -> None:
+    """Raise when two columns have one name."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(f"columns must have names of their own, got {twice} twice; rename them")
 
 
 def _known(table: Any) -> Any:
@@ -78,10 +114,7 @@ def _from_pandas(data: Any, timestamp_column: str, id_column: str) -> pl.DataFra
             f"columns must have names of one level, got {data.columns.nlevels} levels, such as "
             f"{data.columns[-1]}; select one of the first level or join the names"
         )
-    names = data.columns.astype(str)
-    if not names.is_unique:
-        twice = names[names.duplicated()].unique().tolist()
-        raise DataError(f"columns must have names of their own, got {twice} twice; rename them")
+    refuse_twice([str(name) for name in data.columns])
     columns = {}
     for name in data.columns:
         column = data[name]
@@ -110,9 +143,11 @@ def _keys_in_index(data: Any, timestamp_column: str, id_column: str) -> list[str
 
 
 def _series(column: Any) -> pl.Series:
-    # Arrow would make bytes of them, which nobody can read.
-    if column.dtype == object and isinstance(next(iter(column.dropna()), None), UUID):
-        return _texts(column)
+    if column.dtype == object:
+        first = next(iter(column.dropna()), None)
+        # Of UUIDs arrow would make bytes, which nobody can read.
+        if isinstance(first, UUID) or (isinstance(first, date) and _mixes_zones(column)):
+            return _texts(column)
     if str(column.dtype).startswith("decimal256"):
         column = column.astype("double[pyarrow]")
     try:
@@ -124,6 +159,12 @@ def _series(column: Any) -> pl.Series:
         # A mixture of types goes on as text, so that the check of frames can name the item and
         # the stamp of a value that it cannot use.
         return _texts(column)
+
+
+def _mixes_zones(column: Any) -> bool:
+    """Say whether some stamps have a time zone and others not, which arrow would take as UTC."""
+    stamps = (one for one in column.dropna() if isinstance(one, date))
+    return len({getattr(one, "tzinfo", None) is None for one in stamps}) > 1
 
 
 def _texts(column: Any) -> pl.Series:

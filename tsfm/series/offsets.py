@@ -1,6 +1,7 @@
 """Fixed offsets from UTC, such as ``+05:30``: polars knows zones by name alone."""
 
 import re
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -61,14 +62,22 @@ def named_in_pandas(column: Any) -> Any:
     return column if not offset else column.dt.tz_convert(require_zone(offset, column.name))
 
 
-def named_in_arrow(table: Any) -> Any:
-    """Return an arrow table without a column of stamps that has a fixed offset."""
+def named_in_arrow(table: Any, stamps: Collection[str]) -> Any:
+    """Return an arrow table without a column of times that has a fixed offset.
+
+    Parameters
+    ----------
+    stamps
+        Columns that must have a named zone; others may be in UTC.
+    """
     import pyarrow as pa
 
     for place, field in enumerate(table.schema):
         offset = read_offset(field.type.tz) if pa.types.is_timestamp(field.type) else None
         if offset is not None:
-            kind = pa.timestamp(field.type.unit, require_zone(offset, field.name))
+            is_stamp = field.name in stamps
+            zone = require_zone(offset, field.name) if is_stamp else zone_of_offset(offset)
+            kind = pa.timestamp(field.type.unit, zone or "UTC")
             table = table.set_column(place, field.name, table.column(place).cast(kind))
     return table
 

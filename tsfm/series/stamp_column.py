@@ -12,6 +12,7 @@ Refuse = Callable[[pl.Series, str, str], None]
 TEXT = (pl.String, pl.Categorical, pl.Enum)
 # 01/02/2024 is in January or in February; only a day after the 12th tells.
 DAY_OR_MONTH_FIRST = r"^(\d{1,2})[/-]\d{1,2}[/-]\d{4}"
+HAS_OFFSET = r"\d:\d{2}\S*([+-]\d{2}:?\d{2}|Z)$"
 OFFSET_MINUTES = r"[+-]\d{2}:?(\d{2})$"
 TIME_OF_DAY = r"[T ](\d{1,2}:\d{2}(?::\d{2})?)"
 WRITE = "write stamps as 2024-12-31 or 2024-12-31 23:59:59"
@@ -73,6 +74,12 @@ def _whole_numbers(stamps: pl.Series, refuse: Refuse) -> pl.Series:
 def _from_text(text: pl.Series, refuse: Refuse) -> pl.Series:
     parsed = parse_text(text)
     bad = parsed.is_null()
+    if bad.any():
+        has_offset = text.str.contains(HAS_OFFSET)
+        other = bad & (has_offset != has_offset[0])
+        unlike = "without the" if has_offset[0] else "with an"
+        what = f"text {_first(text, other)!r} {unlike} offset from UTC, unlike the first one,"
+        refuse(other, what, "give all stamps an offset, or none")
     refuse(bad, f"text {_first(text, bad)!r} that is no stamp", WRITE)
     leading = text.str.extract(DAY_OR_MONTH_FIRST).cast(pl.Int64)
     if not (leading > 12).any():

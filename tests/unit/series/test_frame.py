@@ -64,14 +64,47 @@ def test_ids_that_are_uuids_are_text() -> None:
     assert series.items.to_list() == [str(one) for one in sorted(ids)]
 
 
+def arrow_with(column: Any) -> pa.Table:
+    return pa.table({"timestamp": [1, 2], "target": [3.0, 4.0], "other": column})
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([(1, 2, 3), None], pa.month_day_nano_interval()),
+        pa.RunEndEncodedArray.from_arrays([2], ["a"]),
+        pa.array([0, 0], pa.timestamp("us", "+05:30")),
+    ],
+    ids=["interval", "runs", "odd offset"],
+)
+def test_what_nobody_reads_of_an_arrow_table_does_not_matter(column: Any) -> None:
+    assert SeriesFrame.from_any(arrow_with(column)).values[:, 0].tolist() == [3.0, 4.0]
+
+
+def test_ids_of_an_arrow_type_that_polars_does_not_know_are_text() -> None:
+    ids = pa.RunEndEncodedArray.from_arrays([1, 2], ["b", "a"])
+    series = SeriesFrame.from_any(arrow_with(ids), id_column="other")
+    assert series.items.to_list() == ["a", "b"]
+
+
+def test_an_arrow_column_that_nobody_can_read_is_named() -> None:
+    table = arrow_with(pa.array([0, 0], pa.timestamp("us", "Mars/Base")))
+    with pytest.raises(DataError, match=r"column 'other' must be .* tz=Mars/Base\]; cast or drop"):
+        SeriesFrame.from_any(table)
+
+
 def test_a_row_index_that_repeats_does_not_matter(tiny_frame) -> None:
     frame = tiny_frame.to_pandas()
     frame.index = np.zeros(len(frame), int)
     assert SeriesFrame.from_any(frame).values[:, 0].tolist() == tiny_frame["target"].to_list()
 
 
-def test_columns_of_one_name_are_refused() -> None:
-    frame = pd.DataFrame([[1, 2.0, 3.0]], columns=["timestamp", "target", "target"])
+@pytest.mark.parametrize("kind", ["pandas", "pyarrow"])
+def test_columns_of_one_name_are_refused(kind: str) -> None:
+    names = ["timestamp", "target", "target"]
+    frame: Any = pd.DataFrame([[1, 2.0, 3.0]], columns=names)
+    if kind == "pyarrow":
+        frame = pa.table([[1], [2.0], [3.0]], names=names)
     with pytest.raises(DataError, match=r"names of their own, got \['target'\] twice; rename"):
         SeriesFrame.from_any(frame)
 

@@ -232,3 +232,16 @@ def test_a_given_frequency_that_does_not_fit_is_refused() -> None:
 def test_an_unknown_frequency_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"freq must be an alias .*, got 'fortnight'"):
         SeriesFrame.from_any(one_item(hours(4)), freq="fortnight")
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_stamps_with_and_without_a_time_zone_together_are_refused(first: int) -> None:
+    naive = [pd.Timestamp("2024-01-01 00:00"), pd.Timestamp("2024-01-01 03:00")]
+    zoned = [one.tz_localize("UTC") for one in naive]
+    stamps = [[zoned[0], naive[1]], [naive[0], zoned[1]]][first]
+    unlike = ["without the", "with an"][first]
+    message = rf"item '0', column 'timestamp': got text '2024-01-01 03:00:00.*' {unlike} offset "
+    for data in (pd.Series(stamps, dtype=object), [str(one) for one in stamps]):
+        frame = pd.DataFrame({"timestamp": data, "target": [1.0, 2.0]})
+        with pytest.raises(DataError, match=f"{message}from UTC.*row 2 .*give all stamps an off"):
+            SeriesFrame.from_any(frame)
