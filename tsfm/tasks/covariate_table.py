@@ -10,7 +10,7 @@ import polars as pl
 from tsfm.errors import ConfigError, DataError
 from tsfm.series.convert import to_polars
 from tsfm.series.frame import SeriesFrame
-from tsfm.series.stamps import parse_text
+from tsfm.series.stamps import as_integers, parse_text, to_stamps
 from tsfm.shapes import Float64, ndarray
 
 STEP = "__step__"
@@ -85,6 +85,8 @@ def read_covariates(
     frame, _ = to_polars(data, *key_names)
     ahead = None if future is None else to_polars(future, *key_names)[0]
     keys = {series.columns.id, series.columns.timestamp, *series.targets}
+    # Which names were taken has been said when the series were read.
+    options = {**options, "timestamp_column": key_names[0], "id_column": key_names[1]}
     if covariates is None:
         candidates = [] if ahead is None else [one for one in ahead.columns if one not in keys]
         covariates = [one for one in candidates if one not in static_covariates]
@@ -149,20 +151,7 @@ def _future_values(
             stamp: stamps,
         }
     )
-    values = ahead.with_columns(_as_number(ahead, name) for name in known)
-    if identity not in values.columns and series.n_items == 1:
-        values = values.with_columns(pl.lit(series.items[0]).alias(identity))
-    for key in (identity, stamp):
-        if key not in values.columns:
-            raise DataError(f"future must have the column {key!r}, got {ahead.columns}; add it")
-    if values[stamp].dtype == pl.String and stamps.dtype != pl.String:
-        values = values.with_columns(parse_text(values[stamp]).alias(stamp))
-    # An id or a stamp of another kind is none that is wanted.
-    values = values.select(
-        pl.col(identity).cast(wanted[identity].dtype, strict=False),
-        pl.col(stamp).cast(stamps.dtype, strict=False),
-        *known,
-    )
+    values = _with_keys_of(series, stamps.dtype, ahead, known)
     values = values.unique(maintain_order=True).join(wanted, on=[identity, stamp], how="semi")
     _refuse_two_values(values, identity, stamp)
     joined = wanted.join(values, on=[identity, stamp], how="left", maintain_order="left")
@@ -177,6 +166,43 @@ def _future_values(
             )
     found: ndarray = joined.select(known).to_numpy().astype(np.float64).reshape(shape)
     return found
+
+
+def _with_keys_of(
+    series: SeriesFrame, kind: Any, ahead: pl.DataFrame, known: list[str]
+) -> pl.DataFrame:
+    """Return `known` of `future` with ids and stamps in the types of the data."""
+    identity, stamp = series.columns.id, series.columns.timestamp
+    values = ahead.with_columns(_as_number(ahead, name) for name in known)
+    if identity not in values.columns and series.n_items == 1:
+        values = values.with_columns(pl.lit(series.items[0]).alias(identity))
+    for key in (identity, stamp):
+        if key not in values.columns:
+            raise DataError(f"future must have the column {key!r}, got {ahead.columns}; add it")
+    if values[stamp].dtype == pl.String and kind != pl.String:
+        values = values.with_columns(parse_text(values[stamp]).alias(stamp))
+    values = values.drop_nulls(stamp)
+    values = values.with_columns(_in_zone(values[stamp], kind))
+    # An id or a stamp of another kind is none that is wanted.
+    return values.select(
+        pl.col(identity).cast(series.items.dtype, strict=False),
+        pl.col(stamp).cast(kind, strict=False),
+        *known,
+    )
+
+
+def _in_zone(found: pl.Series, kind: Any) -> pl.Series:
+    """Return the stamps of `future` in the zone of the data; without one they are in that."""
+    zone, own = (getattr(one, "time_zone", None) for one in (kind, found.dtype))
+    is_time = found.dtype == pl.Date or isinstance(found.dtype, pl.Datetime)
+    if own and kind.is_temporal() and not zone:
+        raise DataError(
+            f"column {found.name!r}: future must have stamps without a time zone, as the data "
+            f"have, got them in {own}; convert them"
+        )
+    if not zone or own or not is_time:
+        return found
+    return to_stamps(as_integers(found)[0], kind, None, found.name)
 
 
 def _refuse_two_values(values: pl.DataFrame, identity: str, stamp: str) -> None:

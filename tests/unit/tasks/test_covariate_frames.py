@@ -1,9 +1,12 @@
 """What a frame of covariates must hold: one value per step and item, numbers, known ids."""
 
+from datetime import datetime
+
 import polars as pl
 import pytest
 
 from tsfm.errors import ConfigError, DataError
+from tsfm.series.validation import ColumnNamesWarning
 from tsfm.tasks.covariates import CovariateForecaster
 from tsfm.tasks.forecast import Forecaster
 
@@ -45,6 +48,38 @@ def test_a_step_of_the_future_has_one_value(with_promo):
         match=r"item 'shop 0': future must have one row per step, got rows that differ at 60 ",
     ):
         with_promo.predict(past, future=pl.concat([future, other]), **options)
+
+
+def dated(frame: pl.DataFrame, zone: str | None) -> pl.DataFrame:
+    """Make hours of the steps, which cross a clock change in Berlin."""
+    stamps = pl.lit(datetime(2024, 3, 28)) + pl.duration(hours=pl.col("timestamp"))
+    return frame.with_columns(timestamp=stamps.dt.replace_time_zone(zone))
+
+
+def test_a_future_without_a_time_zone_is_in_that_of_the_data(with_promo):
+    past, future = shops()
+    past = dated(past, "Europe/Berlin")
+    options = {"prediction_length": HORIZON}
+    zoned = with_promo.predict(past, future=dated(future, "Europe/Berlin"), **options)
+    assert with_promo.predict(past, future=dated(future, None), **options).equals(zoned)
+
+
+def test_a_future_with_a_time_zone_beside_data_without_one_is_refused(with_promo):
+    past, future = (dated(one, None) for one in shops())
+    # Long enough to have every hour that is forecast, if it were taken as UTC.
+    whole = pl.concat([past.drop("target"), future])
+    zoned = whole.with_columns(pl.col("timestamp").dt.replace_time_zone("Europe/Berlin"))
+    message = r"column 'timestamp': future must have stamps without .* got them in Europe/Berlin"
+    with pytest.raises(DataError, match=message):
+        with_promo.predict(past, future=zoned, prediction_length=HORIZON)
+
+
+def test_names_that_stand_in_are_told_once(with_promo):
+    other = {"item_id": "unique_id", "timestamp": "ds", "target": "y"}
+    past, future = (one.rename(other, strict=False) for one in shops())
+    with pytest.warns(ColumnNamesWarning) as told:
+        with_promo.predict(past, future=future, prediction_length=HORIZON)
+    assert len(told) == 1
 
 
 def test_ids_of_another_kind_in_the_future_are_unknown_ones(with_promo):
