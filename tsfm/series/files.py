@@ -1,14 +1,17 @@
 """Files in, files out: CSV and Parquet, one clear error each."""
 
+import csv
 import os
 from collections.abc import Collection, Sequence
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from tsfm.errors import DataError
-from tsfm.series.convert import to_polars
+from tsfm.series.convert import refuse_twice, to_polars
 from tsfm.series.find_files import NAMED_SUFFIXES, PARQUET_SUFFIXES, named_files
 from tsfm.series.folder_values import with_folder_values
 from tsfm.series.offsets import known_to_polars
@@ -103,7 +106,7 @@ def _read(file: Path, id_columns: Collection[str]) -> pl.DataFrame:
                 "convert it"
             )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        said = _one_line(error)
+        said = _long_row(file) if "more fields than defined" in str(error) else _one_line(error)
         remedy = "save it as UTF-8" if "utf-8" in said.lower() else "write it again"
         raise DataError(
             f"{file} must be a readable CSV or Parquet file, got: {said}; {remedy}"
@@ -152,7 +155,7 @@ def _read_csv(file: Path, id_columns: Collection[str]) -> pl.DataFrame:
     # All rows are looked at, so that one text value late in a file is found and named.
     # Stamps stay text: the check of frames reads them, and names what it cannot read.
     mark = separator(file)
-    header = pl.read_csv(file, separator=mark, n_rows=0, infer_schema_length=0, glob=False).columns
+    header = _header(file, mark)
     known = {name.lower() for name in (*id_columns, *ID_NAMES)}
     ids = {name for name in header if name.strip().lower() in known}
     frame = pl.read_csv(
@@ -163,6 +166,33 @@ def _read_csv(file: Path, id_columns: Collection[str]) -> pl.DataFrame:
         glob=False,
     )
     return frame.with_columns(_ids(frame[name]) for name in frame.columns if name in ids)
+
+
+def _header(file: Path, mark: str) -> list[str]:
+    """Return the names of columns as they are written, of which empty ones may be many."""
+    first = pl.read_csv(
+        file, separator=mark, has_header=False, n_rows=1, infer_schema_length=0, glob=False
+    )
+    names = [name for name in first.row(0) if name]
+    try:
+        refuse_twice(names)
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from None
+    return names
+
+
+def _long_row(file: Path) -> str:
+    """Say which line of a CSV file has more fields than the first one."""
+    with _opened(file) as lines:
+        text = TextIOWrapper(lines, encoding="utf-8", errors="replace", newline="")
+        rows = csv.reader(text, delimiter=separator(file))
+        width = len(next(rows))
+        # Of quotes that never end everybody makes lines of their own.
+        with suppress(csv.Error):
+            for row in rows:
+                if len(row) > width:
+                    return f"{len(row)} fields in line {rows.line_num} and {width} in the first one"
+    return "more fields in a line than in the first one"
 
 
 def _ids(text: pl.Series) -> pl.Series:
@@ -176,10 +206,15 @@ def _ids(text: pl.Series) -> pl.Series:
 
 def separator(file: Path) -> str:
     """Return the separator of a CSV file, as its first line tells."""
+    with _opened(file) as lines:
+        return separator_of(lines.readline(), file)
+
+
+def _opened(file: Path) -> Any:
+    """Open a file of text, which may be compressed, to read bytes."""
     import gzip
 
-    with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as lines:
-        return separator_of(lines.readline(), file)
+    return gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb")
 
 
 def separator_of(header: bytes, file: str | Path) -> str:

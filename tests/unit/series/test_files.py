@@ -30,6 +30,30 @@ def write(file: Path, text: str) -> Path:
 # What is read
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_line_with_more_fields_than_the_first_is_named(tmp_path: Path, packed: bool) -> None:
+    text = 'timestamp,target\n1,"2,0"\n"2\n",3\n3,4,5\n'
+    file = write(tmp_path / "a.csv", text)
+    if packed:
+        file = tmp_path / "a.csv.gz"
+        file.write_bytes(gzip.compress(text.encode()))
+    message = r"a.csv.* got: 3 fields in line 5 and 2 in the first one; write it again"
+    with pytest.raises(DataError, match=message):
+        read_input([file])
+
+
+def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "timestamp,target,target\n1,2,3\n")
+    message = r"a.csv: columns must have names of their own, got \['target'\] twice; rename them"
+    with pytest.raises(DataError, match=message):
+        read_input([file])
+
+
+def test_columns_without_a_name_as_spreadsheets_add_them_do_not_matter(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "timestamp,target,,\n1,2,,\n")
+    assert read_input([file])[0].select("timestamp", "target").rows() == [(1, 2)]
+
+
 def test_decimals_of_256_bits_are_read_as_numbers(tmp_path):
     wide = pa.array([Decimal("1.5"), None], pa.decimal256(50, 3))
     pq.write_table(pa.table({"timestamp": [1, 2], "target": wide}), tmp_path / "a.parquet")
