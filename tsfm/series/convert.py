@@ -101,6 +101,11 @@ def _through_narwhals(data: Any) -> pl.DataFrame:
 def _from_pandas(data: Any, timestamp_column: str, id_column: str) -> pl.DataFrame:
     import pandas as pd
 
+    if data.columns.nlevels > 1:
+        raise DataError(
+            f"columns must have names of one level, got {data.columns.nlevels} levels, such as "
+            f"{data.columns[-1]}; select one of the first level or join the names"
+        )
     keys = _keys_in_index(data, timestamp_column, id_column)
     data = data.reset_index(level=keys) if keys else data
     if timestamp_column not in data.columns and isinstance(
@@ -109,11 +114,6 @@ def _from_pandas(data: Any, timestamp_column: str, id_column: str) -> pl.DataFra
         index = data.index
         stamps = index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index
         data = data.assign(**{timestamp_column: stamps})
-    if data.columns.nlevels > 1:
-        raise DataError(
-            f"columns must have names of one level, got {data.columns.nlevels} levels, such as "
-            f"{data.columns[-1]}; select one of the first level or join the names"
-        )
     refuse_twice([str(name) for name in data.columns])
     columns = {}
     for name in data.columns:

@@ -6,7 +6,7 @@ import polars as pl
 
 from tsfm.errors import DataError
 from tsfm.series.convert import from_polars, to_polars
-from tsfm.series.validation import NIXTLA_NAMES
+from tsfm.series.validation import NIXTLA_NAMES, check_names
 
 
 def to_long(
@@ -35,6 +35,12 @@ def to_long(
     >>> to_long(wide)["item_id"].to_list()
     ['a', 'a', 'b', 'b']
     """
+    check_names(id_column, timestamp_column, target)
+    if len({id_column, timestamp_column, str(target)}) < 3 or not isinstance(target, str):
+        raise DataError(
+            "id_column, timestamp_column and target must be three names, got "
+            f"{[id_column, timestamp_column, target]}; pass others"
+        )
     frame, origin = to_polars(wide, timestamp_column)
     names = {"item_id": id_column, "timestamp": timestamp_column, "target": target}
     if "timestamp" not in frame.columns and "ds" in frame.columns:

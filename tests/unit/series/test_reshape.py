@@ -1,5 +1,7 @@
 """Spreadsheets are wide: a value that landed in another item's series would never be noticed."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -105,3 +107,28 @@ def test_columns_of_two_levels_are_refused() -> None:
     with pytest.raises(DataError, match=message):
         to_long(pivoted)
     assert to_long(pivoted["target"])["item_id"].unique().tolist() == ["a", "b", "on"]
+
+
+def unchecked(function: Any) -> Any:
+    """Return a function as users call it: the tests check types at every call."""
+    return getattr(function, "__wrapped__", function)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"id_column": "x", "target": "x"}, r"must be three names, got \['x', 'timestamp', 'x'\]"),
+        ({"id_column": None}, "id_column must be the name of a column as text, got None"),
+        ({"target": ["a"]}, r"must be three names, got \['item_id', 'timestamp', \['a'\]\]; pass"),
+    ],
+)
+def test_names_of_the_long_frame_are_three(names: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        unchecked(to_long)(WIDE, **names)
+
+
+def test_columns_of_two_levels_beside_an_index_of_stamps_are_refused() -> None:
+    columns = pd.MultiIndex.from_tuples([("close", "a"), ("close", "b")])
+    prices = pd.DataFrame([[1.0, 2.0]], index=pd.DatetimeIndex(["2024-01-01"]), columns=columns)
+    with pytest.raises(DataError, match=r"got 2 levels, such as \('close', 'b'\); select one of"):
+        to_long(prices)
