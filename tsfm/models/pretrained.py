@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 from safetensors import SafetensorError
@@ -118,7 +119,9 @@ def load_pretrained(name: str | Path) -> TimeSeriesModel:
         config = _read_config(folder, name)
         discover("tsfm.models")
         try:
-            return _build(config, folder / WEIGHTS_FILE).eval()
+            # What is drawn before the weights are read must not move the caller's generator.
+            with torch.random.fork_rng(devices=[]):
+                return _build(config, folder / WEIGHTS_FILE).eval()
         except KeyError as error:
             raise CheckpointError(
                 f"{CONFIG_FILE} must have {error}, got none in {name}; save the model again"
@@ -152,13 +155,14 @@ def _build(config: dict[str, Any], weights: Path) -> TimeSeriesModel:
     name = config["backbone"]["name"]
     backbone_class = BACKBONES[name]
     settings = TypeAdapter(backbone_class.Config).validate_python(config["backbone"]["config"])
-    backbone = backbone_class(settings)
+    # The type of all weights, whatever the caller has made the default one of torch.
+    backbone = backbone_class(settings).float()
     heads = {}
     for head, described in config.get("heads", {}).items():
         head_class = HEADS[described["kind"]]
         heads[head] = head_class(
             TypeAdapter(head_class.Config).validate_python(described["config"])
-        )
+        ).float()
     provenance = Provenance(
         trained_on=tuple(config["trained_on"]),
         training_cutoff=config["training_cutoff"],

@@ -284,7 +284,7 @@ class SeriesEstimator(LabelKind, BaseEstimator):  # type: ignore[misc] # scikit-
         sizes = series_sizes(model.backbone, samples.n_channels, min(longest, model.context_length))
         scale = {"loc": tuple(scaler.loc.tolist()), "scale": tuple(scaler.scale.tolist())}
         head = self._build_head({**sizes, **scale, **head_options, "pooling": self.pooling})
-        return with_head(model, self._head, head)
+        return with_head(model, self._head, head.float())
 
     def _chosen(self, names: tuple[str, ...]) -> dict[str, Any]:
         return {name: getattr(self, name) for name in names}

@@ -50,7 +50,8 @@ def new_tst(seed: int, **sizes: Any) -> TimeSeriesModel:
         raise ConfigError(
             f"sizes must be those of a TstConfig, got {'; '.join(problems)}"
         ) from None
-    backbone = Tst(config)
+    # The type that samples are read in, whatever the caller has made the default one of torch.
+    backbone = Tst(config).float()
     backbone.reset_parameters(torch.Generator().manual_seed(seed))
     return TimeSeriesModel("tst", backbone, config.context_length, Provenance())
 

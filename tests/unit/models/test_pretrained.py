@@ -278,3 +278,9 @@ def test_looking_for_a_model_makes_no_database(
     with pytest.raises(CheckpointError, match=r"sqlite:///mlflow\.db, got: there is no such file"):
         load_pretrained("models:/loads@champion")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_loading_leaves_the_random_numbers_of_the_caller_as_they_were() -> None:
+    before = torch.random.get_rng_state()
+    load_pretrained("tsfm-small")
+    assert torch.equal(torch.random.get_rng_state(), before)

@@ -1,10 +1,12 @@
 """A model that is loaded or fine-tuned is taken by the same calls as the name of one."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from polars.testing import assert_frame_equal
 
 import tsfm
@@ -47,3 +49,36 @@ def test_covariates_are_added_to_a_loaded_model(generator: np.random.Generator) 
     found = tsfm.forecast(sales, model=loaded, **options)
     assert_frame_equal(found, tsfm.forecast(sales, **options))
     assert not found.equals(tsfm.forecast(sales, prediction_length=2))
+
+
+@pytest.fixture
+def doubles() -> Iterator[Callable[[], None]]:
+    """Give what makes float64 the default type of torch, as some packages do."""
+    before = torch.get_default_dtype()
+    yield lambda: torch.set_default_dtype(torch.float64)
+    torch.set_default_dtype(before)
+
+
+@pytest.mark.parametrize(
+    ("call", "options"),
+    [(tsfm.forecast, {"prediction_length": 3}), (tsfm.detect, {}), (tsfm.embed, {})],
+)
+def test_the_default_type_of_torch_moves_no_answer(
+    call: Any, options: dict[str, Any], gappy: pl.DataFrame, doubles: Callable[[], None]
+) -> None:
+    usual = call(gappy, **options)
+    doubles()
+    assert_frame_equal(call(gappy, **options), usual, check_exact=True)
+
+
+@pytest.mark.parametrize("start", [{}, {"model": "tsfm-small", "mode": "head"}])
+def test_the_default_type_of_torch_moves_no_class(
+    start: dict[str, Any], generator: np.random.Generator, doubles: Callable[[], None]
+) -> None:
+    samples, labels = generator.normal(size=(6, 32)), [0, 1] * 3
+    sizes = {"d_model": 8, "n_heads": 2, "n_layers": 1, "d_ff": 16, "max_epochs": 1}
+    estimator = tsfm.SeriesClassifier(**sizes, **start, random_state=0)
+    usual = estimator.fit(samples, labels).predict_proba(samples)
+    doubles()
+    found = estimator.fit(samples, labels).predict_proba(samples)
+    np.testing.assert_allclose(found, usual, rtol=1e-6)

@@ -13,7 +13,7 @@ def sinusoidal_code(
     positions: Int[Tensor, "*axes token"], d_model: int
 ) -> Float[Tensor, "*axes token {d_model}"]:
     """Return the fixed code of Vaswani et al. (2017), section 3.5, sines at even places."""
-    exponent = torch.arange(0, d_model, 2, device=positions.device) / d_model
+    exponent = _exponents(d_model, positions.device)
     angle = positions[..., None] * torch.exp(-math.log(BASE) * exponent)
     return torch.stack([angle.sin(), angle.cos()], -1).flatten(-2)[..., :d_model]
 
@@ -25,10 +25,15 @@ def rotary_angles(
 
     The sine has its sign: minus in the first half.
     """
-    exponent = torch.arange(0, d_head, 2, device=positions.device) / d_head
+    exponent = _exponents(d_head, positions.device)
     angle = positions[:, None] * torch.exp(-math.log(BASE) * exponent)
     cos, sin = angle.cos(), angle.sin()
     return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
+
+
+def _exponents(width: int, device: torch.device) -> Float[Tensor, " pair"]:
+    # A caller may have made another type the default one of torch.
+    return torch.arange(0, width, 2, dtype=torch.float32, device=device) / width
 
 
 def rotate(
