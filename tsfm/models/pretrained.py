@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save
 from tsfm.errors import CheckpointError, ConfigError
 from tsfm.mlflow_store import DEFAULT_URI, answers, import_mlflow
 from tsfm.models.backbone import BACKBONES, count_parameters
+from tsfm.models.checkpoint_card import CARD_NOTE, checkpoint_card
 from tsfm.models.heads import HEADS, describe
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.registry import discover
@@ -30,9 +31,6 @@ FORMAT = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
-CARD_NOTE = (
-    "Every name is a card under `data/`, with source and licence. What the model says of these"
-)
 # No module can have such a name, so a weight of a head is never taken for one of the backbone.
 HEAD_KEY = "heads:{name}:{key}"
 
@@ -76,7 +74,7 @@ def save_pretrained(model: TimeSeriesModel, folder: str | Path) -> Path:
     }
     weights = {key: value.detach().contiguous().cpu() for key, value in _weights(model).items()}
     (folder / CONFIG_FILE).unlink(missing_ok=True)
-    card = _card(config, count_parameters(model.backbone))
+    card = checkpoint_card(config, count_parameters(model.backbone))
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
     # `save_file` would make a file that nobody else can read, whatever the umask.
     (folder / WEIGHTS_FILE).write_bytes(save(weights))
@@ -265,43 +263,3 @@ def _absence(store: str) -> str:
     if store.startswith("sqlite:///") and not file.is_file():
         return "there is no such file"
     return "" if answers(store) else "nothing listens there"
-
-
-def _card(config: dict[str, Any], n_parameters: int) -> str:
-    """Write the model card from the config, so that the two cannot disagree."""
-    backbone = config["backbone"]
-    lines = [
-        f"# {config['details'].get('name', backbone['name'])}",
-        "",
-        f"- backbone: {backbone['name']}, {n_parameters:,} parameters",
-        *(f"- head: {name}, {head['kind']}" for name, head in config["heads"].items()),
-        f"- context: up to {config['context_length']} steps",
-        f"- licence of the weights: {config['licence']}",
-        f"- training cut-off: {config['training_cutoff'] or 'unknown'}",
-        f"- share of synthetic training windows: {config['synthetic_share']:.0%}",
-        "",
-        "## Training data",
-        "",
-        *(f"- `{card}`" for card in config["trained_on"]),
-        "",
-        CARD_NOTE,
-        "series is not zero-shot.",
-        "",
-        "## Limits",
-        "",
-        *_limits(backbone["config"].get("n_channels")),
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _limits(n_channels: int | None) -> tuple[str, ...]:
-    if n_channels is not None:
-        return (
-            f"Made for {n_channels} channels, which it reads together and standardised. Steps must",
-            "be regular.",
-        )
-    return (
-        "Univariate: every channel is read by itself, without covariates or stamps. Steps must be",
-        "regular. Quantiles outside the trained levels are extrapolated.",
-    )

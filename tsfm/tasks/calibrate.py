@@ -277,10 +277,9 @@ def _past_forecasts(
     )
     if not _is_point(model):
         return frame
-    step = step_size or prediction_length
     changes = []
     for window in range(n_windows):
-        past = series.before(prediction_length + window * step)
+        past = series.before(prediction_length + window * (step_size or prediction_length))
         cutoffs = pl.DataFrame({series.columns.id: past.items, "cutoff": past.last_timestamps()})
         changes.append(_changes(past).join(cutoffs, on=series.columns.id))
     keys = [series.columns.id, "target_name", "cutoff"]
@@ -295,8 +294,7 @@ def _spread(frame: pl.DataFrame, levels: Sequence[float]) -> pl.DataFrame:
 def _changes(series: SeriesFrame) -> pl.DataFrame:
     """Return the mean absolute change from step to step of every item and target."""
     change = np.nan_to_num(seasonal_error(series.values, series.offsets, 1))
-    frames = [
+    return pl.concat(
         pl.DataFrame({series.columns.id: series.items, "target_name": name, SCALE: change[:, n]})
         for n, name in enumerate(series.targets)
-    ]
-    return pl.concat(frames)
+    )
