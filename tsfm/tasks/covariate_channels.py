@@ -222,10 +222,13 @@ def finetuned_channels(
     learning_rate: float | None,
     rank: int,
     context_length: int | None,
+    batch_size: int,
     seed: int,
+    device: str,
     progress: bool | None,
 ) -> ChannelForecaster:
     """Return a forecaster fine-tuned on a frame; see `CovariateForecaster.finetune`."""
+    place = forecaster.place(device)
     names = tuple(dict.fromkeys(covariates or known or ()))
     ahead = names if known is None else tuple(dict.fromkeys(known))
     strangers = [name for name in ahead if name not in names]
@@ -248,8 +251,9 @@ def finetuned_channels(
         learning_rate=learning_rate,
         rank=rank,
         context_length=context_length,
+        batch_size=batch_size,
         seed=seed,
-        device=forecaster.device,
+        device=place,
         progress=progress,
     )
-    return ChannelForecaster(model, device=str(forecaster.device))
+    return ChannelForecaster(model, device=str(place))

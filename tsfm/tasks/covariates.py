@@ -183,6 +183,8 @@ class CovariateForecaster:
         target: str | Sequence[str] = "target",
         freq: str | None = None,
         calendar: str | None = None,
+        batch_size: int = 32,
+        device: str = "auto",
         progress: bool | None = None,
     ) -> ChannelForecaster:
         """Return a forecaster whose network reads the covariates as channels, trained on a frame.
@@ -195,6 +197,10 @@ class CovariateForecaster:
             See `Forecaster.finetune`; what reads covariates is trained in every mode.
         context_length
             Steps of the past that a training window has; by default those of the model.
+        batch_size
+            Windows per step.
+        device
+            Where the new model is trained and stays; ``"auto"``: where this one is.
 
         Raises
         ------
@@ -227,7 +233,9 @@ class CovariateForecaster:
             learning_rate=learning_rate,
             rank=rank,
             context_length=context_length,
+            batch_size=batch_size,
             seed=seed,
+            device=device,
             progress=progress,
         )
 

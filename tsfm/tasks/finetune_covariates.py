@@ -64,9 +64,11 @@ class CovariateStream:
         *,
         window_length: int,
         validation_share: float,
+        batch_size: int = WINDOWS_PER_BATCH,
         seed: int,
     ) -> None:
         self.context_length = window_length
+        self._batch_size = batch_size
         self._seed = seed
         self._train_ends = np.array([round(len(one) * (1 - validation_share)) for one in series])
         self._lengths = np.array([len(one) for one in series])
@@ -97,7 +99,7 @@ class CovariateStream:
     def _items(
         self, weights: Int[ndarray, " item"], generator: np.random.Generator
     ) -> Int[ndarray, " window"]:
-        return generator.choice(len(weights), WINDOWS_PER_BATCH, p=weights / weights.sum())
+        return generator.choice(len(weights), self._batch_size, p=weights / weights.sum())
 
     def _windows(self, item: Int[ndarray, " window"], end: Int[ndarray, " window"]) -> WindowBatch:
         length = self.context_length
@@ -141,6 +143,7 @@ def finetuned_with_covariates(
     learning_rate: float | None,
     rank: int,
     context_length: int | None,
+    batch_size: int,
     seed: int,
     device: torch.device,
     progress: bool | None,
@@ -187,6 +190,7 @@ def finetuned_with_covariates(
         ],
         window_length=min(read + backbone.horizon, longest),
         validation_share=validation_share,
+        batch_size=at_least_one("batch_size", batch_size),
         seed=seed,
     )
     return train_further(

@@ -221,11 +221,27 @@ def test_what_cannot_be_channels_is_refused(trained):
         CovariateTimerConfig(known_covariates=("a",), past_covariates=("a",))
 
 
+def test_a_step_reads_as_many_windows_as_asked():
+    past, future, _ = demand()
+    said = [
+        adapter("promo")
+        .finetune(past, steps=2, batch_size=size, device="cpu")
+        .predict(past, future=future, prediction_length=HORIZON)
+        for size in (4, 4, 5)
+    ]
+    assert said[0].equals(said[1])
+    assert not said[0].equals(said[2])
+
+
 def test_wrong_options_of_fine_tuning_are_refused():
     past, _, _ = demand()
     for length in (0, -5):
         with pytest.raises(ConfigError, match=rf"context_length must be .* 1, got {length!r}"):
             adapter("promo").finetune(past, steps=1, context_length=length)
+    with pytest.raises(ConfigError, match=r"batch_size must be .* 1, got 0"):
+        adapter("promo").finetune(past, steps=1, batch_size=0)
+    with pytest.raises(ConfigError, match=r"device must be .*, got 'abacus'"):
+        adapter("promo").finetune(past, steps=1, device="abacus")
     with pytest.raises(DataError, match="must have values to fine-tune on, got only missing ones"):
         adapter("promo").finetune(past.with_columns(target=pl.lit(None, pl.Float64)), steps=1)
 
