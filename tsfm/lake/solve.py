@@ -98,6 +98,7 @@ def solve(
         levels,
         mode=options.mode,
         max_gap=options.max_gap,
+        seasonality=rows.frame.seasonality,
         wanted=wanted,
     )
     anchor = _anchors(rows, has_row)

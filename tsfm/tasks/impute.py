@@ -77,9 +77,9 @@ class Imputer(OnDevice):
         quantile_levels
             Levels for which columns are added; what is filled is the median.
         mode
-            ``"two_sided"``: from what is before and after a gap. ``"causal"``: nothing after a step
-            has a say in what is filled there, so a gap at the start of an item stays missing. By
-            default what the model can do.
+            ``"two_sided"``: from what is before and after a gap, and where that is little, the
+            season of the frequency. ``"causal"``: nothing after a step has a say in what is filled
+            there, so a gap at the start of an item stays missing. By default what the model can do.
         max_gap
             Longest gap, in steps, that is filled; longer ones stay missing. In causal mode the
             first so many steps of a longer gap are filled, since its end is not known there.
@@ -150,6 +150,7 @@ class Imputer(OnDevice):
                 max_gap=max_gap,
                 context_length=context_length,
                 batch_size=batch_size,
+                seasonality=rows.seasonality,
                 advance=advance,
             )
         filled, added = {}, {}
@@ -174,14 +175,11 @@ class Imputer(OnDevice):
         max_gap: int | None = None,
         context_length: int | None = None,
         batch_size: int = 256,
+        seasonality: int = 1,
         wanted: Bool[ndarray, " total_time"] | None = None,
         advance: Advance | None = None,
     ) -> Float64[ndarray, "level total_time channel"]:
-        """Fill series that lie end to end, NaN where missing; each channel by itself.
-
-        Observed steps keep their value at every level; what is not filled stays NaN. A gap without
-        a step that is `wanted` is not read; by default all are.
-        """
+        """Fill series that lie end to end, each channel by itself; see `fill_arrays`."""
         return fill_arrays(
             self.model,
             values,
@@ -191,6 +189,7 @@ class Imputer(OnDevice):
             max_gap=max_gap,
             context_length=context_length,
             batch_size=batch_size,
+            seasonality=seasonality,
             wanted=wanted,
             advance=advance,
         )

@@ -1,6 +1,7 @@
 """Arrays in, arrays out: which gaps are filled, by which way of reading the model."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -33,6 +34,7 @@ def fill_arrays(
     max_gap: int | None = None,
     context_length: int | None = None,
     batch_size: int = 256,
+    seasonality: int = 1,
     wanted: Bool[ndarray, " total_time"] | None = None,
     advance: Advance | None = None,
 ) -> Float64[ndarray, "level total_time channel"]:
@@ -40,6 +42,13 @@ def fill_arrays(
 
     Observed steps keep their value at every level; what is not filled stays NaN. A gap without a
     step that is `wanted` is not read, which changes nothing in the others; by default all are.
+
+    Parameters
+    ----------
+    seasonality
+        Steps of a season as the frequency has it, 1 for none: where the values around a long gap
+        cannot say what their season is, and speak for this one, the gap is filled with it in mind
+        (`tsfm.tasks.impute_season`). Causal fills and encoders that reconstruct do without.
     """
     mode = _checked(model, mode, quantile_levels, max_gap)
     at_least_one("batch_size", batch_size)
@@ -56,8 +65,8 @@ def fill_arrays(
         gaps = _to_fill(find_gaps(series, offsets), offsets, mode, max_gap)
         if wanted is not None:
             gaps = gaps.where(has_any(wanted, gaps))
-        fill = fill_causal if mode == "causal" else fill_two_sided
-        trained = fill(
+        two_sided = partial(fill_two_sided, seasonality=seasonality)
+        trained = (fill_causal if mode == "causal" else two_sided)(
             model,
             series,
             offsets,

@@ -11,6 +11,8 @@ import polars as pl
 from tsfm.errors import DataError, OffGridError
 from tsfm.series.convert import Origin, to_polars
 from tsfm.series.frame import SeriesFrame
+from tsfm.series.frequency import seasonality
+from tsfm.series.grids import TradingGrid
 from tsfm.series.validation import Columns, check_rows, pick_columns
 from tsfm.shapes import Bool, Float64, Int, ndarray
 from tsfm.tasks.fill_columns import put_arrow, put_pandas, put_polars
@@ -54,6 +56,15 @@ class RowFrame:
     origin: Origin
     series: SeriesFrame
     place: Int[ndarray, " row"]
+
+    @property
+    def seasonality(self) -> int:
+        """Steps of a season as the frequency has it; 1 for none.
+
+        Steps within trading hours have none: a session is shorter than a day.
+        """
+        grid = self.series.grid
+        return 1 if grid is None or isinstance(grid, TradingGrid) else seasonality(grid.freq)
 
     def with_columns(
         self,

@@ -11,6 +11,7 @@ from tsfm.shapes import Bool, Float64, Int, ndarray
 from tsfm.tasks.array_forecast import FEWEST_TOKENS
 from tsfm.tasks.contexts import TOKENS_PER_BATCH, on_one_scale
 from tsfm.tasks.impute_gaps import Gaps, lines
+from tsfm.tasks.impute_season import toward_season
 
 LARGEST = float(np.finfo(np.float64).max)
 
@@ -41,10 +42,12 @@ def fill_two_sided(
     *,
     context_length: int,
     batch_size: int,
+    seasonality: int = 1,
 ) -> Float64[ndarray, "step level"]:
     """Return every trained level at every step of the gaps, whose items must have a value.
 
-    Other gaps than those asked for are missing in the windows all the same.
+    Other gaps than those asked for are missing in the windows all the same. The season of the
+    frequency counts where a window cannot say what its season is.
     """
     windows = place_windows(offsets, gaps, context_length)
     line = lines(values, offsets, gaps)
@@ -55,6 +58,8 @@ def fill_two_sided(
     bounds = np.searchsorted(window_of_step[order], np.arange(len(windows.first) + 1))
     for batch in _batches(values, windows, model.patch_length, batch_size):
         found = _read(model, batch)
+        median, known = found[:, found.shape[1] // 2], (batch.values, batch.observed, batch.inside)
+        found = found + toward_season(median, *known, seasonality)[:, None]
         for row, window in enumerate(batch.rows):
             own = order[bounds[window] : bounds[window + 1]]
             place = steps[own] - windows.last[window]

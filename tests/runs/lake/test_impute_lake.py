@@ -58,6 +58,23 @@ def test_values_are_those_of_the_imputer(rich_file):
         assert found[name].to_list() == pytest.approx(expected[name].to_list(), rel=1e-9)
 
 
+def test_a_season_that_only_the_stamps_tell_is_known_to_files_of_either_kind():
+    stamps = pl.datetime_range(
+        pl.datetime(2024, 1, 1), pl.datetime(2024, 1, 2, 23, 45), "15m", time_unit="us", eager=True
+    )
+    frame = pl.DataFrame({"timestamp": stamps, "target": np.sin(np.arange(192) * np.pi / 48)})
+    frame = frame.with_columns(pl.when(~pl.int_range(192).is_between(130, 179)).then("target"))
+    frame.write_parquet("in.parquet")
+    frame.write_csv("in.csv")
+    imputer = Imputer.from_pretrained("tsfm-fill")
+    expected = imputer.impute(frame)["target"].to_list()
+    untold = imputer.impute(frame.with_columns(timestamp=pl.int_range(192)))["target"].to_list()
+    assert expected != pytest.approx(untold, abs=0.05)
+    for name, read in (("in.parquet", pl.read_parquet), ("in.csv", pl.read_csv)):
+        run(name, output=Path(name[3:]))
+        assert read(f"{name[3:]}/{name}")["target"].to_list() == pytest.approx(expected, rel=1e-6)
+
+
 def test_an_item_that_lies_in_several_files_is_filled_as_one(by_year):
     report = run(by_year, verify=True)
     assert report["verified"] == 4
