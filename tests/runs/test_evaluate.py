@@ -220,6 +220,7 @@ def test_rows_after_the_split_are_left_out(data: Path, tmp_path: Path):
     from tsfm.series.ltsf_set import read_ltsf_set
 
     toy = read_ltsf_set("ETTh1", (800, 300, 300))
+    assert toy.freq == "h"
     assert (len(toy.values), toy.train_end, toy.test_start) == (1400, 800, 1100)
     np.testing.assert_allclose(toy.values[:800].mean(axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(toy.values[:800].std(axis=0), 1)

@@ -29,6 +29,7 @@ from tsfm.evaluation.protocols import Evaluation, Protocol
 from tsfm.evaluation.saits import cut_windows, train_saits
 from tsfm.markdown import markdown_table
 from tsfm.objectives.gap_masks import aligned_segments, random_points
+from tsfm.series.frequency import seasonality
 from tsfm.series.ltsf_set import LtsfSet, read_ltsf_set
 from tsfm.shapes import Bool, Float64, ndarray
 from tsfm.tasks.interpolation import Windows
@@ -39,7 +40,8 @@ def evaluate(config: ImputationConfig, models: list[Filler]) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     for name in config.datasets:
         data = read_ltsf_set(name, config.splits.get(name), missing="keep")
-        fillers = [*models, *rivals(data.seasonality)]
+        told = [model.told(seasonality(data.freq)) for model in models]
+        fillers = [*told, *rivals(data.seasonality)]
         for length in config.window_lengths:
             windows = scored_windows(data, length, config)
             trained = [saits_of_set(data, length, config)] if config.saits_minutes else []

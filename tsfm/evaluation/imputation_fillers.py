@@ -1,6 +1,8 @@
 """What fills the windows of an evaluation: models, and the interpolations that they must beat."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,12 @@ class Filler:
     fill: Interpolation
     n_parameters: int | None = None
     trained_on: tuple[str, ...] = ()
+    fill_seasonal: Callable[[Windows, int], Windows] | None = None
+
+    def told(self, seasonality: int) -> "Filler":
+        """Return the same, told the season of a frequency as a frame tells it, if it can be."""
+        fill = self.fill_seasonal
+        return replace(self, fill=lambda windows: fill(windows, seasonality)) if fill else self
 
     def facts(self) -> dict[str, Any]:
         """Return what a report says about a model."""
@@ -45,8 +53,11 @@ def filler_of(model: TimeSeriesModel, name: str) -> Filler:
     """Return a model as a filler."""
     backbone = model.backbone
     is_released = isinstance(backbone, NextPatchModel) and _is_windowed(backbone)
-    fill = _denoising(model) if is_released else _imputing(model)
-    return Filler(name, "zero-shot", fill, count_parameters(backbone), tuple(model.trained_on))
+    facts = count_parameters(backbone), tuple(model.trained_on)
+    if is_released:
+        return Filler(name, "zero-shot", _denoising(model), *facts)
+    fill = partial(_imputed, model)
+    return Filler(name, "zero-shot", fill, *facts, fill_seasonal=fill)
 
 
 def rivals(seasonality: int) -> list[Filler]:
@@ -65,12 +76,10 @@ def _is_windowed(backbone: Any) -> bool:
     return getattr(backbone.config, "normalization", "causal") == "window"
 
 
-def _imputing(model: TimeSeriesModel) -> Interpolation:
-    def fill(windows: Windows) -> Windows:
-        offsets = np.arange(len(windows) + 1) * windows.shape[1]
-        return fill_arrays(model, windows.reshape(-1, 1), offsets)[0].reshape(windows.shape)
-
-    return fill
+def _imputed(model: TimeSeriesModel, windows: Windows, seasonality: int = 1) -> Windows:
+    offsets = np.arange(len(windows) + 1) * windows.shape[1]
+    filled = fill_arrays(model, windows.reshape(-1, 1), offsets, seasonality=seasonality)
+    return filled[0].reshape(windows.shape)
 
 
 def _denoising(model: TimeSeriesModel) -> Interpolation:

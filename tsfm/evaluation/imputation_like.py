@@ -67,7 +67,9 @@ def evaluate(config: ImputationConfig, models: list[Filler]) -> pl.DataFrame:
             "which hide points and segments"
         )
     scaled = standardised(series)
-    fillers = [*models, *rivals(config.seasonality or season_of(series))]
+    season = season_of(series)
+    told = [model.told(season) for model in models]
+    fillers = [*told, *rivals(config.seasonality or season)]
     rows: list[dict[str, Any]] = []
     for seed in config.mask_seeds:
         hidden = drawn_mask(missing, series.offsets, np.random.default_rng(seed)) & ~missing

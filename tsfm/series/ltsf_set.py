@@ -1,7 +1,7 @@
 """Sets of the long-term protocol: one multivariate series, its borders, standardised values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -26,6 +26,8 @@ class LtsfSet:
         First row that is not for training.
     test_start
         First row of the test; the context of a window may lie before it.
+    freq
+        Alias of the frequency; ``"step"`` where it is not known.
     """
 
     name: str
@@ -33,6 +35,7 @@ class LtsfSet:
     train_end: int
     test_start: int
     seasonality: int
+    freq: str = "step"
 
 
 def read_ltsf_set(
@@ -58,7 +61,8 @@ def read_ltsf_set(
     """
     card = load_card(name)
     series = [values for _, values in read_series(card)]
-    return cut_set(name, series, split, seasonality=card.seasonality, missing=missing)
+    data = cut_set(name, series, split, seasonality=card.seasonality, missing=missing)
+    return replace(data, freq=card.freq or data.freq)
 
 
 def cut_set(

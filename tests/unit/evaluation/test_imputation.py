@@ -1,5 +1,7 @@
 """Scores count only when all fill the very same gaps and see nothing of what is hidden."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -114,6 +116,25 @@ def test_a_set_that_a_model_was_trained_on_is_never_zero_shot(generator, monkeyp
     assert "±" in page
     seasonal = rows.filter(model="seasonal linear, 4")
     assert len(seasonal) == 2 * 2 * 3
+
+
+@pytest.mark.parametrize(("freq", "told"), [("15min", 96), ("step", 1)])
+def test_models_are_told_the_season_of_the_frequency_and_no_other(
+    generator, monkeypatch, freq: str, told: int
+) -> None:
+    """As a frame would; the season of the card is for the rival that is told everything."""
+    data = replace(toy_set(generator), freq=freq)
+    monkeypatch.setattr(imputation, "read_ltsf_set", lambda *_, **__: data)
+    seen = []
+
+    def fill(windows: np.ndarray, seasonality: int) -> np.ndarray:
+        seen.append(seasonality)
+        return interpolation.linear(windows)
+
+    filler = Filler("ours", "zero-shot", interpolation.last_value, fill_seasonal=fill)
+    rows = imputation.evaluate(config(window_lengths=(16,), mask_seeds=(0,)), [filler])
+    assert set(seen) == {told}
+    assert rows.filter(model="ours")["mae"].equals(rows.filter(model="linear")["mae"])
 
 
 def test_both_kinds_of_models_fill_windows(generator) -> None:

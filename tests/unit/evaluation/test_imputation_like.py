@@ -86,15 +86,15 @@ def file(tmp_path, generator):
 
 
 def test_everybody_fills_the_same_gaps_and_sees_nothing_of_them(file):
-    shown = []
+    shown, seasons = [], set()
 
-    def watch(windows: np.ndarray) -> np.ndarray:
+    def watch(windows: np.ndarray, seasonality: int) -> np.ndarray:
+        seasons.add(seasonality)
         shown.append(windows[0])
         return interpolation.linear(windows)
 
-    rows = imputation_like.evaluate(
-        config(like=str(file), mask_seeds=(0, 1)), [Filler("watch", "baseline", watch)]
-    )
+    filler = Filler("watch", "baseline", interpolation.last_value, fill_seasonal=watch)
+    rows = imputation_like.evaluate(config(like=str(file), mask_seeds=(0, 1)), [filler])
     whole = rows.filter(gap_length="all")
     assert whole.group_by("mask_seed").agg(pl.col("n_hidden").n_unique())["n_hidden"].to_list() == [
         1,
@@ -102,6 +102,7 @@ def test_everybody_fills_the_same_gaps_and_sees_nothing_of_them(file):
     ]
     watched, linear = (whole.filter(model=name)["mae"].to_list() for name in ("watch", "linear"))
     assert watched == linear
+    assert seasons == {24}
     frame = pl.read_parquet(file)
     for number, values in enumerate(shown):
         truth = frame[f"c{number % 2}"].to_numpy()
