@@ -2,15 +2,14 @@
 
     TSFM_DATA=… python benchmarks/peers/side_by_side.py --peers fracast flaircast
 
-Groups of sets. "small": series that come with statsmodels (and ETTh1), five windows each; some
-lie in sets of the pool of `tsfm-small` too and count as seen; `tsfm-small-whole` has seen none.
-"held out": sets that no stage of `tsfm-small` is trained on; what is chosen after training is
-chosen there. "far": those with a day as season, 480 steps ahead. "pool" and "pool far": sets that
-`tsfm-small` is trained on, so its scores say nothing there, but what a view adds to the network is
-no less elsewhere. "counts": fresh
-intermittent counts of the prior, by length. "shared": the seven comparable sets of the zero-shot
-protocol. Ratios of MASE and WQL are to Seasonal Naive on the same windows; means over sets are
-geometric. "network alone" is the model without its views (`Forecaster(model, views=False)`).
+Groups of sets. "small": series that come with statsmodels (and ETTh1), five windows each; the pool
+of `tsfm-small` has nothing of them (`small_series.py`). "held out": sets that it is not trained on
+either; what is chosen after training is chosen there. "far": those with a day as season, 480 steps
+ahead. "pool" and "pool far": sets that `tsfm-small` is trained on, so its scores say nothing there,
+but what a view adds to the network is no less elsewhere. "counts": fresh intermittent counts of the
+prior, by length. "shared": the seven comparable sets of the zero-shot protocol. Ratios of MASE and
+WQL are to Seasonal Naive on the same windows; means over sets are geometric. "network alone" is the
+model without its views (`Forecaster(model, views=False)`).
 """
 
 import argparse
@@ -89,19 +88,12 @@ def scores(
 ) -> Iterator[dict[str, Any]]:
     """Yield a row per forecaster, as ratios to Seasonal Naive."""
     naive = Rival("seasonal naive", "baseline", SeasonalNaive(one.seasonality))
-    unseen = replace(one, card="") if one.name in ALSO_IN else one
     rivals = [*models, *peers(names, horizon_and_freq(one.seasonality)[1], one.seasonality)]
     reference = score(one, naive, None)
     for rival in (naive, *rivals):
-        row = score(unseen if is_apart(rival) else one, rival, None)
+        row = score(one, rival, None)
         ratios = {f"{key}_ratio": row[key] / reference[key] for key in ("mase", "wql")}
         yield {**row, **ratios, "parameters": rival.n_parameters}
-
-
-def is_apart(rival: Rival) -> bool:
-    """Say whether the pool of a model had nothing of the small series."""
-    model = getattr(rival.forecaster, "model", None)
-    return model is not None and model.provenance.details.get("name") in APART
 
 
 def horizon_and_freq(seasonality: int) -> tuple[int, str]:
@@ -112,24 +104,24 @@ def horizon_and_freq(seasonality: int) -> tuple[int, str]:
 def small() -> Iterator[BenchmarkSet]:
     """Yield the series of statsmodels, and ETTh1 where it is."""
     for name, columns in small_series().items():
-        yield replace(windows(name, columns, SMALL[name]), card=ALSO_IN.get(name, ""))
+        yield windows(name, columns, SMALL[name])
     if find_file(load_card("ETTh1")):
         yield windows("ETTh1", [series for _, series in read_series(load_card("ETTh1"))], 24)
 
 
 def held_out() -> Iterator[BenchmarkSet]:
-    """Yield the sets that no stage of `tsfm-small` has been trained on."""
+    """Yield the sets that `tsfm-small` has not been trained on."""
     for name in held_out_names():
         card = load_card(name)
         yield windows(name, [series for _, series in read_series(card)], max(card.seasonality, 1))
 
 
 def held_out_names() -> list[str]:
-    """Return the cards of role `held_out`, and those that the last stage gives no weight.
+    """Return the cards of role `held_out`, and those that `tsfm_small` gives no weight.
 
     Those whose files are not here are left out, and named.
     """
-    factors = load_recipe("tsfm_small_fifth").sections["data"]["config"]["factors"]
+    factors = load_recipe("tsfm_small").sections["data"]["config"]["factors"]
     names = [name for name, factor in factors.items() if not factor]
     names += [name for name in list_cards() if load_card(name).role == "held_out"]
     absent = [name for name in names if not find_file(load_card(name))]
@@ -194,15 +186,6 @@ def windows(
     return last_windows(name, chosen, seasonality, horizon, N_WINDOWS)
 
 
-# A set of the pool with the same series, if only one of several.
-ALSO_IN = {
-    "co2": "daily_mix",
-    "sunspots": "tsdl",
-    "nile": "tsdl",
-    "macrodata": "r_textbook_series",
-}
-# Recipes whose pool was made apart from all that tells the small series (`small_series.py`).
-APART = ("tsfm_small_whole", "tsfm_small_whole_on")
 GROUPS = {
     "small": small,
     "held out": held_out,

@@ -2,10 +2,10 @@
 
     TSFM_DATA=… python benchmarks/reproduce/ablations.py --pool POOL
 
-Every arm is the recipe ``tsfm_small`` with some settings changed, from random weights, for as many
-processor seconds (``--seconds``) as every other; it is scored on sets that the recipe leaves out,
-as it is used and by the network alone. The recipe itself is run with every seed, which shows what
-difference counts, and so is the one that is to follow it, ``tsfm_small_whole``.
+Every arm is ``ablations.toml``, the first recipe of tsfm-small, with some settings changed, from
+random weights, for as many processor seconds (``--seconds``) as every other; it is scored on sets
+that the recipe leaves out, as it is used and by the network alone. The recipe itself is run with
+every seed, which shows what difference counts, and so is the one that followed it, ``tsfm_small``.
 """
 
 import argparse
@@ -36,8 +36,8 @@ from tsfm.tasks.impute_arrays import fill_arrays
 from tsfm.training.optimizer import make_optimizer
 from tsfm.training.stream import STREAMS
 
-RECIPE, AS_IT_IS = "tsfm_small", "as it is"
-WHOLE, AS_WHOLE = "tsfm_small_whole", "in one run"
+RECIPE, AS_IT_IS = Path(__file__).with_name("ablations.toml"), "as it is"
+WHOLE, AS_WHOLE = "tsfm_small", "in one run"
 DATASET = "held-out sets"
 HORIZON, N_WINDOWS, MOST_ITEMS = 48, 3, 12
 # Smaller steps than those of the recipe, so that there are enough of them.
@@ -101,8 +101,8 @@ def main() -> None:
     torch.set_num_threads(1)
     notes = (
         f"""MASE and WQL as ratios to Seasonal Naive, {HORIZON} steps ahead, of sets that
-`{RECIPE}` leaves out; geometric means, lower is better. "alone": without the views of a series that
-a forecaster reads beside it. {options.seconds:.0f} processor seconds of training per row, about a
+`{RECIPE.name}` leaves out; geometric means, lower is better. "alone": without the views of a series
+that a forecaster reads beside it. {options.seconds:.0f} processor seconds of training per row, a
 fortieth of what the bundled weights had, in steps of a quarter of the size: what pays here need not
 pay in the end. "one trunk for both sides" fills gaps, of which half are at the end, and has no
 views.""",
@@ -219,7 +219,7 @@ def ratio(one: BenchmarkSet, rival: Rival) -> tuple[float, float]:
     return row["mase"] / naive["mase"], row["wql"] / naive["wql"]
 
 
-def seconds_per_step(recipe: str, changes: list[str], n_steps: int = 10) -> float:
+def seconds_per_step(recipe: str | Path, changes: list[str], n_steps: int = 10) -> float:
     """Return the processor seconds of a step: batch, loss, gradient, update."""
     parts = pretrain.sections(load_recipe(recipe, changes))
     stream = STREAMS[parts["data"].name](parts["data.config"], seed=0)
