@@ -103,8 +103,8 @@ def main() -> None:
         f"""MASE and WQL as ratios to Seasonal Naive, {HORIZON} steps ahead, of sets that
 `{RECIPE.name}` leaves out; geometric means, lower is better. "alone": without the views of a series
 that a forecaster reads beside it. {options.seconds:.0f} processor seconds of training per row, a
-fortieth of what the bundled weights had, in steps of a quarter of the size: what pays here need not
-pay in the end. "one trunk for both sides" fills gaps, of which half are at the end, and has no
+ninetieth of what the bundled weights had, in steps of a quarter of the size: what pays here need
+not pay in the end. "one trunk for both sides" fills gaps, of which half are at the end, and has no
 views.""",
     )
     title = "Choices of the recipe of tsfm-small"
