@@ -158,10 +158,12 @@ class Timer(nn.Module):
         if self.season is not None:
             self.season.ignore()
 
-    def encode(self, values: Values, observed: Observed, inside: Inside) -> Tokens:
-        """Return the tokens after the last layer, one per patch."""
+    def encode(
+        self, values: Values, observed: Observed, inside: Inside, n_layers: int | None = None
+    ) -> Tokens:
+        """Return the tokens after the last layer, or after so many, one per patch."""
         window = to_patches(values, observed, inside, self.patch_length)
-        return self._decode(window, None).tokens
+        return self._decode(window, None, n_layers=n_layers).tokens
 
     def forecast_patches(self, values: Values, observed: Observed, inside: Inside) -> PatchForecast:
         """Return, for every patch, the following `n_output_patches` patches.
@@ -198,7 +200,11 @@ class Timer(nn.Module):
         return self._forecast(decoded.last()), decoded.state
 
     def _decode(
-        self, window: PatchedWindow, state: DecoderState | None, beside: Tokens | None = None
+        self,
+        window: PatchedWindow,
+        state: DecoderState | None,
+        beside: Tokens | None = None,
+        n_layers: int | None = None,
     ) -> Decoded:
         batch, _, n_tokens, _ = window.values.shape
         statistics = self.normalize(window.values, window.observed, state and state.sums)
@@ -224,7 +230,7 @@ class Timer(nn.Module):
         )
         x = self.dropout(x if places.code is None else x + places.code)
         layers = []
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate(list(self.blocks)[:n_layers]):
             past = state.layers[index] if state else None
             x, present = block(x, places.attend, places.angles, past)
             layers.append(present)

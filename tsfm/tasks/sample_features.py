@@ -2,7 +2,8 @@
 
 Samples of any length are stretched to fixed numbers of steps, so that the parts of a sample lie at
 the same tokens as those of another. A causal encoder reads every sample twice, end to end, and the
-tokens of the second time are taken: they have seen all of it. Nothing is learned here.
+tokens of the second time are taken: they have seen all of it. Those from the middle of a decoder
+know the form of what was read, the last ones more of what comes next. Nothing is learned here.
 """
 
 import copy
@@ -18,12 +19,15 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from tsfm.errors import ConfigError
 from tsfm.models.model import TimeSeriesModel
+from tsfm.models.timer import Timer
 from tsfm.series.samples import SampleSet
-from tsfm.shapes import Float, Float64, Tensor, ndarray
+from tsfm.shapes import Bool, Float, Float64, Tensor, ndarray
 from tsfm.tasks.arguments import at_least_one
 from tsfm.tasks.embed import Embedder
 from tsfm.tasks.sample_input import read_samples
 
+# Of the layers of a decoder; chosen by cross-validation on training samples of UCR sets.
+DEPTH = 0.6
 # A deviation below so small a share of the largest value is one of rounding.
 ROUNDING = 1e-12
 COLUMNS = ("id_column", "timestamp_column", "target", "freq")
@@ -228,5 +232,14 @@ def _tokens(
         part = np.tile(windows[start : start + batch_size], 2)
         values = torch.from_numpy(part.astype(np.float32)).to(embedder.device)[..., None]
         inside = torch.ones_like(values[..., 0], dtype=torch.bool)
-        tokens = embedder.model.backbone.encode(values, inside[..., None], inside)[:, 0]
-        yield tokens[:, n_tokens:]
+        yield _encoded(embedder.model.backbone, values, inside)[:, 0, n_tokens:]
+
+
+def _encoded(
+    backbone: Any, values: Float[Tensor, "batch time one"], inside: Bool[Tensor, "batch time"]
+) -> Float[Tensor, "batch one token d_model"]:
+    if not isinstance(backbone, Timer):
+        tokens: Tensor = backbone.encode(values, inside[..., None], inside)
+        return tokens
+    n_layers = max(1, round(DEPTH * backbone.config.n_layers))
+    return backbone.encode(values, inside[..., None], inside, n_layers=n_layers)

@@ -142,6 +142,21 @@ def test_tokens_are_pooled_part_by_part():
     assert pool_tokens(tokens, 99).shape == (1, (4 + 2) * 2)
 
 
+def test_tokens_are_those_of_the_middle_of_a_decoder(generator):
+    backbone = Timer(TimerConfig(patch_length=4, d_model=16, n_heads=2, n_layers=5, d_ff=16))
+    backbone.reset_parameters(torch.Generator().manual_seed(0))
+    samples = generator.normal(size=(3, 1, 24))
+    reader = SampleFeatures(
+        model=TimeSeriesModel("timer", backbone.eval(), 128, Provenance()), lengths=(32,)
+    )
+    before = reader.transform(samples)
+    draw = torch.Generator().manual_seed(1)
+    for number, is_read in ((3, False), (2, True)):
+        for parameter in backbone.blocks[number].parameters():
+            torch.nn.init.normal_(parameter, generator=draw)
+        assert np.array_equal(reader.transform(samples), before) != is_read
+
+
 @pytest.mark.parametrize("lengths", [(), (10,), (0,), (128,)])
 def test_lengths_that_do_not_fit_the_encoder_are_refused(model, lengths):
     with pytest.raises(
