@@ -43,9 +43,27 @@ def test_the_small_series_are_scored_and_shown(side_by_side, tmp_path, monkeypat
     assert "| seasonal naive |" in page
     assert "co2" in page
     assert "nile" in page
-    # The weekly carbon dioxide lies in a set of the pool too.
-    assert "Without what was seen, co2:" in page
+    assert "seen)" not in page
+
+
+def test_what_a_model_was_trained_on_is_marked_and_left_out_once(side_by_side) -> None:
+    rows = pl.DataFrame(
+        {
+            "group": "pool",
+            "dataset": ["a", "b"],
+            "model": "mine",
+            "label": ["seen", "zero-shot"],
+            "parameters": 7,
+            "mase_ratio": [0.5, 0.25],
+            "wql_ratio": [0.4, 0.2],
+            "coverage_80": 0.8,
+            "seconds": 1.0,
+        }
+    )
+    page = side_by_side.render(rows)
     assert page.count("(seen) |") == 2
+    rest = page.split("Without what was seen, a:")[1]
+    assert "| mine  |          7 |      0.250 |     0.200 |" in rest
 
 
 def test_what_a_pool_leaves_out_is_all_there(side_by_side, tmp_path) -> None:
