@@ -48,7 +48,7 @@ class ClassificationConfig:
     part
         ``"test"``: fitted on the training samples, scored on the test samples; ``"train"``:
         cross-validated on the training samples alone, for choices.
-    lengths, n_segments, with_changes, with_size
+    lengths, n_segments, with_changes, with_size, depth
         See `SampleFeatures`.
     fine_tuned
         Sets on which a TST is trained too, for `steps` steps on all training samples; ``"all"``.
@@ -64,6 +64,7 @@ class ClassificationConfig:
     n_segments: int = Field(default=1, ge=1)
     with_changes: bool = True
     with_size: bool = True
+    depth: float = Field(default=0.6, gt=0, le=1)
     fine_tuned: tuple[str, ...] | Literal["all"] = ()
     steps: int = Field(default=200, ge=1)
     published: tuple[str, ...] = ()
@@ -178,6 +179,7 @@ def arms(
             n_segments=config.n_segments,
             with_changes=config.with_changes,
             with_size=config.with_size,
+            depth=config.depth,
             device=one.device,
         )
         found[one.name] = Arm(

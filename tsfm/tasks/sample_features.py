@@ -26,8 +26,6 @@ from tsfm.tasks.arguments import at_least_one
 from tsfm.tasks.embed import Embedder
 from tsfm.tasks.sample_input import read_samples
 
-# Of the layers of a decoder; chosen by cross-validation on training samples of UCR sets.
-DEPTH = 0.6
 # A deviation below so small a share of the largest value is one of rounding.
 ROUNDING = 1e-12
 COLUMNS = ("id_column", "timestamp_column", "target", "freq")
@@ -49,6 +47,9 @@ class SampleFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] # u
     with_size
         Add length, mean and logarithm of the deviation of every channel, which the encoder does
         not see.
+    depth
+        Of the layers of a `Timer`, the share that is read; its default was chosen by
+        cross-validation on training samples (``evaluate.part`` of `tsfm evaluate classification`).
     id_column, timestamp_column, target, freq
         Columns of a long frame, see `SeriesFrame.from_any`.
 
@@ -71,6 +72,7 @@ class SampleFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] # u
         n_segments: int = 1,
         with_changes: bool = True,
         with_size: bool = True,
+        depth: float = 0.6,
         batch_size: int = 64,
         device: str = "auto",
         id_column: str = "item_id",
@@ -83,6 +85,7 @@ class SampleFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] # u
         self.n_segments = n_segments
         self.with_changes = with_changes
         self.with_size = with_size
+        self.depth = depth
         self.batch_size = batch_size
         self.device = device
         self.id_column = id_column
@@ -149,6 +152,8 @@ class SampleFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] # u
                 f"lengths must be multiples of the patch of {patch} steps up to {longest}, got "
                 f"{list(self.lengths)}; use for example {[4 * patch]}"
             )
+        if not 0 < self.depth <= 1:
+            raise ConfigError(f"depth must be a share of the layers up to 1, got {self.depth!r}")
         at_least_one("n_segments", self.n_segments)
         at_least_one("batch_size", self.batch_size)
         return embedder
@@ -161,7 +166,7 @@ class SampleFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] # u
         windows = rearrange(reading, "sample channel time -> (sample channel) time")
         rows = [
             pool_tokens(tokens, self.n_segments).double().cpu().numpy()
-            for tokens in _tokens(embedder, windows, self.batch_size)
+            for tokens in _tokens(embedder, windows, self.batch_size, self.depth)
         ]
         pooled: ndarray = rearrange(
             np.concatenate(rows),
@@ -224,7 +229,7 @@ def pool_tokens(
 
 
 def _tokens(
-    embedder: Embedder, windows: Float64[ndarray, "window time"], batch_size: int
+    embedder: Embedder, windows: Float64[ndarray, "window time"], batch_size: int, depth: float
 ) -> Iterator[Float[Tensor, "batch token d_model"]]:
     """Yield the tokens of the second reading of every window."""
     n_tokens = windows.shape[1] // embedder.model.patch_length
@@ -232,14 +237,17 @@ def _tokens(
         part = np.tile(windows[start : start + batch_size], 2)
         values = torch.from_numpy(part.astype(np.float32)).to(embedder.device)[..., None]
         inside = torch.ones_like(values[..., 0], dtype=torch.bool)
-        yield _encoded(embedder.model.backbone, values, inside)[:, 0, n_tokens:]
+        yield _encoded(embedder.model.backbone, values, inside, depth)[:, 0, n_tokens:]
 
 
 def _encoded(
-    backbone: Any, values: Float[Tensor, "batch time one"], inside: Bool[Tensor, "batch time"]
+    backbone: Any,
+    values: Float[Tensor, "batch time one"],
+    inside: Bool[Tensor, "batch time"],
+    depth: float,
 ) -> Float[Tensor, "batch one token d_model"]:
     if not isinstance(backbone, Timer):
         tokens: Tensor = backbone.encode(values, inside[..., None], inside)
         return tokens
-    n_layers = max(1, round(DEPTH * backbone.config.n_layers))
+    n_layers = max(1, round(depth * backbone.config.n_layers))
     return backbone.encode(values, inside[..., None], inside, n_layers=n_layers)

@@ -155,6 +155,12 @@ def test_tokens_are_those_of_the_middle_of_a_decoder(generator):
         for parameter in backbone.blocks[number].parameters():
             torch.nn.init.normal_(parameter, generator=draw)
         assert np.array_equal(reader.transform(samples), before) != is_read
+    whole = reader.set_params(depth=1.0).transform(samples)
+    torch.nn.init.normal_(backbone.blocks[4].attention.output.weight, generator=draw)
+    assert not np.array_equal(reader.transform(samples), whole)
+    for depth in (0, 1.1, -1):
+        with pytest.raises(ConfigError, match=f"depth must be a share .* got {depth}"):
+            reader.set_params(depth=depth).fit(samples)
 
 
 @pytest.mark.parametrize("lengths", [(), (10,), (0,), (128,)])
