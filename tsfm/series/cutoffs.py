@@ -9,7 +9,7 @@ import polars as pl
 from tsfm.errors import ConfigError
 from tsfm.series.frame import SeriesFrame
 from tsfm.series.stamps import as_integers, parse_text
-from tsfm.shapes import Int, ndarray
+from tsfm.shapes import Bool, Int, ndarray
 
 
 def read_cutoffs(series: SeriesFrame, cutoffs: Sequence[Any]) -> pl.Series:
@@ -63,3 +63,17 @@ def steps_until(series: SeriesFrame, cutoffs: pl.Series) -> Int[ndarray, "item c
     limits = as_integers(cutoffs)[1]
     parts = np.split(stamps, series.offsets[1:-1])
     return np.stack([np.searchsorted(part, limits, side="right") for part in parts])
+
+
+def has_values(
+    series: SeriesFrame,
+    item: Int[ndarray, " window"],
+    begin: Int[ndarray, " window"],
+    stop: Int[ndarray, " window"],
+) -> Bool[ndarray, "window channel"]:
+    """Say of every window and target whether there is a value; steps are half open."""
+    seen = np.isfinite(series.values).cumsum(0)
+    until = np.concatenate([np.zeros((1, seen.shape[1]), np.int64), seen])
+    start = series.offsets[item]
+    found: ndarray = until[start + stop] > until[start + begin]
+    return found

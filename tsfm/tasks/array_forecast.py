@@ -18,7 +18,7 @@ from tsfm.tasks.views import (
     apart_from_season,
     n_coarse_views,
     with_coarse_level,
-    with_seasons,
+    with_past_seasons,
 )
 
 LARGEST = float(np.finfo(np.float64).max)
@@ -61,12 +61,7 @@ def array_forecast(
             patch_length=model.patch_length,
             context_length=context_length,
         )
-        read = with_seasons(
-            levelled,
-            reach=reach,
-            levels=model.quantile_levels,
-            context_length=context_length,
-        )
+        read = with_past_seasons(levelled, levels=model.quantile_levels)
         if looks_back:
             longest *= COARSE_STEPS ** max(1, n_coarse_views(prediction_length, reach))
     shape = (len(offsets) - 1, len(quantile_levels), prediction_length, values.shape[1])

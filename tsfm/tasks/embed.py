@@ -1,4 +1,7 @@
-"""Embedder: every item of a frame becomes one vector, from the tokens of a trained backbone."""
+"""Embedder: every item of a frame becomes one vector, from the tokens of a trained backbone.
+
+Those from the middle of a decoder know the form of what was read, the last ones what comes next.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,19 +11,21 @@ import numpy as np
 import polars as pl
 import torch
 
-from tsfm.errors import DataError, UnsupportedError
+from tsfm.errors import ConfigError, DataError, UnsupportedError
 from tsfm.models.backbone import Encoder
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained
-from tsfm.series.cutoffs import read_cutoffs, steps_until
+from tsfm.models.timer import Timer
+from tsfm.series.cutoffs import has_values, read_cutoffs, steps_until
 from tsfm.series.frame import SeriesFrame
-from tsfm.shapes import Bool, Float64, Int, ndarray
+from tsfm.shapes import Bool, Float, Float64, Int, Tensor, ndarray
 from tsfm.tasks.arguments import at_least_one, one_of, refuse_taken
 from tsfm.tasks.contexts import Contexts, context_batches
 from tsfm.tasks.on_device import OnDevice
 from tsfm.tasks.progress import Advance, progress_bar
 
 WINDOWS_AT_ONCE = 4096
+DEPTH = 0.6
 
 
 class Embedder(OnDevice):
@@ -33,9 +38,14 @@ class Embedder(OnDevice):
     ----------
     device
         A device that torch knows; ``"auto"`` takes a GPU when there is one.
+    depth
+        Of the layers of a `Timer`, the share that is read; its default was chosen by
+        cross-validation on training samples (``evaluate.part`` of `tsfm evaluate classification`).
 
     Raises
     ------
+    ConfigError
+        When there is no such depth.
     UnsupportedError
         When the backbone has no tokens of single channels.
 
@@ -46,19 +56,26 @@ class Embedder(OnDevice):
     ['item_id', 'e0', 'e1']
     """
 
-    def __init__(self, model: TimeSeriesModel, *, device: str = "auto") -> None:
+    def __init__(
+        self, model: TimeSeriesModel, *, device: str = "auto", depth: float = DEPTH
+    ) -> None:
         mixes_channels = hasattr(model.backbone.config, "n_channels")
         if mixes_channels or not isinstance(model.backbone, Encoder):
             raise UnsupportedError(
                 f"a model must have an encoder that reads channels by themselves to embed, got "
                 f"{model.name!r}; use 'tsfm-small'"
             )
+        if not 0 < depth <= 1:
+            raise ConfigError(f"depth must be a share of the layers up to 1, got {depth!r}")
         super().__init__(model, device=device)
+        self.depth = depth
 
     @staticmethod
-    def from_pretrained(name: str | Path, *, device: str = "auto") -> "Embedder":
+    def from_pretrained(
+        name: str | Path, *, device: str = "auto", depth: float = DEPTH
+    ) -> "Embedder":
         """Load a bundled name, a folder, or ``models:/name@alias``."""
-        return Embedder(load_pretrained(name), device=device)
+        return Embedder(load_pretrained(name), device=device, depth=depth)
 
     def embed(
         self,
@@ -210,9 +227,23 @@ class Embedder(OnDevice):
             return self.model.context_length
         return min(at_least_one("context_length", context_length), self.model.context_length)
 
+    def tokens(
+        self,
+        values: Float[Tensor, "batch time channel"],
+        observed: Bool[Tensor, "batch time channel"],
+        inside: Bool[Tensor, "batch time"],
+    ) -> Float[Tensor, "batch channel token d_model"]:
+        """Return the tokens of windows, as deep in the backbone as is read."""
+        backbone: Any = self.model.backbone
+        if not isinstance(backbone, Timer):
+            tokens: Tensor = backbone.encode(values, observed, inside)
+            return tokens
+        n_layers = max(1, round(self.depth * backbone.config.n_layers))
+        return backbone.encode(values, observed, inside, n_layers=n_layers)
+
     @torch.inference_mode()
     def _read(self, batch: Contexts, pooling: str) -> Float64[ndarray, "batch feature"]:
-        tokens = self.model.backbone.encode(
+        tokens = self.tokens(
             torch.from_numpy(batch.values.astype(np.float32))[..., None].to(self.device),
             torch.from_numpy(batch.observed)[..., None].to(self.device),
             torch.from_numpy(batch.inside).to(self.device),
@@ -220,20 +251,6 @@ class Embedder(OnDevice):
         pooled = tokens[:, -1] if pooling == "last" else tokens.mean(1)
         vectors: ndarray = pooled.double().cpu().numpy()
         return vectors
-
-
-def has_values(
-    series: SeriesFrame,
-    item: Int[ndarray, " window"],
-    begin: Int[ndarray, " window"],
-    stop: Int[ndarray, " window"],
-) -> Bool[ndarray, "window channel"]:
-    """Say of every window and target whether there is a value; steps are half open."""
-    seen = np.isfinite(series.values).cumsum(0)
-    until = np.concatenate([np.zeros((1, seen.shape[1]), np.int64), seen])
-    start = series.offsets[item]
-    found: ndarray = until[start + stop] > until[start + begin]
-    return found
 
 
 def embed(

@@ -33,14 +33,11 @@ class PastSeasons(NamedTuple):
     ----------
     share
         Of the variance that the other seasons explain, from 0 (there is no season) to 1.
-    common_share
-        The same of the best of the common seasons.
     quantiles
         Of the steps after the context; zero where there is no season.
     """
 
     share: Float64[ndarray, " batch"]
-    common_share: Float64[ndarray, " batch"]
     quantiles: Float64[ndarray, "batch quantile horizon"]
 
 
@@ -65,14 +62,13 @@ def past_seasons(
         explained = _explained(*_seasons(values, observed, one))
         better = explained > share
         share[better], period[better] = explained[better], one
-    common_share = share.copy()
     _find_uncommon(values, observed, share, period)
     quantiles = np.zeros((batch, len(levels), horizon))
     for one in np.unique(period[share > 0]):
         rows = np.flatnonzero((period == one) & (share > 0))
         of_phase = _quantiles(*_seasons(values[rows], observed[rows], int(one)), levels)
         quantiles[rows] = of_phase[:, :, np.arange(horizon) % one]
-    return PastSeasons(share, common_share, quantiles)
+    return PastSeasons(share, quantiles)
 
 
 def _find_uncommon(

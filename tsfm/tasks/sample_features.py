@@ -2,8 +2,7 @@
 
 Samples of any length are stretched to fixed numbers of steps, so that the parts of a sample lie at
 the same tokens as those of another. A causal encoder reads every sample twice, end to end, and the
-tokens of the second time are taken: they have seen all of it. Those from the middle of a decoder
-know the form of what was read, the last ones more of what comes next. Nothing is learned here.
+tokens of the second time are taken: they have seen all of it. Nothing is learned here.
 """
 
 import copy
@@ -19,11 +18,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from tsfm.errors import ConfigError
 from tsfm.models.model import TimeSeriesModel
-from tsfm.models.timer import Timer
 from tsfm.series.samples import SampleSet
-from tsfm.shapes import Bool, Float, Float64, Tensor, ndarray
+from tsfm.shapes import Float, Float64, Tensor, ndarray
 from tsfm.tasks.arguments import at_least_one
-from tsfm.tasks.embed import Embedder
+from tsfm.tasks.embed import DEPTH, Embedder
 from tsfm.tasks.sample_input import read_samples
 
 # A deviation below so small a share of the largest value is one of rounding.
@@ -48,8 +46,7 @@ class SampleFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] # u
         Add length, mean and logarithm of the deviation of every channel, which the encoder does
         not see.
     depth
-        Of the layers of a `Timer`, the share that is read; its default was chosen by
-        cross-validation on training samples (``evaluate.part`` of `tsfm evaluate classification`).
+        See `Embedder`.
     id_column, timestamp_column, target, freq
         Columns of a long frame, see `SeriesFrame.from_any`.
 
@@ -72,7 +69,7 @@ class SampleFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] # u
         n_segments: int = 1,
         with_changes: bool = True,
         with_size: bool = True,
-        depth: float = 0.6,
+        depth: float = DEPTH,
         batch_size: int = 64,
         device: str = "auto",
         id_column: str = "item_id",
@@ -140,11 +137,12 @@ class SampleFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] # u
 
     def _embedder(self) -> Embedder:
         """Load the encoder, and check the options against it."""
+        placed: dict[str, Any] = {"device": self.device, "depth": self.depth}
         if isinstance(self.model, TimeSeriesModel):
             # A caller's model stays as it is, in training or not.
-            embedder = Embedder(copy.deepcopy(self.model), device=self.device)
+            embedder = Embedder(copy.deepcopy(self.model), **placed)
         else:
-            embedder = Embedder.from_pretrained(self.model, device=self.device)
+            embedder = Embedder.from_pretrained(self.model, **placed)
         patch, longest = embedder.model.patch_length, embedder.model.context_length // 2
         bad = [one for one in self.lengths if one % patch or not 0 < one <= longest]
         if bad or not len(self.lengths):
@@ -152,8 +150,6 @@ class SampleFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] # u
                 f"lengths must be multiples of the patch of {patch} steps up to {longest}, got "
                 f"{list(self.lengths)}; use for example {[4 * patch]}"
             )
-        if not 0 < self.depth <= 1:
-            raise ConfigError(f"depth must be a share of the layers up to 1, got {self.depth!r}")
         at_least_one("n_segments", self.n_segments)
         at_least_one("batch_size", self.batch_size)
         return embedder
@@ -166,7 +162,7 @@ class SampleFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] # u
         windows = rearrange(reading, "sample channel time -> (sample channel) time")
         rows = [
             pool_tokens(tokens, self.n_segments).double().cpu().numpy()
-            for tokens in _tokens(embedder, windows, self.batch_size, self.depth)
+            for tokens in _tokens(embedder, windows, self.batch_size)
         ]
         pooled: ndarray = rearrange(
             np.concatenate(rows),
@@ -229,7 +225,7 @@ def pool_tokens(
 
 
 def _tokens(
-    embedder: Embedder, windows: Float64[ndarray, "window time"], batch_size: int, depth: float
+    embedder: Embedder, windows: Float64[ndarray, "window time"], batch_size: int
 ) -> Iterator[Float[Tensor, "batch token d_model"]]:
     """Yield the tokens of the second reading of every window."""
     n_tokens = windows.shape[1] // embedder.model.patch_length
@@ -237,17 +233,4 @@ def _tokens(
         part = np.tile(windows[start : start + batch_size], 2)
         values = torch.from_numpy(part.astype(np.float32)).to(embedder.device)[..., None]
         inside = torch.ones_like(values[..., 0], dtype=torch.bool)
-        yield _encoded(embedder.model.backbone, values, inside, depth)[:, 0, n_tokens:]
-
-
-def _encoded(
-    backbone: Any,
-    values: Float[Tensor, "batch time one"],
-    inside: Bool[Tensor, "batch time"],
-    depth: float,
-) -> Float[Tensor, "batch one token d_model"]:
-    if not isinstance(backbone, Timer):
-        tokens: Tensor = backbone.encode(values, inside[..., None], inside)
-        return tokens
-    n_layers = max(1, round(depth * backbone.config.n_layers))
-    return backbone.encode(values, inside[..., None], inside, n_layers=n_layers)
+        yield embedder.tokens(values, inside[..., None], inside)[:, 0, n_tokens:]

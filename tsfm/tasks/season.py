@@ -15,9 +15,9 @@ from tsfm.shapes import Bool, Float64, ndarray
 # Common seasons, in steps: of quarters, months, weeks, hours, minutes and business days.
 PERIODS = (4, 6, 7, 12, 13, 24, 26, 48, 52, 60, 96, 144, 168, 288, 336, 365, 672)
 FEWEST_SEASONS, MOST_SEASONS = 3, 8
-# Shares of variance foretold between which the decomposition gains weight, from none to all.
+# Share of variance foretold from which on the decomposition gains weight, up to all at 1.
 # Chosen on the sets that the recipe of tsfm-small leaves out: benchmarks/peers/side_by_side.py.
-NO_WEIGHT, FULL_WEIGHT = 0.9, 0.95
+NO_WEIGHT = 0.9
 SMALLEST_VARIANCE = 1e-20
 
 
@@ -79,7 +79,7 @@ def _of_one_length(season: Season, rows: ndarray, values: Float64[ndarray, "row 
             back = np.arange(-length, 0) % period
             season.context[chosen, time - length :] = profile[better][:, back]
             season.future[chosen] = profile[better][:, np.arange(horizon) % period]
-    season.weight[rows] = np.clip((best - NO_WEIGHT) / (FULL_WEIGHT - NO_WEIGHT), 0, 1)
+    season.weight[rows] = (best - NO_WEIGHT) / (1 - NO_WEIGHT)
 
 
 def _decomposed(

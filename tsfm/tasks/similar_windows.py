@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 
 from tsfm.errors import DataError
-from tsfm.series.cutoffs import read_cutoffs, steps_until
+from tsfm.series.cutoffs import has_values, read_cutoffs, steps_until
 from tsfm.series.frame import SeriesFrame
 from tsfm.series.stamps import as_integers
 from tsfm.shapes import Float64, Int, ndarray
-from tsfm.tasks.embed import has_values
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,8 @@
 
 A season that hardly changes is taken out first (`tsfm.tasks.season`). Beyond the reach of the
 network's head, steps are forecast across steps that are not known; there a series read at a lower
-rate, of which they are few, knows the level better, and how far it may stray. Near, where there is
-no season to speak of, halves and quarters of the context are read too. Last, what past seasons had
-at the same phase has a say (`tsfm.tasks.past_seasons`).
+rate, of which they are few, knows the level better, and how far it may stray. Last, what past
+seasons had at the same phase has a say (`tsfm.tasks.past_seasons`).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from einops import reduce, repeat
 
-from tsfm.shapes import Bool, Float64, ndarray
+from tsfm.shapes import Float64, ndarray
 from tsfm.tasks.contexts import Contexts
 from tsfm.tasks.past_seasons import past_seasons
 from tsfm.tasks.season import find_season
@@ -23,10 +22,8 @@ Read = Callable[[Contexts, int], Float64[ndarray, "batch quantile horizon"]]
 # Chosen on the sets that the recipe of tsfm-small leaves out and on sets of its pool.
 COARSE_STEPS, COARSE_LEVEL_SHARE, COARSE_SPREAD_SHARE = 4, 0.6, 0.4
 FEWEST_COARSE_PATCHES, MOST_COARSE = 2, 2
-# Of a season that explains all, up to the reach and from twice the reach on.
-NEAR_SEASON_SHARE, FAR_SEASON_SHARE = 0.3, 0.5
-# A season that explains more is read from all of the context.
-LOOSE_SEASON_SHARE, SHORTEST_CONTEXT = 0.35, 256
+# Of past seasons that explain all of each other.
+PAST_SHARE = 0.4
 TINY = 1e-12
 
 
@@ -110,60 +107,28 @@ def with_coarse_level(read: Read, *, reach: int, patch_length: int, context_leng
     return levelled
 
 
-def with_seasons(read: Read, *, reach: int, levels: Sequence[float], context_length: int) -> Read:
-    """Read shorter contexts too, and move quantiles toward those of past seasons.
+def with_past_seasons(read: Read, *, levels: Sequence[float]) -> Read:
+    """Move quantiles toward those of past seasons.
 
-    A network with a long context follows noise in it; so up to the reach, where no season explains
-    much of the context, the mean over shorter ones counts too.
-
-    The weight of past seasons grows with the share of the context that a season explains.
-
-    Where a forecast is narrower than its past seasons are, as on a trend, it knows more than they
-    do, and their weight falls with the ratio of the variances.
+    Their weight grows with the share of the context that a season explains. Where a forecast is
+    narrower than its past seasons are, as on a trend, it knows more than they do, and their weight
+    falls with the ratio of the variances.
 
     Parameters
     ----------
     levels
         Of the quantiles that `read` returns.
-    context_length
-        Steps of the longest context that is read.
     """
 
     def seasoned(batch: Contexts, horizon: int) -> Float64[ndarray, "batch quantile horizon"]:
         forecast = read(batch, horizon)
         known = batch.observed & batch.inside
         past = past_seasons(batch.values, known, horizon, np.asarray(levels))
-        near = forecast[:, :, :reach]
-        is_loose = past.common_share < LOOSE_SEASON_SHARE
-        near[:] = _over_contexts(read, batch, near, context_length, is_loose)
-        beyond = np.clip((np.arange(horizon) + 1 - reach) / reach, 0, 1)
-        share = NEAR_SEASON_SHARE + (FAR_SEASON_SHARE - NEAR_SEASON_SHARE) * beyond
         narrower = np.minimum(_width(forecast) / np.maximum(_width(past.quantiles), TINY), 1)
-        weight = (past.share**2)[:, None, None] * share * narrower**2
+        weight = PAST_SHARE * (past.share**2)[:, None, None] * narrower**2
         return forecast + weight * (past.quantiles - forecast)
 
     return seasoned
-
-
-def _over_contexts(
-    read: Read,
-    batch: Contexts,
-    forecast: Float64[ndarray, "batch quantile horizon"],
-    context_length: int,
-    taking_part: Bool[ndarray, " batch"],
-) -> Float64[ndarray, "batch quantile horizon"]:
-    """Return the mean of a forecast and those from its context halved, and halved again."""
-    total, count = forecast.copy(), np.ones(len(forecast))
-    length = context_length // 2
-    while length >= SHORTEST_CONTEXT:
-        is_longer = batch.inside[:, :-length].any(1) & batch.observed[:, -length:].any(1)
-        rows = np.flatnonzero(is_longer & taking_part)
-        if len(rows):
-            late = _last_steps(batch, length)
-            total[rows] += read(Contexts(*(field[rows] for field in late)), forecast.shape[2])
-            count[rows] += 1
-        length //= 2
-    return total / count[:, None, None]
 
 
 def _width(quantiles: Float64[ndarray, "batch quantile horizon"]) -> ndarray:

@@ -5,6 +5,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import torch
 
 import tsfm
 from tsfm.errors import ConfigError, DataError, UnsupportedError
@@ -42,6 +43,19 @@ def test_a_row_per_item_with_the_width_of_the_model(
     assert found["item_id"].to_list() == ["a", "b", "c"]
     assert found.columns == ["item_id", *(f"e{number}" for number in range(width))]
     assert np.isfinite(vectors(found)).all()
+
+
+def test_tokens_are_those_of_the_depth(embedder: Embedder) -> None:
+    window = torch.randn(2, 64, 1, generator=torch.Generator().manual_seed(0))
+    full = torch.ones_like(window, dtype=torch.bool)
+    backbone = embedder.model.backbone
+    for depth, n_layers in ((0.01, 1), (0.6, 3), (1.0, backbone.config.n_layers)):
+        found = Embedder(embedder.model, depth=depth).tokens(window, full, full[..., 0])
+        expected = backbone.encode(window, full, full[..., 0], n_layers=n_layers)
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    for depth in (0.0, 1.5):
+        with pytest.raises(ConfigError, match=f"depth .* up to 1, got {depth}"):
+            Embedder(embedder.model, depth=depth)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "last"])

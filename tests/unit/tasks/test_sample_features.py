@@ -158,7 +158,7 @@ def test_tokens_are_those_of_the_middle_of_a_decoder(generator):
     whole = reader.set_params(depth=1.0).transform(samples)
     torch.nn.init.normal_(backbone.blocks[4].attention.output.weight, generator=draw)
     assert not np.array_equal(reader.transform(samples), whole)
-    for depth in (0, 1.1, -1):
+    for depth in (0.0, 1.1, -1.0):
         with pytest.raises(ConfigError, match=f"depth must be a share .* got {depth}"):
             reader.set_params(depth=depth).fit(samples)
 

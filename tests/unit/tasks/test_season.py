@@ -29,7 +29,7 @@ def test_a_steady_season_on_a_trend_is_found_and_goes_on(period, generator) -> N
     length = 3 * period + 5
     values = shaped(period, length + HORIZON, generator) + 0.3 * np.arange(length + HORIZON)
     found = season_of(values[None, :length])
-    assert found.weight.tolist() == [1.0]
+    np.testing.assert_allclose(found.weight, 1.0)
     rest = values - np.concatenate([found.context[0], found.future[0]])
     np.testing.assert_allclose(np.diff(rest, 2), 0, atol=1e-8)
 
@@ -49,8 +49,8 @@ def test_noise_takes_weight_from_the_season(generator) -> None:
     season = 3 * shaped(12, 240, generator)
     noise = generator.normal(size=240)
     weights = [season_of((season + size * noise)[None]).weight[0] for size in (0.1, 0.6, 3)]
-    assert weights[0] == 1
-    assert 1 > weights[1] > 0
+    assert 1 > weights[0] > 0.9
+    assert 0.9 > weights[1] > 0
     assert weights[2] == 0
 
 

@@ -9,12 +9,10 @@ from tsfm.tasks.views import (
     COARSE_LEVEL_SHARE,
     COARSE_SPREAD_SHARE,
     COARSE_STEPS,
-    FAR_SEASON_SHARE,
-    NEAR_SEASON_SHARE,
-    SHORTEST_CONTEXT,
+    PAST_SHARE,
     at_lower_rate,
     with_coarse_level,
-    with_seasons,
+    with_past_seasons,
 )
 
 PATCH, REACH = 8, 16
@@ -89,16 +87,15 @@ def days(spread: float, slope: float = 0.0) -> np.ndarray:
     return (np.tile([10.0, 20.0, 30.0, 20.0], 20) + noise + slope * np.arange(80))[None]
 
 
-def test_past_seasons_have_a_share_that_grows_beyond_the_reach() -> None:
+def test_past_seasons_have_a_share() -> None:
     def read(batch: Contexts, horizon: int) -> np.ndarray:
         middle = np.zeros((len(batch.rows), 1, horizon))
         return middle + 50 * np.array([-1.0, 0.0, 1.0])[:, None]
 
-    beside = with_seasons(read, reach=REACH, levels=(0.1, 0.5, 0.9), context_length=80)
+    beside = with_past_seasons(read, levels=(0.1, 0.5, 0.9))
     found = beside(contexts(days(0.01)), 4 * REACH)[0, 1]
     season = np.tile([10.0, 20.0, 30.0, 20.0], REACH)
-    np.testing.assert_allclose(found[:REACH], NEAR_SEASON_SHARE * season[:REACH], rtol=0.01)
-    np.testing.assert_allclose(found[2 * REACH :], FAR_SEASON_SHARE * season[:32], rtol=0.01)
+    np.testing.assert_allclose(found, PAST_SHARE * season, rtol=0.01)
     noise = np.random.default_rng(0).normal(size=(1, 80))
     np.testing.assert_array_equal(beside(contexts(noise), 9), read(contexts(noise), 9))
 
@@ -108,33 +105,9 @@ def test_a_forecast_that_is_surer_than_its_past_seasons_stays() -> None:
         ahead = days(0.0, slope=2.0)[0, :4] + 160
         return np.tile(ahead, (3, 1))[None, :, :horizon] + np.array([-0.1, 0, 0.1])[:, None]
 
-    beside = with_seasons(read, reach=REACH, levels=(0.1, 0.5, 0.9), context_length=80)
+    beside = with_past_seasons(read, levels=(0.1, 0.5, 0.9))
     batch = contexts(days(0.0, slope=2.0))
     assert np.abs(beside(batch, 4) - read(batch, 4)).max() < 0.01
-
-
-def size_of_context(batch: Contexts, horizon: int) -> np.ndarray:
-    """Three quantiles around the number of steps that are read."""
-    middle = np.full((len(batch.rows), 1, horizon), float(batch.values.shape[1]))
-    return middle + np.array([-1.0, 0.0, 1.0])[:, None]
-
-
-def test_without_a_season_shorter_contexts_are_read_too() -> None:
-    read = with_seasons(
-        size_of_context, reach=REACH, levels=(0.1, 0.5, 0.9), context_length=4 * SHORTEST_CONTEXT
-    )
-    noise = np.random.default_rng(0).normal(size=(4, 4 * SHORTEST_CONTEXT))
-    season = np.tile(days(1.0), (1, 99))[:, : noise.shape[1]]
-    batch = contexts(np.concatenate([noise.cumsum(1), season]))
-    batch.inside[1, : -3 * SHORTEST_CONTEXT] = batch.observed[1, : -3 * SHORTEST_CONTEXT] = False
-    batch.inside[2, :-SHORTEST_CONTEXT] = batch.observed[2, :-SHORTEST_CONTEXT] = False
-    batch.observed[3, -SHORTEST_CONTEXT:] = False
-    found = read(batch, REACH)[:, 1, 0] / SHORTEST_CONTEXT
-    np.testing.assert_allclose(found[:4], [7 / 3, 7 / 3, 4, 3], rtol=0.02)
-    assert found[4] > 4 * (1 - NEAR_SEASON_SHARE)
-    farther = read(batch, REACH + 2)[:, 1] / SHORTEST_CONTEXT
-    np.testing.assert_array_equal(farther[:, 0], found)
-    np.testing.assert_allclose(farther[:4, REACH:], 4, rtol=0.02)
 
 
 @pytest.fixture(scope="module")
