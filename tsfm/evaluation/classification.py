@@ -27,6 +27,7 @@ from tsfm.series.cards import load_card
 from tsfm.series.samples import SampleSet
 from tsfm.shapes import ndarray
 from tsfm.tasks.classify import SeriesClassifier
+from tsfm.tasks.embed import DEPTH
 from tsfm.tasks.sample_features import SampleFeatures, stretch
 
 PUBLISHED = Path("published") / "ucr_uea_accuracy.csv"
@@ -64,7 +65,7 @@ class ClassificationConfig:
     n_segments: int = Field(default=1, ge=1)
     with_changes: bool = True
     with_size: bool = True
-    depth: float = Field(default=0.6, gt=0, le=1)
+    depth: float = Field(default=DEPTH, gt=0, le=1)
     fine_tuned: tuple[str, ...] | Literal["all"] = ()
     steps: int = Field(default=200, ge=1)
     published: tuple[str, ...] = ()
