@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from tsfm import __version__
-from tsfm.cli_files import Flag, Inputs, detect, forecast, impute
+from tsfm.cli_files import Flag, Inputs, Whole, detect, forecast, impute
 from tsfm.outcome import exit_code, own_warnings, terminated_is_interrupted
 
 app = App(
@@ -124,7 +124,7 @@ def export(model: str, /, *, output: Path) -> dict[str, Any]:
 
 
 @app.command
-def serve(model: str, /, *, host: str = "127.0.0.1", port: int = 5000) -> dict[str, Any]:
+def serve(model: str, /, *, host: str = "127.0.0.1", port: Whole = 5000) -> dict[str, Any]:
     """Serve a model over HTTP until it is stopped, with threads set well.
 
     Parameters
@@ -248,10 +248,10 @@ def build(inputs: Inputs, /, *, output: Path, apart_from: str = "") -> dict[str,
 def synth(
     *,
     output: Path,
-    n_series: int = 100,
-    length: int = 1024,
+    n_series: Whole = 100,
+    length: Whole = 1024,
     families: str = "",
-    seed: int = 0,
+    seed: Whole = 0,
     freq: str = "h",
     missing_share: float = 0.0,
 ) -> dict[str, Any]:

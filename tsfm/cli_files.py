@@ -15,16 +15,26 @@ def _numbers(_: Any, tokens: Sequence[Any]) -> tuple[float, ...]:
     return tuple(float(part) for part in tokens[0].value.split(","))
 
 
+def _whole(_: Any, tokens: Sequence[Any]) -> int:
+    """Read a whole number; left to itself, the command line takes 1.5 for 2."""
+    text = tokens[0].value
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"must be a whole number, got {text!r}") from None
+
+
 Flag = Annotated[bool, Parameter(negative=())]
 Inputs = Annotated[list[str], Parameter(name="INPUT", negative=())]
 Levels = Annotated[tuple[float, ...], Parameter(converter=_numbers, n_tokens=1, negative=())]
+Whole = Annotated[int, Parameter(converter=_whole)]
 
 
 def forecast(
     inputs: Inputs,
     /,
     *,
-    prediction_length: int,
+    prediction_length: Whole,
     output: Path | None = None,
     quantiles: Levels = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
     model: str = "tsfm-small",
@@ -86,9 +96,9 @@ def impute(
     output: str,
     engine: Literal["local", "ray"] = "local",
     address: str | None = None,
-    workers: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    workers: Annotated[Whole | None, Parameter(validator=validators.Number(gte=1))] = None,
     mode: Literal["two-sided", "two_sided", "causal"] = "two-sided",
-    max_gap: int | None = None,
+    max_gap: Whole | None = None,
     fill_rows: Flag = False,
     resume: Flag = False,
     verify: Flag = False,

@@ -4,7 +4,6 @@ A config lives beside the code that it configures; here they are only found, ove
 """
 
 import difflib
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from tsfm.errors import ConfigError
+from tsfm.overrides import override
 from tsfm.registry import discover
 
 T = TypeVar("T")
@@ -61,8 +61,6 @@ def discover_all() -> None:
     discover("tsfm.models", "tsfm.objectives", "tsfm.training", "tsfm.stocks")
 
 
-# A dot with an even number of quotes after it, so that it is within none.
-DOT = re.compile(r'\.(?=(?:[^"]*"[^"]*")*[^"]*$)')
 # The section that only the recipes of a verb have.
 SECTION_OF_VERB = {
     "pretrain": "model",
@@ -106,8 +104,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     source = _find(name)
     sections = _read(source)
-    for path, value in parse_overrides(overrides):
-        _assign(sections, path, value)
+    override(sections, overrides)
     return Recipe(source.stem, source, sections)
 
 
@@ -126,29 +123,6 @@ def check_verb(recipe: Recipe, verb: str) -> None:
             f"[{SECTION_OF_VERB[verb]}], got one for tsfm {others[0]}; run tsfm {others[0]} "
             f"{recipe.name}"
         )
-
-
-def parse_overrides(overrides: Sequence[str]) -> list[tuple[tuple[str, ...], Any]]:
-    """Split assignments into path and value; a value is TOML, or else the text as it stands.
-
-    Quotes stand around a part of the path as in TOML, and keep its dots together.
-
-    Examples
-    --------
-    >>> parse_overrides(["training.steps=100", "run.device=cpu", 'a."v1.5"=true'])
-    [(('training', 'steps'), 100), (('run', 'device'), 'cpu'), (('a', 'v1.5'), True)]
-    """
-    assignments = []
-    for override in overrides:
-        key, sign, text = override.partition("=")
-        path = tuple(part.strip().strip('"') for part in DOT.split(key))
-        if not sign or len(path) < 2 or not all(path):
-            raise ConfigError(
-                f"an override must read section.key=value, got {override!r}; "
-                "for instance training.steps=100"
-            )
-        assignments.append((path, _value(text.strip())))
-    return assignments
 
 
 def build(cls: type[T], values: Mapping[str, Any], *, section: str, source: str | Path) -> T:
@@ -280,21 +254,3 @@ def _on_top(own: Mapping[str, Any], of: Mapping[str, Any]) -> dict[str, Any]:
 def _suggestion(name: str, names: Sequence[str] | set[str]) -> str:
     close = difflib.get_close_matches(name, sorted(names), n=3)
     return f"; did you mean {' or '.join(close)}?" if close else ""
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _assign(sections: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    place = sections
-    for depth, part in enumerate(path[:-1], 1):
-        place = place.setdefault(part, {})
-        if not isinstance(place, dict):
-            raise ConfigError(
-                f"{'.'.join(path[:depth])} must be a section to set {'.'.join(path)}, got {place!r}"
-            )
-    place[path[-1]] = value

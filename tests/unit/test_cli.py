@@ -97,6 +97,28 @@ def test_a_wrong_call_is_one_line_and_exit_2(
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize("number", ["1.5", "2.0", "1e3", ""])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["forecast", "a.csv", "--prediction-length"],
+        ["impute", "a.csv", "--output", "out", "--max-gap"],
+        ["impute", "a.csv", "--output", "out", "--workers"],
+        ["data", "synth", "--output", "a.csv", "--n-series"],
+        ["data", "synth", "--output", "a.csv", "--length"],
+        ["data", "synth", "--output", "a.csv", "--seed"],
+        ["serve", "model", "--port"],
+    ],
+    ids=lambda arguments: arguments[-1],
+)
+def test_a_number_that_is_not_whole_is_not_rounded(
+    arguments: list[str], number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*arguments, number]) == 2
+    said = f"Invalid value for {arguments[-1]}: must be a whole number, got {number!r}; see tsfm "
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "verb_with_help"),
     [

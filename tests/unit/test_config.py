@@ -1,7 +1,6 @@
 """A wrong recipe must be refused before anything is read, with all that is wrong at once."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import ConfigDict, model_validator
@@ -12,7 +11,6 @@ from tsfm.config import (
     build_sections,
     check_verb,
     load_recipe,
-    parse_overrides,
     recipe_names,
 )
 from tsfm.errors import ConfigError
@@ -148,26 +146,6 @@ def test_overrides_replace_and_add_values(recipe_file: Path) -> None:
     recipe = load_recipe(recipe_file, ["training.steps=5", "model.config.d_model=64"])
     assert recipe.sections["training"] == {"steps": 5}
     assert recipe.sections["model"] == {"config": {"d_model": 64}}
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("3", 3), ("2e-3", 0.002), ("true", True), ("[1, 2]", [1, 2]), ('"3"', "3"), ("cpu", "cpu")],
-)
-def test_the_value_of_an_override_is_toml_or_else_text(text: str, value: Any) -> None:
-    assert parse_overrides([f"section.key={text}"]) == [(("section", "key"), value)]
-
-
-def test_quotes_keep_the_dots_of_a_name_together() -> None:
-    found = parse_overrides(['evaluate.sets."ett1/H".horizon=3', 'a."v1.5"=1', "a.Kid's.b=2"])
-    paths = [path for path, _ in found]
-    assert paths == [("evaluate", "sets", "ett1/H", "horizon"), ("a", "v1.5"), ("a", "Kid's", "b")]
-
-
-@pytest.mark.parametrize("override", ["steps=1", "training.steps", ".steps=1", "training.=1"])
-def test_a_malformed_override_is_refused(override: str) -> None:
-    with pytest.raises(ConfigError, match=r"override must read section\.key=value, got"):
-        parse_overrides([override])
 
 
 def test_an_override_cannot_reach_into_a_value(recipe_file: Path) -> None:

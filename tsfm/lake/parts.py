@@ -13,6 +13,7 @@ from tsfm.lake.opened import opened
 from tsfm.lake.options import FillOptions
 from tsfm.lake.store import SUFFIX, digest
 from tsfm.series.folder_values import hive_values
+from tsfm.series.offsets import read_offset, require_zone
 from tsfm.series.validation import Columns, pick_columns
 from tsfm.shapes import Int, ndarray
 
@@ -111,6 +112,7 @@ def _picked(schema: Any, source: str, name: str, options: FillOptions) -> Column
         )
     if found.has_id and found.id in schema.names:
         _check_id(schema.field(found.id), source)
+    _check_zone(schema.field(found.timestamp), source)
     return found
 
 
@@ -122,6 +124,17 @@ def _check_id(field: Any, source: str) -> None:
             f"{source}, column {field.name!r}: ids must be text or numbers, got {field.type}; "
             "take one of its fields"
         )
+
+
+def _check_zone(field: Any, source: str) -> None:
+    import pyarrow as pa
+
+    offset = read_offset(field.type.tz) if pa.types.is_timestamp(field.type) else None
+    if offset is not None:
+        try:
+            require_zone(offset, field.name)
+        except DataError as error:
+            raise DataError(f"{source}: {error}") from None
 
 
 def _has_deltas(metadata: Any, name: str) -> bool:

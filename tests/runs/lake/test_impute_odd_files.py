@@ -117,3 +117,16 @@ def test_a_file_says_by_which_columns_it_is_sorted_as_before(by, kept):
     assert [table.column_names[one.column_index] for one in found] == kept
     run(table, written={"sorting_columns": order}, fill_rows=True)
     assert not pq.read_metadata("out/in.parquet").row_group(0).sorting_columns
+
+
+def test_stamps_with_an_offset_of_half_hours_are_refused_by_name():
+    stamps = table_with()["timestamp"].cast(pa.timestamp("us", "+05:30"))
+    message = "in.parquet: column 'timestamp' must have a named time zone or an offset of whole"
+    with pytest.raises(DataError, match=message):
+        run(table_with(timestamp=stamps))
+
+
+def test_stamps_with_an_offset_of_whole_hours_keep_it():
+    stamps = table_with()["timestamp"].cast(pa.timestamp("us", "-03:00"))
+    assert run(table_with(timestamp=stamps), fill_rows=True)["verified"] == 1
+    assert pq.read_table("out/in.parquet").schema.field("timestamp").type.tz == "-03:00"
