@@ -144,7 +144,7 @@ def test_several_files_have_one_digest_that_each_of_them_moves(source, tmp_path)
 
 def test_the_forecast_comes_first_and_the_report_last(source, tmp_path):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "report.json").write_text("of an earlier run")
+    (tmp_path / "out" / "report.json").write_text('{"versions": {}}')
     tracker = WatchingTracker(tmp_path / "out")
     run(
         source, output=tmp_path / "out" / "f.csv", plot=tmp_path / "out" / "f.html", tracker=tracker

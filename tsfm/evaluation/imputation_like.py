@@ -93,7 +93,7 @@ def evaluate(config: ImputationConfig, models: list[Filler]) -> pl.DataFrame:
 
 def read_series(path: Path, config: ImputationConfig) -> SeriesFrame:
     """Read the file; without names of targets all columns of numbers are filled."""
-    frame, sources = read_input([path])
+    frame, sources = read_input([path], id_columns=(config.id_column,))
     target: Sequence[str] = config.target
     if not target:
         keys = {config.id_column, config.timestamp_column, *NIXTLA_NAMES.values()} - {"y"}

@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 
 from tsfm.errors import DataError
-from tsfm.jobs.file_by_file import REPORT_FILE, n_files, run_file_by_file
+from tsfm.jobs.file_by_file import n_files, run_file_by_file
+from tsfm.jobs.report_place import REPORT_FILE
 from tsfm.lake.store import replacing, write
 from tsfm.lake.text import read_text_file
 from tsfm.series.files import read_table

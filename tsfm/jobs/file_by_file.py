@@ -9,10 +9,10 @@ from typing import Any
 from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import DataError
 from tsfm.jobs.places import output_places
+from tsfm.jobs.report_place import REPORT_FILE, check_report_place
+from tsfm.lake.store import write
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.tracking import Tracker, recorded
-
-REPORT_FILE = "report.json"
 
 
 def run_file_by_file(
@@ -43,11 +43,12 @@ def run_file_by_file(
     ConfigError
         When two files would be written to one place, or an input would be overwritten.
     DataError
-        When every file failed: that of the first.
+        When every file failed: that of the first; or when the report has no place.
     """
     started = time.perf_counter()
     places = output_places(inputs, output)
     file = output / REPORT_FILE
+    check_report_place(str(file))
     file.unlink(missing_ok=True)
     done, failed = [], []
     with recorded(tracker or make_tracker(TrackingConfig()), verb, facts) as tracker:
@@ -71,7 +72,7 @@ def run_file_by_file(
             "peak_memory_mb": peak_memory_mb(),
         }
         text = json.dumps(report, indent=2, ensure_ascii=False)
-        file.write_text(text + "\n", encoding="utf-8")
+        write(str(file), f"{text}\n".encode())
         measured = {name: float(number) for name, number in numbers.items()}
         tracker.log(0, {**measured, "seconds": report["seconds"]})
         tracker.artifact(file)

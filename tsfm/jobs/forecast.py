@@ -12,6 +12,7 @@ import polars as pl
 
 from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import DataError
+from tsfm.jobs.report_place import REPORT_FILE, check_report_place
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.series.cards import file_digest
 from tsfm.series.files import read_input, write_output
@@ -22,7 +23,6 @@ from tsfm.tasks.progress import progress_bar
 from tsfm.tracking import Tracker
 
 OUTPUT_SUFFIXES = (".parquet", ".csv")
-REPORT_FILE = "report.json"
 # What a store takes as the source of a data set.
 LONGEST_SOURCE = 5000
 
@@ -218,6 +218,8 @@ def _check_places(output: Path | None, plot: Path | None) -> None:
                 f"{name} must be a file in a folder that can be written to, got {place}; choose "
                 "another place"
             )
+    if output is not None:
+        check_report_place(str(Path(output).with_name(REPORT_FILE)))
 
 
 def _refuse_overwriting(output: Path | None, files: Sequence[str]) -> None:

@@ -11,11 +11,12 @@ from tsfm.errors import ConfigError, DataError
 from tsfm.jobs.engines import ENGINES, Outcome, attempt, check_engine, n_cores, run_units
 from tsfm.jobs.impute_report import Progress, finished_report, rewrite_report, write_report
 from tsfm.jobs.places import lake_places
+from tsfm.jobs.report_place import REPORT_FILE, check_report_place
 from tsfm.lake.manifest import forget, proves, read_records, remove_fills, remove_parts
 from tsfm.lake.options import Checkpoint, FillOptions, check_options, digest_of
 from tsfm.lake.parts import Part, scan
 from tsfm.lake.plan import Plan, make_plan
-from tsfm.lake.store import is_address, remove_leftovers
+from tsfm.lake.store import is_address, join, remove_leftovers
 from tsfm.lake.verify import Checking
 from tsfm.lake.work import Filling
 from tsfm.mlflow_store import DEFAULT_URI, import_mlflow
@@ -153,6 +154,7 @@ def _filling(output: str, options: FillOptions, model: str | None) -> Filling:
 
 def _run(job: _Job, places: dict[str, str], resume: bool, tracker: Tracker) -> dict[str, Any]:
     output, digest = job.filling.output, job.filling.job
+    check_report_place(join(output, REPORT_FILE))
     parts, items, failed = _scanned(places, job.filling.options)
     plan = make_plan(parts, items)
     partitions = plan.partitions()

@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tsfm.environment import commit, peak_memory_mb, versions
-from tsfm.jobs.file_by_file import REPORT_FILE, n_files
+from tsfm.jobs.file_by_file import n_files
+from tsfm.jobs.report_place import REPORT_FILE
 from tsfm.lake.gap_counts import GapCounts
 from tsfm.lake.manifest import Record
 from tsfm.lake.parts import Part

@@ -11,6 +11,8 @@ import polars as pl
 
 from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import ConfigError
+from tsfm.jobs.report_place import REPORT_FILE, check_report_place
+from tsfm.lake.store import write
 from tsfm.series.files import check_output, write_output
 from tsfm.series.frequency import MONTHS, WEEKDAYS, YEAR_MONTHS, grid_of, parse_alias
 from tsfm.series.grids import DAY, month_days
@@ -18,7 +20,6 @@ from tsfm.shapes import Int, ndarray
 from tsfm.synthetic.mixture import FAMILIES, SHARES, SyntheticMixture
 from tsfm.tasks.arguments import at_least_one
 
-REPORT_FILE = "report.json"
 # Series drawn at once, so that many of them need no more memory than the frame itself.
 BLOCK = 256
 # A Saturday and the first of a year; its Monday is the first working day of the year.
@@ -63,10 +64,12 @@ def run(
     ConfigError
         When an option is wrong.
     DataError
-        When the output cannot be written under its name.
+        When the output cannot be written under its name, or its report would replace another file.
     """
     started = time.perf_counter()
     check_output(output)
+    report_file = Path(output).with_name(REPORT_FILE)
+    check_report_place(str(report_file))
     at_least_one("n_series", n_series)
     if seed < 0:
         raise ConfigError(f"seed must not be negative, got {seed}; pass 0 or more")
@@ -78,7 +81,6 @@ def run(
     mixture = SyntheticMixture(length=length, shares=shares, missing_share=missing_share)
     stamps = _stamps(freq, length)
     frame = _frame(mixture, n_series, np.random.default_rng(seed), stamps)
-    report_file = Path(output).with_name(REPORT_FILE)
     report_file.unlink(missing_ok=True)
     write_output(frame, output)
     of_family = frame.group_by("family").agg(pl.col("item_id").n_unique()).sort("family")
@@ -97,7 +99,7 @@ def run(
         "commit": commit(),
         "versions": versions(),
     }
-    report_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write(str(report_file), f"{json.dumps(report, indent=2)}\n".encode())
     message = f"{n_series:,} series of {length:,} steps in {output}, report in {report_file}"
     return {**report, "message": message}
 

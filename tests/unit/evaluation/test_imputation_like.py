@@ -136,6 +136,15 @@ def test_what_is_recorded_has_names_that_a_tracker_takes(file):
     assert bin_name(len(imputation_like.BINS) - 1) == "from 128"
 
 
+def test_ids_of_a_column_of_any_name_stay_apart(tmp_path):
+    days = [f"2024-01-{day:02}" for day in range(1, 31)]
+    rows = [f"{sku},{day},{n}" for sku in ("007", "7") for n, day in enumerate(days)]
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join(["sku,timestamp,target", *rows]))
+    series = imputation_like.read_series(path, config(like=str(path), id_column="sku"))
+    assert series.items.to_list() == ["007", "7"]
+
+
 def test_files_that_cannot_be_mimicked_are_refused(tmp_path, generator):
     whole = file_of(tmp_path / "whole.parquet", generator.normal(size=(50, 1)))
     with pytest.raises(
