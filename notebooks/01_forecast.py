@@ -168,7 +168,8 @@ provenance = tsfm.Forecaster.from_pretrained("tsfm-small").model.provenance
 print(f"synthetic: {provenance.synthetic_share:.0%}; sets: {', '.join(provenance.trained_on)}")
 
 # %% [markdown]
-# Neither sample is on that list, so the scores above are labelled zero-shot. That is not the whole
-# truth: collections of textbook series are on it, and a monthly form of the Mauna Loa record is in
-# every textbook. Take its score as friendly, and the sea's as the fairer one. `tsfm audit overlap`
-# looks for shared windows by their shape, and the results in the README say where it found some.
+# Neither sample is on that list. That alone would not be the truth: collections of textbook series
+# are on it, and the Mauna Loa record is in one of them. So the pool was built apart from every
+# series that tells one of a benchmark or of statsmodels again, from where both samples come;
+# `data/README.md` says how. `tsfm audit overlap` looks for shared windows, whatever their level and
+# scale, and `docs/audit_overlap.md` has what it found for this checkpoint: nothing.

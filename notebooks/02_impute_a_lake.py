@@ -176,18 +176,20 @@ bars.update_layout(
 bars
 
 # %% [markdown]
-# The verdict is not flattering, and it is why the table exists. Beside straight lines, splines and
-# the last value the model is the safe choice: it is never far from the best, and long gaps of a
-# seasonal series are where lines fail. But on the sea, whose season is known, the straight line on
-# what is left after the season beats it at every length. If you know the season of a series and it
-# is as steady as this one, use that. A model earns its place in a lake of thousands of series of
-# which nobody knows the season.
+# Beside straight lines, splines and the last value the model is the safe choice: it is never far
+# from the best, and long gaps of a seasonal series are where lines fail. The rival to fear is the
+# straight line on what is left after the season. On the sea, whose season is known and steady, it
+# is level with the model, within the errors over draws, and costs nothing: if you know such a
+# season, use that. On carbon dioxide it is behind all but the last value. A model earns its place
+# in a lake of thousands of series of which nobody knows the season.
 #
-# What to distrust: masks that are drawn several times share one series, so the errors over draws
-# say how much the drawing matters and not how other series would fare. Long gaps are few. A filled
-# value is a guess whatever its error, and that is why it is marked: do not fit a model on
-# `target_imputed` rows as if they were measured, and do not fill in two-sided mode what a backtest
-# will read, since it looks ahead; `--mode causal` does not.
+# What to distrust: the Mauna Loa record is in `daily_mix`, on which `tsfm-fill` was trained, so its
+# score there is no zero-shot one, whatever the label of a user's file says; the sea it has not
+# seen. Masks that are drawn several times share one series, so the errors over draws say how much
+# the drawing matters and not how other series would fare. Long gaps are few. A filled value is a
+# guess whatever its error, and that is why it is marked: do not fit a model on `target_imputed`
+# rows as if they were measured, and do not fill in two-sided mode what a backtest will read, since
+# it looks ahead; `--mode causal` does not.
 
 # %%
 causal = tsfm.impute(with_gaps, mode="causal")
