@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from tsfm import __version__
-from tsfm.errors import CheckpointError, TsfmError, UnsupportedError
+from tsfm.errors import CheckpointError, DataError, TsfmError, UnsupportedError
 from tsfm.mlflow_store import DEFAULT_URI, import_mlflow
 from tsfm.mlflow_tracker import MlflowTracker
 from tsfm.tasks.quantiles import DECILES
@@ -229,7 +229,7 @@ class _PyFunc:
             names = [str(name) for name in given["target"]]
             given["target"] = names[0] if len(names) == 1 else names
         try:
-            found = getattr(self.model, self.kind.method)(model_input, **given)
+            found = getattr(self.model, self.kind.method)(_as_frame(model_input), **given)
         except TsfmError as error:
             exceptions = import_mlflow().exceptions
             raise exceptions.MlflowException.invalid_parameter_value(str(error)) from error
@@ -264,6 +264,25 @@ def _signature(kind: Kind) -> Any:
         shape = (-1,) if isinstance(value, list) else None
         specs.append(ParamSpec(name, numbers.get(its, DataType.string), value, shape))
     return ModelSignature(params=ParamSchema(specs))
+
+
+def _as_frame(found: Any) -> Any:
+    """Return what MLflow makes of ``inputs`` and ``instances``, columns or rows, as a frame."""
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(found, list) and found and all(isinstance(row, dict) for row in found):
+        # MLflow wraps each value of a row in an array of its own.
+        found = [
+            {key: one.tolist() if isinstance(one, np.ndarray) else one for key, one in row.items()}
+            for row in found
+        ]
+    elif not isinstance(found, dict):
+        return found
+    try:
+        return pd.DataFrame(found)
+    except ValueError as error:
+        raise DataError(f"columns must be of one length each, got: {error}; repeat ids") from None
 
 
 def _for_json(found: Any) -> Any:

@@ -108,6 +108,29 @@ def test_bad_input_is_answered_in_one_line_and_without_a_trace(
         served.predict(frame, params={"prediction_length": 0})
 
 
+def test_rows_and_columns_are_answered_as_a_frame_is(
+    forecaster: Forecaster, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    from mlflow.pyfunc import scoring_server
+
+    flavor.save_model(forecaster, tmp_path / "saved")
+    served = mlflow.pyfunc.load_model(str(tmp_path / "saved"))
+    asked = {"prediction_length": 2, "quantile_levels": [0.5]}
+    table = frame.assign(target=frame["target"].where(frame.index != 7)).astype(object)
+    table = table.where(table.notna(), None)
+    expected = served.predict(table, params=asked)
+    rows, columns = table.to_dict("records"), table.to_dict("list")
+    for given in (rows, columns):
+        pd.testing.assert_frame_equal(served.predict(given, params=asked), expected)
+    for body in ({"inputs": columns}, {"inputs": rows}, {"instances": rows}):
+        text = json.dumps({**body, "params": asked})
+        answer = scoring_server.invocations(text, "application/json", served, None)
+        found = [row["predictions"] for row in json.loads(answer.response)["predictions"]]
+        assert found == expected["predictions"].to_list()
+    with pytest.raises(mlflow.exceptions.MlflowException, match="columns must be of one length"):
+        served.predict({**columns, "target": [1.0]}, params=asked)
+
+
 def test_the_server_answers_json_where_a_number_is_missing(
     frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
