@@ -17,6 +17,7 @@ from tsfm import __version__
 from tsfm.errors import CheckpointError, DataError, TsfmError, UnsupportedError
 from tsfm.mlflow_store import DEFAULT_URI, import_mlflow
 from tsfm.mlflow_tracker import MlflowTracker
+from tsfm.models.pretrained import fetch
 from tsfm.tasks.quantiles import DECILES
 from tsfm.tracking import NoTracker, set_default_tracker
 
@@ -178,21 +179,21 @@ def load_model(model_uri: str | Path) -> Any:
         When there is no such model, or it is no model of this package.
     """
     mlflow = import_mlflow()
-    try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=str(model_uri)))
-        found = mlflow.models.Model.load(str(folder))
-    except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise CheckpointError(
-            f"model must exist where MLflow looks for it, got {str(model_uri)!r}: {reason}; "
-            "correct the address or MLFLOW_TRACKING_URI"
-        ) from error
-    if FLAVOR not in found.flavors:
-        raise CheckpointError(
-            f"model {str(model_uri)!r} must be one that tsfm.mlflow wrote, got flavors "
-            f"{sorted(found.flavors)}; load it with mlflow.pyfunc"
-        )
-    return _load(folder / found.flavors["python_function"]["data"])
+    with TemporaryDirectory(prefix="tsfm-") as scratch:
+        folder = Path(model_uri)
+        if not folder.is_dir():
+            fetch(str(model_uri), Path(scratch))
+            folder = next((file.parent for file in Path(scratch).rglob("MLmodel")), Path(scratch))
+        try:
+            flavors = mlflow.models.Model.load(str(folder)).flavors
+        except Exception:  # there is no MLmodel, or it is none
+            flavors = {}
+        if FLAVOR not in flavors:
+            raise CheckpointError(
+                f"model {str(model_uri)!r} must be one that tsfm.mlflow wrote, got flavors "
+                f"{sorted(flavors)}; load others with mlflow.pyfunc"
+            )
+        return _load(folder / flavors["python_function"]["data"])
 
 
 def autolog(*, disable: bool = False, experiment: str = "tsfm") -> None:

@@ -248,8 +248,22 @@ def test_a_ranker_is_registered_loaded_and_served(tracking_uri: str) -> None:
 def test_what_is_no_model_of_ours_is_refused(tracking_uri: str, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match=r"model must be one of .*'Forecaster'.* got dict"):
         flavor.save_model({}, tmp_path / "none")
-    with pytest.raises(CheckpointError, match=r"got 'models:/absent@champion'.*correct"):
+    missing = r"model 'models:/absent@champion' must exist in the tracking store sqlite.*correct"
+    with pytest.raises(CheckpointError, match=missing):
         flavor.load_model("models:/absent@champion")
+    with pytest.raises(CheckpointError, match=r"that tsfm.mlflow wrote, got flavors \[\]; load"):
+        flavor.load_model(tmp_path)
+
+
+def test_looking_for_a_model_neither_waits_nor_makes_a_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(mlflow, "is_tracking_uri_set", lambda: False)
+    with pytest.raises(CheckpointError, match=r"sqlite:///mlflow\.db, got: there is no such file"):
+        flavor.load_model("models:/loads@champion")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_autolog_records_fine_tuning_until_it_is_disabled(
