@@ -1,6 +1,7 @@
 """Files of text: what a job does not fill comes out as the text that came in."""
 
 import warnings
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -26,15 +27,20 @@ class Written:
         Between two fields.
     line_end
         After every line.
+    has_mark
+        Whether it begins with a byte-order mark, by which spreadsheets know UTF-8.
     """
 
     fields: pl.DataFrame
     separator: str
     line_end: str
+    has_mark: bool
 
     def to_csv(self, frame: pl.DataFrame) -> bytes:
         """Return a frame as the content of such a file."""
-        text = frame.write_csv(separator=self.separator, line_terminator=self.line_end)
+        text = frame.write_csv(
+            separator=self.separator, line_terminator=self.line_end, include_bom=self.has_mark
+        )
         return text.encode()
 
 
@@ -71,7 +77,8 @@ def read_written(address: str) -> Written:
         raise DataError(
             f"{address} must be a readable CSV file, got: {reason}; write it again"
         ) from None
-    return Written(fields, mark, "\r\n" if header.endswith(b"\r") else "\n")
+    line_end = "\r\n" if header.endswith(b"\r") else "\n"
+    return Written(fields, mark, line_end, header.startswith(BOM_UTF8))
 
 
 def read_text_file(

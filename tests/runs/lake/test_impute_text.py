@@ -56,6 +56,17 @@ def test_what_is_not_filled_is_the_text_that_came_in(mark, end):
         assert new[2] == old[2] if old[2] else float(new[2]) > 0
 
 
+@pytest.mark.parametrize("job", [impute, detect])
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_a_byte_order_mark_stays(job, start):
+    file = write_text(lines(["é"]))
+    file.write_bytes(start + file.read_bytes())
+    job.run([file], output=Path("out"), tracker=ListTracker())
+    content = Path("out/a.csv").read_bytes()
+    assert content.startswith(start + b"item_id,")
+    assert "é".encode() in content
+
+
 def test_items_whose_ids_are_equal_as_numbers_are_filled_apart():
     rows = lines(["01", "1"])
     rows = [row if row[0] != "1" or not row[2] else [*row[:2], "500", *row[3:]] for row in rows]
