@@ -24,7 +24,7 @@ def exit_code(run: Callable[[], dict[str, Any] | None]) -> int:
         sys.stdout.flush()
     except CycloptsError as error:
         verb = " ".join(("tsfm", *(error.command_chain or ())))
-        _say(f"{str(error).rstrip('.')}; see {verb} --help")
+        _say(f"{str(error).rstrip('., ')}; see {verb} --help")
         return USAGE
     except BrokenPipeError:
         # The reader left, as `head` does; a closed pipe must not be flushed at exit.

@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 
 from tsfm import cli
+from tsfm.config import load_recipe
+from tsfm.errors import DataError
+from tsfm.jobs import finetune
+from tsfm.tracking import NoTracker
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -22,6 +26,17 @@ def test_the_python_blocks_run_in_order(tmp_path: Path, monkeypatch: pytest.Monk
     for block in blocks:
         exec(compile(block, "README.md", "exec"), scope)
     assert (tmp_path / "forecast.parquet").is_file()
+
+
+def test_the_recipe_for_files_of_ones_own_lacks_the_pool_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (README.parent / "data" / "README.md").read_text()
+    (recipe,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    Path("mine.toml").write_text(recipe)
+    with pytest.raises(DataError, match=r"a pool must have a readable index.json, got pool: "):
+        finetune.run(load_recipe("mine.toml"), tracker=NoTracker())
 
 
 def test_every_verb_stands_in_the_readme() -> None:

@@ -123,6 +123,7 @@ def test_a_number_that_is_not_whole_is_not_rounded(
     ("arguments", "verb_with_help"),
     [
         (["nope"], "tsfm"),
+        (["tsfm", "forecast"], "tsfm"),
         (["forecast", "a.csv"], "tsfm forecast"),
         (["data", "path"], "tsfm data path"),
     ],
@@ -134,6 +135,7 @@ def test_a_wrong_call_leads_to_the_help_of_its_verb(
     said = capsys.readouterr().err
     assert said.endswith(f"; see {verb_with_help} --help\n")
     assert ".;" not in said
+    assert ", ;" not in said
 
 
 def test_an_unknown_recipe_is_exit_1(capsys: pytest.CaptureFixture[str]) -> None:

@@ -145,6 +145,11 @@ def load_card(name: str) -> DatasetCard:
     if name not in names:
         near = difflib.get_close_matches(name, names, 3, 0.5)
         hint = f"did you mean {', '.join(near)}?" if near else "tsfm data list shows them all"
+        if Path(name).exists():
+            hint = (
+                "files of your own are for tsfm.cross_validation, tsfm data build and "
+                "tsfm evaluate imputation --like"
+            )
         raise DataError(f"a data set must have a card, got {name!r}; {hint}")
     return read_card(_card_folder() / name / CARD_FILE)
 

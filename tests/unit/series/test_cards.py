@@ -67,6 +67,16 @@ def test_a_malformed_card_is_refused(folder: Path, text: str, problem: str) -> N
         cards.load_card("toy")
 
 
+def test_a_file_in_place_of_a_card_is_led_to_what_reads_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    Path("mine.csv").touch()
+    said = "got 'mine.csv'; files of your own are for tsfm.cross_validation, tsfm data build and"
+    with pytest.raises(DataError, match=said):
+        cards.load_card("mine.csv")
+
+
 def test_splits_are_rows_or_shares(folder: Path) -> None:
     for split in ("[8, 2, 2]", "[0.7, 0.1, 0.2]"):
         (folder / "toy" / "card.toml").write_text(f"{TEXT}[ltsf]\nsplit = {split}\n")
