@@ -1,6 +1,7 @@
 """Impute a lake: plan its parts, fill them one by one, commit each; `report.json` last."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ from tsfm.jobs.engines import ENGINES, Outcome, attempt, check_engine, n_cores, 
 from tsfm.jobs.impute_report import Progress, finished_report, rewrite_report, write_report
 from tsfm.jobs.places import lake_places
 from tsfm.jobs.report_place import REPORT_FILE, check_report_place
-from tsfm.lake.manifest import forget, proves, read_records, remove_fills, remove_parts
+from tsfm.lake.manifest import FOLDER, forget, proves, read_records, remove_fills, remove_parts
 from tsfm.lake.options import Checkpoint, FillOptions, check_options, digest_of
 from tsfm.lake.parts import Part, scan
 from tsfm.lake.plan import Plan, make_plan
 from tsfm.lake.store import is_address, join, remove_leftovers
 from tsfm.lake.verify import Checking
 from tsfm.lake.work import Filling
+from tsfm.locks import locked
 from tsfm.mlflow_store import DEFAULT_URI, import_mlflow
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.tasks.impute_arrays import bundled_for
@@ -134,9 +136,10 @@ def run(
     root = str(Path(output).absolute() if is_elsewhere and not is_address(output) else output)
     job = _Job(_filling(root, options, model), engine, workers or n_cores(), address)
     places = lake_places(inputs, output, absolute=is_elsewhere)
-    report = _run(job, places, resume, tracker or make_tracker(TrackingConfig()))
-    if verify:
-        report = _verified(job, places, report)
+    with ExitStack() as held:
+        report = _run(job, places, resume, tracker or make_tracker(TrackingConfig()), held)
+        if verify:
+            report = _verified(job, places, report)
     if plot is not None:
         from tsfm.jobs.impute_plot import plot_report
 
@@ -152,7 +155,27 @@ def _filling(output: str, options: FillOptions, model: str | None) -> Filling:
     return Filling(output, options, checkpoint, digest_of(options, checkpoint))
 
 
-def _run(job: _Job, places: dict[str, str], resume: bool, tracker: Tracker) -> dict[str, Any]:
+@contextmanager
+def _alone_in(output: str) -> Iterator[None]:
+    """Refuse to fill where another job does: each would remove what the other one keeps."""
+    if is_address(output):
+        yield
+        return
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(Path(output) / FOLDER, wait=False))
+        except BlockingIOError:
+            raise ConfigError(
+                f"output must be a folder that no other job is filling, got {output}; wait for "
+                "that job, or name another folder"
+            ) from None
+        yield
+
+
+def _run(
+    job: _Job, places: dict[str, str], resume: bool, tracker: Tracker, held: ExitStack
+) -> dict[str, Any]:
+    """Plan, and do what is left; the folder is held from then on."""
     output, digest = job.filling.output, job.filling.job
     check_report_place(join(output, REPORT_FILE))
     parts, items, failed = _scanned(places, job.filling.options)
@@ -169,18 +192,13 @@ def _run(job: _Job, places: dict[str, str], resume: bool, tracker: Tracker) -> d
         return found
     # Where all is done, only the report is not: it is missing, or about other files.
     done = records if resume or is_done else {}
+    if parts:
+        held.enter_context(_alone_in(output))
     remove_leftovers(output)
     remove_fills(output)
     forget(output, partitions.keys() - done.keys())
     progress = Progress(job.filling, plan.n_items, list(done.values()), failed)
-    facts = {
-        "model": job.filling.checkpoint.name,
-        "model_version": _model_version(job.filling.checkpoint.name),
-        "model_digest": job.filling.checkpoint.digest,
-        **asdict(job.filling.options),
-        "engine": job.engine,
-        "output": output,
-    }
+    facts = _facts(job)
     with recorded(tracker, "impute", facts) as tracker:
         progress.open(facts, tracker)
         left = plan.without(set(done))
@@ -192,6 +210,17 @@ def _run(job: _Job, places: dict[str, str], resume: bool, tracker: Tracker) -> d
         remove_fills(output)
         progress.log_inputs(parts, tracker)
         return write_report(progress, tracker)
+
+
+def _facts(job: _Job) -> dict[str, Any]:
+    return {
+        "model": job.filling.checkpoint.name,
+        "model_version": _model_version(job.filling.checkpoint.name),
+        "model_digest": job.filling.checkpoint.digest,
+        **asdict(job.filling.options),
+        "engine": job.engine,
+        "output": job.filling.output,
+    }
 
 
 def _scanned(

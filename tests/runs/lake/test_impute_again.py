@@ -7,8 +7,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tsfm.errors import DataError
+from tsfm.errors import ConfigError, DataError
 from tsfm.jobs import impute
+from tsfm.locks import locked
 from tsfm.tracking import ListTracker
 
 
@@ -42,3 +43,13 @@ def test_a_file_that_cannot_be_filled_any_more_has_no_output(by_year):
     assert not Path("out", name).exists()
     assert not Path("out/_manifest", f"{name}.json").exists()
     assert len(list(Path("out").rglob("*.parquet"))) == 3
+
+
+def test_two_jobs_do_not_fill_one_folder_at_once(by_year):
+    run(by_year)
+    before = {file: file.read_bytes() for file in Path("out").rglob("*.*")}
+    message = "a folder that no other job is filling, got out; wait for that job"
+    with locked(Path("out/_manifest")), pytest.raises(ConfigError, match=message):
+        run(by_year, max_gap=1)
+    assert {file: file.read_bytes() for file in Path("out").rglob("*.*")} == before
+    assert run(by_year, max_gap=1)["kept_files"] == 0
