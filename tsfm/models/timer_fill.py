@@ -198,7 +198,7 @@ class _Units(NamedTuple):
     def of_line(self) -> Values:
         """Return by how much the line may miss: steps along the line, at most the deviation."""
         before, after = self.bridged.before, self.bridged.after
-        reach = before * after / (before + after).clamp(min=1)
+        reach = (before * after).to(self.rough.dtype) / (before + after).clamp(min=1)
         return torch.minimum(self.rough[:, None] * reach, self.scale[:, None])
 
     def features(

@@ -86,7 +86,7 @@ class FillGaps:
             miss[:, None] - filled.correction / unit[:, None],
             "batch level time channel -> batch channel 1 level time",
         )
-        levels = torch.tensor(model.quantile_levels, device=error.device)
+        levels = torch.tensor(model.quantile_levels).to(error)
         loss = rearrange(pinball(error, levels), "batch channel 1 time -> batch time channel")
         count = int(counted.sum())
         total = torch.where(counted, loss, 0.0).sum() / max(count, 1)
@@ -101,7 +101,10 @@ class FillGaps:
         else:
             rows = self._published(n_rows, time, generator)
         if self.config.tail_share:
-            is_tail = torch.rand(n_rows, 1, generator=generator) < self.config.tail_share
+            is_tail = (
+                torch.rand(n_rows, 1, generator=generator, dtype=torch.float32)
+                < self.config.tail_share
+            )
             rows = torch.where(is_tail, tails(n_rows, time, generator), rows)
         return in_batch(rows, n_windows).to(batch.values.device)
 
@@ -112,7 +115,7 @@ class FillGaps:
         points = random_points(n_rows, time, share, generator)
         segments = aligned_segments(n_rows, time, share, config.segment_length, generator)
         by_point = {"points": 1.0, "segments": 0.0}.get(config.masking, 0.5)
-        chosen = torch.rand(n_rows, 1, generator=generator) < by_point
+        chosen = torch.rand(n_rows, 1, generator=generator, dtype=torch.float32) < by_point
         return torch.where(chosen, points, segments)
 
     def _unit(

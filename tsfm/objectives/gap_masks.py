@@ -39,8 +39,8 @@ def mixed_gaps(n_rows: int, time: int, generator: torch.Generator) -> RowMask:
             periodic_outages(n_rows, time, generator),
         ]
     )
-    bounds = torch.tensor(list(SHARES.values())).cumsum(0)
-    chance = torch.rand(n_rows, generator=generator)
+    bounds = torch.tensor(list(SHARES.values()), dtype=torch.float32).cumsum(0)
+    chance = _rand(n_rows, generator=generator)
     first = torch.searchsorted(bounds, chance)
     other = torch.randint(0, len(SHARES), (2, n_rows), generator=generator)
     is_several = first == len(SHARES)
@@ -54,7 +54,7 @@ def random_points(
     n_rows: int, time: int, share: Float[Tensor, " row"], generator: torch.Generator
 ) -> RowMask:
     """Hide every step by itself."""
-    return torch.rand(n_rows, time, generator=generator) < share[:, None]
+    return _rand(n_rows, time, generator=generator) < share[:, None]
 
 
 def random_runs(n_rows: int, time: int, generator: torch.Generator) -> RowMask:
@@ -63,7 +63,7 @@ def random_runs(n_rows: int, time: int, generator: torch.Generator) -> RowMask:
     share = _uniform(n_rows, 0.05, 0.5, generator)
     # The chain of `masked_values.draw_mask`, where the renewal is explained.
     renewal = (1 / (mean * (1 - share))).clamp(max=1)
-    draws = torch.rand(2, n_rows, time, generator=generator)
+    draws = _rand(2, n_rows, time, generator=generator)
     step = torch.arange(time)
     last_new = torch.where(draws[1] < renewal[:, None], step, 0).cummax(1).values
     return (draws[0] < share[:, None]).gather(1, last_new)
@@ -74,7 +74,7 @@ def random_segments(n_rows: int, time: int, generator: torch.Generator) -> RowMa
     length = _log_uniform(n_rows, *SEGMENT, generator).clamp(max=max(1.0, time / 2)).floor()
     n_segments = (_uniform(n_rows, *HIDDEN, generator) * time / length).round()
     n_segments = n_segments.clamp(1, MOST_SEGMENTS)
-    place = torch.rand(n_rows, MOST_SEGMENTS, generator=generator)
+    place = _rand(n_rows, MOST_SEGMENTS, generator=generator)
     start = (place * (time + length[:, None]) - length[:, None]).round()
     start = torch.where(torch.arange(MOST_SEGMENTS) < n_segments[:, None], start, float(time))
     since = torch.arange(time)[None, :, None] - start[:, None]
@@ -84,7 +84,7 @@ def random_segments(n_rows: int, time: int, generator: torch.Generator) -> RowMa
 def long_segment(n_rows: int, time: int, generator: torch.Generator) -> RowMask:
     """Hide one segment of a tenth to a half of the window; it may hang over an end."""
     length = _uniform(n_rows, *LONG, generator) * time
-    start = torch.rand(n_rows, generator=generator) * time - length / 2
+    start = _rand(n_rows, generator=generator) * time - length / 2
     since = torch.arange(time) - start[:, None]
     return (since >= 0) & (since < length[:, None])
 
@@ -99,7 +99,7 @@ def periodic_outages(n_rows: int, time: int, generator: torch.Generator) -> RowM
     """Hide the same part of every period, as a sensor that sleeps at night would."""
     period = _log_uniform(n_rows, 6.0, max(12.0, time / 3), generator)
     share = _uniform(n_rows, 0.1, 0.6, generator)
-    phase = torch.rand(n_rows, generator=generator) * period
+    phase = _rand(n_rows, generator=generator) * period
     place = torch.remainder(torch.arange(time) + phase[:, None], period[:, None])
     return place < share[:, None] * period[:, None]
 
@@ -113,7 +113,7 @@ def aligned_segments(
 ) -> RowMask:
     """Hide whole segments but the first, each by itself, as Timer is published (section 4)."""
     n_segments = -(-time // segment_length)
-    hidden = torch.rand(n_rows, n_segments, generator=generator) < share[:, None]
+    hidden = _rand(n_rows, n_segments, generator=generator) < share[:, None]
     hidden[:, 0] = False
     of_step: Int[Tensor, " time"] = torch.arange(time) // segment_length
     return hidden[:, of_step]
@@ -127,10 +127,15 @@ def in_batch(rows: RowMask, n_windows: int) -> Observed:
 def _uniform(
     n_rows: int, low: float, high: float, generator: torch.Generator
 ) -> Float[Tensor, " row"]:
-    return low + (high - low) * torch.rand(n_rows, generator=generator)
+    return low + (high - low) * _rand(n_rows, generator=generator)
 
 
 def _log_uniform(
     n_rows: int, low: float, high: float, generator: torch.Generator
 ) -> Float[Tensor, " row"]:
     return _uniform(n_rows, math.log(low), math.log(high), generator).exp()
+
+
+def _rand(*shape: int, generator: torch.Generator) -> Float[Tensor, "*shape"]:
+    """Draw the same whatever the default type of torch is."""
+    return torch.rand(shape, generator=generator, dtype=torch.float32)

@@ -94,7 +94,7 @@ def draw_mask(
     if config.masking == "tail":
         return (torch.arange(time) >= time - config.tail_length)[:, None].expand(shape)
     drawn_channels = 1 if config.synchronous else n_channels
-    draws = torch.rand(2, batch, time, drawn_channels, generator=generator)
+    draws = torch.rand(2, batch, time, drawn_channels, generator=generator, dtype=torch.float32)
     hidden = draws[0] < config.masked_share
     is_new = draws[1] < config.renewal
     step = torch.arange(time)[:, None]

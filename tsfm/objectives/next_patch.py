@@ -112,7 +112,7 @@ class NextPatch:
             predicted = forecast.in_input_units()
         error = target[:, :, :, None] - predicted
         if model.quantile_levels:
-            levels = torch.tensor(model.quantile_levels, device=error.device)
+            levels = torch.tensor(model.quantile_levels).to(error)
             loss = pinball(error, levels)
         else:
             loss = error.square().mean(-2)
@@ -135,9 +135,11 @@ class NextPatch:
         """Draw one span of whole patches in a share of the windows, never the first patch."""
         n_windows, length, _ = batch.values.shape
         n_tokens = -(-length // patch_length)
-        chance, size, place = torch.rand(3, n_windows, generator=generator)
+        # The type is said, so that the default type of torch does not change what is drawn.
+        draws = torch.rand(3, n_windows, generator=generator, dtype=torch.float32)
+        chance, size, place = draws
         longest = max(1.0, self.config.longest_span * n_tokens)
-        span = torch.exp(size * torch.log(torch.tensor(longest))).floor()
+        span = torch.exp(size * torch.log(torch.tensor(longest, dtype=torch.float32))).floor()
         first = 1 + (place * (n_tokens - 1)).floor()
         token = torch.arange(length).add(-length % patch_length).div(patch_length).floor()
         inside_span = (token >= first[:, None]) & (token < (first + span)[:, None])

@@ -47,10 +47,11 @@ def _places(
 ) -> Float[Tensor, "batch time"]:
     """Return where every step is read, in steps of the window; it rises along a sample."""
     n_samples, time = inside.shape
-    draws = torch.rand(4, n_samples, 1, generator=generator).to(inside.device)
+    draws = torch.rand(4, n_samples, 1, generator=generator, dtype=torch.float32).to(inside.device)
     length = inside.sum(1, keepdim=True)
     start = time - length
-    through = (torch.arange(time, device=inside.device) - start) / (length - 1).clamp(min=1)
+    step = torch.arange(time, device=inside.device)
+    through = (step - start).to(draws.dtype) / (length - 1).clamp(min=1)
     # A slope of 1 + warping * cos(...) is never negative.
     turns = 1 + 2 * draws[0]
     phase = 2 * math.pi * draws[1]
@@ -77,4 +78,4 @@ def _taken(
 
 
 def _normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    return torch.randn(shape, generator=generator)
+    return torch.randn(shape, generator=generator, dtype=torch.float32)

@@ -24,7 +24,9 @@ class LowRank(nn.Module):
 
     def __init__(self, d_out: int, d_in: int, rank: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.down = nn.Parameter(torch.randn(rank, d_in, generator=generator) * d_in**-0.5)
+        self.down = nn.Parameter(
+            torch.randn(rank, d_in, generator=generator, dtype=torch.float32) * d_in**-0.5
+        )
         self.up = nn.Parameter(torch.zeros(d_out, rank))
 
     def forward(self, weight: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
@@ -84,9 +86,8 @@ def apply_policy(
             matrices = [one for one in block.modules() if isinstance(one, nn.Linear)]
             for linear in matrices:
                 correction = LowRank(linear.out_features, linear.in_features, rank, generator)
-                parametrize.register_parametrization(
-                    linear, "weight", correction.to(linear.weight.device)
-                )
+                # Whatever the default type of torch, the sum has the type of the weight.
+                parametrize.register_parametrization(linear, "weight", correction.to(linear.weight))
     return None
 
 

@@ -61,7 +61,13 @@ def doubles() -> Iterator[Callable[[], None]]:
 
 @pytest.mark.parametrize(
     ("call", "options"),
-    [(tsfm.forecast, {"prediction_length": 3}), (tsfm.detect, {}), (tsfm.embed, {})],
+    [
+        (tsfm.forecast, {"prediction_length": 3}),
+        (tsfm.impute, {}),
+        (tsfm.impute, {"mode": "causal"}),
+        (tsfm.detect, {}),
+        (tsfm.embed, {}),
+    ],
 )
 def test_the_default_type_of_torch_moves_no_answer(
     call: Any, options: dict[str, Any], gappy: pl.DataFrame, doubles: Callable[[], None]
@@ -71,7 +77,32 @@ def test_the_default_type_of_torch_moves_no_answer(
     assert_frame_equal(call(gappy, **options), usual, check_exact=True)
 
 
-@pytest.mark.parametrize("start", [{}, {"model": "tsfm-small", "mode": "head"}])
+@pytest.mark.parametrize("mode", ["full", "lora"])
+def test_the_default_type_of_torch_moves_no_fine_tuning(
+    mode: Any, gappy: pl.DataFrame, doubles: Callable[[], None]
+) -> None:
+    model = tsfm.Forecaster.from_pretrained("tsfm-small")
+
+    def answer() -> pl.DataFrame:
+        return model.finetune(gappy, mode=mode, steps=2).predict(gappy, prediction_length=3)
+
+    usual = answer()
+    doubles()
+    assert_frame_equal(answer(), usual, rel_tol=1e-5)
+
+
+def test_the_default_type_of_torch_moves_no_fine_tuning_on_gaps(
+    gappy: pl.DataFrame, doubles: Callable[[], None]
+) -> None:
+    model = tsfm.Imputer.from_pretrained("tsfm-fill")
+    usual = model.finetune(gappy, steps=2).impute(gappy)
+    doubles()
+    assert_frame_equal(model.finetune(gappy, steps=2).impute(gappy), usual, rel_tol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "start", [{}, {"augmentation": 0.5}, {"model": "tsfm-small", "mode": "head"}]
+)
 def test_the_default_type_of_torch_moves_no_class(
     start: dict[str, Any], generator: np.random.Generator, doubles: Callable[[], None]
 ) -> None:
@@ -82,3 +113,14 @@ def test_the_default_type_of_torch_moves_no_class(
     doubles()
     found = estimator.fit(samples, labels).predict_proba(samples)
     np.testing.assert_allclose(found, usual, rtol=1e-6)
+
+
+def test_the_default_type_of_torch_moves_no_estimate(
+    generator: np.random.Generator, doubles: Callable[[], None]
+) -> None:
+    samples, numbers = generator.normal(size=(6, 32)), generator.normal(size=6)
+    sizes = {"d_model": 8, "n_heads": 2, "n_layers": 1, "d_ff": 16, "max_epochs": 1}
+    estimator = tsfm.SeriesRegressor(**sizes, random_state=0)
+    usual = estimator.fit(samples, numbers).predict(samples)
+    doubles()
+    np.testing.assert_allclose(estimator.fit(samples, numbers).predict(samples), usual, rtol=1e-6)

@@ -42,7 +42,7 @@ def bridge(values: Values, visible: Observed) -> Bridged:
     first = values.gather(1, left.clamp(min=0))
     last = values.gather(1, right.clamp(max=time - 1))
     before, after = step - left, right - step
-    share = before / (before + after).clamp(min=1)
+    share = before.to(values.dtype) / (before + after).clamp(min=1)
     between = first + (last - first) * share
     line = torch.where(has_left & has_right, between, torch.where(has_left, first, last))
     any_visible = has_left | has_right
@@ -65,5 +65,5 @@ def roughness(values: Values, visible: Observed) -> Float[Tensor, "batch channel
     counts: Bool[Tensor, "batch time channel"] = visible & (previous >= 0)
     values = torch.where(visible, values, 0.0)
     moved = (values - values.gather(1, previous.clamp(min=0))).abs()
-    sizes = torch.where(counts, moved / (step - previous).sqrt(), 0.0)
+    sizes = torch.where(counts, moved / (step - previous).to(values.dtype).sqrt(), 0.0)
     return sizes.sum(1) / counts.sum(1).clamp(min=1)

@@ -138,7 +138,7 @@ def _best_lag(centred: Values, seen: Values) -> Int[Tensor, "batch channel"]:
     ends = torch.full_like(correlation[:, :1], 2.0)
     padded = torch.cat([ends, correlation, ends], 1)
     is_peak = (correlation >= padded[:, :-2]) & (correlation >= padded[:, 2:])
-    lag = torch.arange(n_lags, device=centred.device)[None, :, None]
+    lag = torch.arange(n_lags, device=centred.device, dtype=centred.dtype)[None, :, None]
     allowed = is_peak & (lag >= SHORTEST_PERIOD) & (correlation > 0)
     score = torch.where(allowed, correlation - PREFER_SHORT * lag / time, -1.0)
     height, best = score.max(1)
