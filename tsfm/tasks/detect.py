@@ -10,6 +10,7 @@ import polars as pl
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import checkpoint_folder, load_pretrained
 from tsfm.series.added_columns import read_with_rows, refuse_present, with_columns
+from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float64, Int, ndarray
 from tsfm.tasks.anomaly_scores import item_starts, score_rows
 from tsfm.tasks.arguments import at_least_one
@@ -151,14 +152,7 @@ class Detector(OnDevice):
             freq=freq,
             calendar=calendar,
         )
-        with progress_bar(progress, series.n_items * len(series.targets)) as advance:
-            scores = self.score_arrays(
-                series.values,
-                series.offsets,
-                context_length=context_length,
-                batch_size=batch_size,
-                advance=advance,
-            )[steps]
+        scores = self._score_series(series, progress, context_length, batch_size)[steps]
         columns = {SCORE: scores}
         if self.threshold is not None:
             # A missing score compares as False.
@@ -184,13 +178,32 @@ class Detector(OnDevice):
         options
             Those of `detect`.
         """
-        read = {key: options.pop(key) for key in ("context_length", "batch_size") if key in options}
         self.move_to(options.pop("device", "auto"))
-        options.pop("progress", None)
+        progress, context_length = (
+            options.pop("progress", None),
+            options.pop("context_length", None),
+        )
+        batch_size = options.pop("batch_size", 256)
         _, series, steps = read_with_rows(data, **options)
-        scores = self.score_arrays(series.values, series.offsets, **read)[steps]
+        scores = self._score_series(series, progress, context_length, batch_size)[steps]
         threshold = fit_threshold(scores, method=method, false_alarm_rate=false_alarm_rate)
         return Detector(self.model, threshold=threshold, rule=self.rule, device=str(self.device))
+
+    def _score_series(
+        self,
+        series: SeriesFrame,
+        progress: bool | None,
+        context_length: int | None,
+        batch_size: int,
+    ) -> Float64[ndarray, " total_time"]:
+        with progress_bar(progress, series.n_items * len(series.targets)) as advance:
+            return self.score_arrays(
+                series.values,
+                series.offsets,
+                context_length=context_length,
+                batch_size=batch_size,
+                advance=advance,
+            )
 
     def score_arrays(
         self,

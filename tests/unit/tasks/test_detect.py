@@ -199,6 +199,11 @@ def test_the_progress_bar_counts_series(detector, capsys):
     assert "2/2" in capsys.readouterr().err
 
 
+def test_the_progress_bar_counts_series_for_a_threshold_too(detector, capsys):
+    detector.fit_threshold(waves(60), method="quantile", false_alarm_rate=0.1, progress=True)
+    assert "2/2" in capsys.readouterr().err
+
+
 def test_columns_that_would_be_overwritten_are_refused(detector):
     frame = waves(40).with_columns(anomaly_score=0.0)
     with pytest.raises(DataError, match=r"of one that is added, got \['anomaly_score'\]"):
