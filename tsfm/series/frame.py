@@ -77,7 +77,7 @@ class SeriesFrame:
             pandas, polars (eager or lazy) or pyarrow; long, one row per item and stamp. Without an
             id column it is one item.
         freq
-            A pandas alias; inferred when None.
+            A pandas alias, for stamps that are days or times; inferred when None.
         calendar
             An exchange code: the grid is its sessions or, when stamps are less than a day apart,
             steps within its trading hours; stamps without a time zone are then the exchange's.
@@ -197,15 +197,17 @@ class SeriesFrame:
 def _choose_grid(rows: Rows, freq: str | None, calendar: str | None) -> Grid | None:
     is_first = np.zeros(len(rows.item), bool)
     is_first[rows.starts] = True
-    if calendar is not None:
-        if rows.is_steps:
-            raise DataError(
-                f"{rows.where(0)}: stamps must be days or times with calendar {calendar!r}, got "
-                "integer steps; convert them or leave calendar= out"
-            )
-        return session_grid(calendar, freq, rows.utc, is_first, is_local=not rows.is_zoned)
     if rows.is_steps:
+        # Steps have no duration, so what is given would be of no effect; "step" is what they are.
+        for name, given in (("calendar", calendar), ("freq", None if freq == "step" else freq)):
+            if given is not None:
+                raise DataError(
+                    f"{rows.where(0)}: stamps must be days or times with {name} {given!r}, got "
+                    f"integer steps such as {rows.stamp_text(0)}; convert them or leave {name}= out"
+                )
         return infer_steps(rows.wall, is_first)
+    if calendar is not None:
+        return session_grid(calendar, freq, rows.utc, is_first, is_local=not rows.is_zoned)
     if freq is not None:
         grid: Grid | None = grid_of(freq, rows.wall, is_first)
     else:

@@ -1,5 +1,6 @@
 """Stamps decide where every value stands: each kind is read as it was meant, or refused by name."""
 
+import re
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -36,6 +37,20 @@ def test_integer_steps_have_gaps_and_a_future_of_their_own() -> None:
     np.testing.assert_array_equal(series.values[:, 0], [0, 1, NAN, NAN, 2, 3])
     assert series.future_timestamps(2).to_list() == [70, 80]
     assert series.future_timestamps(2).dtype == pl.Int16
+
+
+@pytest.mark.parametrize("freq", ["h", "MS", ""])
+def test_integer_steps_have_no_frequency_to_be_given(freq: Any) -> None:
+    problem = (
+        "item '0', column 'timestamp': stamps must be days or times with freq "
+        f"{freq!r}, got integer steps such as 7; convert them or leave freq= out"
+    )
+    with pytest.raises(DataError, match=re.escape(problem)):
+        SeriesFrame.from_any(one_item(np.array([7, 8, 9])), freq=freq)
+
+
+def test_integer_steps_may_be_called_so() -> None:
+    assert SeriesFrame.from_any(one_item(np.array([7, 8, 9])), freq="step").freq == "step"
 
 
 @pytest.mark.parametrize("unit", ["ms", "us", "ns"])
