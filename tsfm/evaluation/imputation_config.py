@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import ConfigError
+from tsfm.seeds import Seeds
 
 Kind = Literal["points", "segments"]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -53,7 +54,7 @@ class ImputationConfig:
     segment_lengths: tuple[PositiveInt, ...] = Field(default=(24,), min_length=1)
     window_lengths: tuple[PositiveInt, ...] = Field(default=(192,), min_length=1)
     stride: int = Field(default=48, ge=1)
-    mask_seeds: tuple[NonNegativeInt, ...] = Field(default=(0, 1, 2), min_length=1)
+    mask_seeds: Seeds = (0, 1, 2)
     saits_minutes: float = Field(default=0.0, ge=0)
     like: str | None = None
     id_column: str = "item_id"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 from pydantic_core import to_jsonable_python
 
@@ -27,6 +27,7 @@ from tsfm.jobs import (
     backtest_tables,
 )
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
+from tsfm.seeds import Seeds
 from tsfm.shapes import Float, Int, ndarray
 from tsfm.stocks.boosting import Boosting
 from tsfm.stocks.cross_sections import CrossSections, cross_sections
@@ -57,7 +58,7 @@ class BacktestRunConfig:
         Folder of the run; by default ``runs/<recipe>``.
     """
 
-    seeds: tuple[NonNegativeInt, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
+    seeds: Seeds = (0, 1, 2, 3, 4)
     device: str = "auto"
     output: str | None = None
 
