@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from tsfm.shapes import Bool, Float64, Int, ndarray
+from tsfm.stocks.arguments import at_least_zero
 from tsfm.stocks.backtest import BacktestReport, simulate
 from tsfm.stocks.metrics import (
     information_coefficient,
@@ -98,6 +99,8 @@ def backtest_scores(
     DataError
         When a frame breaks a rule, a score is of a stock or day without prices, or no price follows
         the scores.
+    ConfigError
+        When an option is wrong.
 
     Examples
     --------
@@ -111,6 +114,7 @@ def backtest_scores(
     >>> sheet.summary["rank_ic"] > 0.2
     True
     """
+    at_least_zero(n_random=n_random, decay_days=decay_days, seed=seed)
     portfolio = portfolio or PortfolioConfig()
     names = {"id_column": id_column, "timestamp_column": timestamp_column}
     panel = prices if isinstance(prices, StockPanel) else StockPanel.from_frame(prices, **names)

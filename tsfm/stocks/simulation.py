@@ -7,7 +7,7 @@ between 0.1 and 0.55.
 """
 
 import numpy as np
-from pydantic import ConfigDict, Field, PositiveInt
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.stocks.panel import FIELDS, StockPanel
@@ -37,7 +37,7 @@ class SimulationConfig:
     volatility: tuple[float, float] = (0.1, 0.55)
     reversal: float = Field(default=0.0, ge=0, lt=1)
     missing: float = Field(default=0.0, ge=0, lt=1)
-    seed: int = 0
+    seed: NonNegativeInt = 0
 
 
 def simulated_panel(config: SimulationConfig) -> StockPanel:

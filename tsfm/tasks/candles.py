@@ -16,7 +16,7 @@ import polars as pl
 from tsfm.errors import ConfigError, DataError
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float, Float64, Int, ndarray
-from tsfm.tasks.arguments import a_horizon, at_least_one
+from tsfm.tasks.arguments import a_horizon, a_seed, at_least_one
 from tsfm.tasks.forecast import Forecaster
 
 PRICES = ("open", "high", "low", "close")
@@ -77,6 +77,7 @@ def forecast_candles(
     """
     at_least_one("n_samples", n_samples)
     a_horizon(prediction_length)
+    a_seed(seed)
     if len(prices) != len(PRICES):
         raise ConfigError(f"prices must be the columns of {list(PRICES)}, got {list(prices)}")
     names = (*prices, *([volume] if volume is not None else ()))

@@ -8,7 +8,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from tsfm.errors import DataError
+from tsfm.errors import ConfigError, DataError
 from tsfm.stocks.backtest import backtest
 from tsfm.stocks.look_ahead import change_the_future
 from tsfm.stocks.metrics import information_coefficient, mean_of, sharpe_ratio
@@ -172,6 +172,16 @@ def test_scores_without_prices_are_refused(panel: StockPanel, table: np.ndarray)
         read_scores(frame.head(0), panel)
     with pytest.raises(DataError, match="scores must be finite, one per stock and day, got"):
         read_scores(pl.concat([frame, frame.head(1)]), panel)
+
+
+@pytest.mark.parametrize("name", ["n_random", "decay_days", "seed"])
+@pytest.mark.parametrize("number", [-1, True])
+def test_a_count_that_is_none_is_refused(
+    name: str, number: Any, panel: StockPanel, table: np.ndarray
+) -> None:
+    problem = f"^{name} must be a whole number of at least 0, got {number}$"
+    with pytest.raises(ConfigError, match=problem):
+        backtest_scores(long(panel, table), panel, **{name: number})
 
 
 def test_weekly_scores_are_held_until_the_next(panel: StockPanel, table: np.ndarray) -> None:

@@ -151,5 +151,7 @@ def test_an_impossible_past_is_named() -> None:
         DataError, match=r"its low at the bottom .* of 'item 1' at 2016-01-11.* 0 m"
     ):
         forecast_candles(wrong, prediction_length=1)
+    with pytest.raises(ConfigError, match=r"seed must be a whole number .*, got -1"):
+        forecast_candles(frame, prediction_length=1, seed=-1)
     with pytest.raises(ConfigError, match="prices must be the columns of"):
         forecast_candles(frame, prediction_length=1, prices=["close"])
