@@ -3,11 +3,8 @@
 A config lives beside the code that it configures; here they are only found, overridden and checked.
 """
 
-import difflib
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +13,7 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from tsfm.errors import ConfigError
 from tsfm.overrides import override
+from tsfm.recipe_files import find_recipe, read_recipe, suggestion
 from tsfm.registry import discover
 
 T = TypeVar("T")
@@ -70,21 +68,6 @@ SECTION_OF_VERB = {
 }
 
 
-def recipe_names() -> tuple[str, ...]:
-    """Return the names of the recipes inside this package.
-
-    Examples
-    --------
-    >>> all(name.isidentifier() for name in recipe_names())
-    True
-    """
-    folder = files("tsfm") / "recipes"
-    if not folder.is_dir():
-        return ()
-    names = (Path(entry.name) for entry in folder.iterdir())
-    return tuple(sorted(name.stem for name in names if name.suffix == ".toml"))
-
-
 def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply overrides.
 
@@ -100,10 +83,10 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     ------
     ConfigError
         When there is no such recipe, it is no TOML, an override is malformed, or recipes extend
-        each other in a circle.
+        each other in a circle or from within a section.
     """
-    source = _find(name)
-    sections = _read(source)
+    source = find_recipe(name)
+    sections = read_recipe(source)
     override(sections, overrides)
     return Recipe(source.stem, source, sections)
 
@@ -156,7 +139,7 @@ def build_sections(recipe: Recipe, classes: Mapping[str, type[Any]]) -> dict[str
     known = {name.split(".")[0] for name in classes}
     problems = [
         f"{recipe.source}: {name}: the section must be one of {sorted(known)}"
-        f"{_suggestion(name, known)}"
+        f"{suggestion(name, known)}"
         for name in recipe.sections
         if name not in known
     ]
@@ -203,54 +186,3 @@ def _words(problem: Any) -> str:
     # A rule between fields says itself what it got; the whole section would bury that.
     is_own = problem["type"] == "value_error" and ", got " in message
     return message if is_own else f"{message}, got {problem['input']!r}"
-
-
-def _find(name: str | Path) -> Path:
-    text = str(name)
-    names = recipe_names()
-    if text in names:
-        return Path(str(files("tsfm") / "recipes" / f"{text}.toml"))
-    if Path(text).is_file():
-        return Path(text)
-    raise ConfigError(
-        f"recipe must be one of {list(names)} or the path of a TOML file, got {text!r}"
-        f"{_suggestion(text, names)}"
-    )
-
-
-def _read(source: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Return the sections of a recipe on top of those that it extends."""
-    try:
-        sections = tomllib.loads(source.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{source}: a recipe must be valid TOML: {error}") from error
-    extended = sections.pop("extends", None)
-    if extended is None:
-        return sections
-    # A path is meant from where the recipe that names it lies.
-    beside = source.parent / str(extended)
-    try:
-        found = beside if beside.is_file() else _find(extended)
-    except ConfigError as error:
-        raise ConfigError(f"{source}: extends: {error}") from None
-    found = found.resolve()
-    if found in (*below, source.resolve()):
-        raise ConfigError(
-            f"{source}: extends must not lead back to the recipe itself, got {extended!r}; name "
-            "another or remove it"
-        )
-    return _on_top(sections, _read(found, (*below, source.resolve())))
-
-
-def _on_top(own: Mapping[str, Any], of: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `of` with all that `own` has, table by table."""
-    merged = {**of, **own}
-    for key, value in own.items():
-        if isinstance(value, Mapping) and isinstance(of.get(key), Mapping):
-            merged[key] = _on_top(value, of[key])
-    return merged
-
-
-def _suggestion(name: str, names: Sequence[str] | set[str]) -> str:
-    close = difflib.get_close_matches(name, sorted(names), n=3)
-    return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from tsfm.config import Recipe, build_sections, load_recipe, recipe_names
+from tsfm.config import Recipe, build_sections, load_recipe
 from tsfm.errors import ConfigError
 from tsfm.jobs import backtest, evaluate, finetune, pretrain
 from tsfm.jobs.training_recipe import resolve, training_sections
@@ -19,6 +19,7 @@ from tsfm.mlflow_tracker import TrackingConfig
 from tsfm.models.backbone import count_parameters
 from tsfm.models.pretrained import load_pretrained
 from tsfm.objectives.objective import OBJECTIVES
+from tsfm.recipe_files import recipe_names
 from tsfm.toml_text import dump
 from tsfm.training.step import TrainingStep
 from tsfm.training.stream import STREAMS

@@ -11,9 +11,9 @@ from tsfm.config import (
     build_sections,
     check_verb,
     load_recipe,
-    recipe_names,
 )
 from tsfm.errors import ConfigError
+from tsfm.recipe_files import recipe_names
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -140,6 +140,25 @@ def test_a_recipe_must_extend_one_that_is_there_and_not_itself(
     (folder / "two.toml").write_text(f'extends = "{extended}"\n')
     with pytest.raises(ConfigError, match=message):
         load_recipe(folder / "one.toml")
+
+
+@pytest.mark.parametrize("header", ["run", "data.config"])
+def test_extends_below_a_header_says_where_it_belongs(header: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f'[{header}]\nseed = 1\nextends = "timer_tiny"\n')
+    problem = (
+        rf"mine\.toml: extends must stand above the first section, got it below \[{header}\], to "
+        "which it would belong; move it to the top of the file$"
+    )
+    with pytest.raises(ConfigError, match=problem):
+        load_recipe(file)
+
+
+def test_a_section_may_have_a_part_called_extends(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[backtest.portfolios.extends]\nstocks = 3\n")
+    sections = load_recipe(file).sections
+    assert sections == {"backtest": {"portfolios": {"extends": {"stocks": 3}}}}
 
 
 def test_overrides_replace_and_add_values(recipe_file: Path) -> None:
