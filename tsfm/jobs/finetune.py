@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -85,7 +86,7 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
     """
     choices = {"data": STREAMS, "objective": OBJECTIVES}
     parts = training_sections(recipe, choices, start=StartConfig, trust=TrustConfig)
-    config: StartConfig = parts["start"]
+    config = parts["start"] = _located(parts["start"])
     context_length = _held_out_context(parts["trust"], parts["objective.config"])
     model = _loaded(config, parts["run"].seed)
     check_pair(model.backbone, parts["objective"].name, parts["objective.config"])
@@ -123,6 +124,12 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
         )
 
     return train(recipe, parts, start, tracker=tracker)
+
+
+def _located(config: StartConfig) -> StartConfig:
+    """Return the same start, its folder named from the root: a replay elsewhere finds it."""
+    folder = Path(config.model)
+    return replace(config, model=str(folder.absolute())) if folder.is_dir() else config
 
 
 def _loaded(config: StartConfig, seed: int) -> TimeSeriesModel:

@@ -147,11 +147,20 @@ def check_same_run(file: Path, parts: dict[str, Any], step: int) -> None:
     for path, value in now.items():
         is_free = path[0] in FREE_SECTIONS or path in FREE_KEYS
         # Versions of this package may know other keys.
-        if not is_free and path in before and before[path] != value:
+        if not is_free and path in before and not _is_same(path, before[path], value):
             raise CheckpointError(
                 f"a run must go on as it began, got {'.'.join(path)}={value!r} and in {file} "
                 f"{before[path]!r}; choose another run.output or delete the folder"
             )
+
+
+def _is_same(path: tuple[str, ...], before: Any, now: Any) -> bool:
+    """Compare what a run is told and was told; where a checkpoint lies may be said in two ways."""
+    if path != ("start", "model") or not Path(now).is_absolute():
+        return bool(before == now)
+    # Earlier versions recorded the folder as it was given, and whole runs move.
+    place = Path(before).absolute()
+    return place == Path(now) or (Path(before).is_absolute() and not place.is_dir())
 
 
 def _leaves(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
