@@ -11,6 +11,7 @@ import polars as pl
 
 from tsfm.errors import DataError
 from tsfm.series.bad_rows import refuse_rows, where
+from tsfm.series.blanks import refuse_blank_twins
 from tsfm.series.stamp_column import TEXT, read_stamps
 from tsfm.series.stamps import as_integers
 from tsfm.shapes import Float64, Int, ndarray
@@ -182,6 +183,7 @@ def check_rows(frame: pl.DataFrame, columns: Columns, sources: Sequence[tuple[st
     stamps = read_stamps(frame[columns.timestamp], ids, columns.timestamp, sources)
     channels = [_numbers(frame[name], ids, stamps, name, sources) for name in columns.targets]
     items = ids.unique().sort()
+    refuse_blank_twins(items, f"{file + ': ' if file else ''}column {columns.id!r}")
     item = ids.rank("dense").to_numpy().astype(np.int64) - 1
     wall, utc = as_integers(stamps)
     order = np.lexsort((utc, item))

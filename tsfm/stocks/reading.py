@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from tsfm.errors import DataError
+from tsfm.series.blanks import refuse_blank_twins
 from tsfm.series.calendars import sessions
 from tsfm.series.cards import load_card, scan
 from tsfm.series.convert import to_polars
@@ -108,7 +109,9 @@ def read_frame(
     )
     _check_keys(data, id_column, timestamp_column, where)
     days = _days(data[timestamp_column], calendar, where)
-    stocks = tuple(data[id_column].unique().sort().to_list())
+    ids = data[id_column].unique().sort()
+    refuse_blank_twins(ids, f"{where}, column {id_column!r}")
+    stocks = tuple(ids.to_list())
     day = _places(data, keys, days, calendar, where)
     stock = np.searchsorted(np.array(stocks), data[id_column].to_numpy().astype(str))
     fields = tuple(one for one in (*FIELDS, RAW_CLOSE) if one in data.columns)

@@ -240,6 +240,20 @@ def test_a_missing_id_is_refused(missing: Any) -> None:
         SeriesFrame.from_any(frame, sources=[("a.csv", 1), ("b.csv", 2)])
 
 
+@pytest.mark.parametrize("kind", [pl.String, pl.Categorical])
+def test_ids_that_differ_by_blanks_alone_are_refused(kind: Any) -> None:
+    ids = pl.Series(["b", "a ", "c", "a", " b"]).cast(kind)
+    frame = pl.DataFrame({"item_id": ids, "timestamp": [1] * 5, "target": [1.0] * 5})
+    message = (
+        "^a.csv: column 'item_id': ids must differ by more than blanks around them, got 'a' and "
+        r"'a ' \(4 ids have such a twin\); strip them, or rename one if they are two items$"
+    )
+    with pytest.raises(DataError, match=message):
+        SeriesFrame.from_any(frame, sources=[("a.csv", 5)])
+    alone = frame.filter(pl.col("item_id").cast(pl.String).is_in(["a ", "c", " b"]))
+    assert SeriesFrame.from_any(alone).items.to_list() == [" b", "a ", "c"]
+
+
 def test_duplicate_stamps_are_refused_and_counted_within_the_item() -> None:
     stamps = [1, 2, 2, 2, 3, 1, 1]
     frame = one_item(stamps, item_id=["a"] * 5 + ["b"] * 2)

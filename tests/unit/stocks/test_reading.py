@@ -178,6 +178,16 @@ def test_what_is_wrong_is_named(
         StockPanel.from_frame(change(bars), **options)
 
 
+def test_tickers_that_differ_by_blanks_alone_are_refused(bars: pl.DataFrame) -> None:
+    twins = pl.concat([bars, bars.with_columns(pl.col("item_id") + " ")])
+    message = "^the frame, column 'item_id': ids must differ by more than blanks .* 'A' and 'A '"
+    with pytest.raises(DataError, match=message):
+        StockPanel.from_frame(twins)
+    wide = pl.DataFrame({"day": ["2020-01-06"], " A": [1.0], "A": [2.0]})
+    with pytest.raises(DataError, match="got ' A' and 'A'"):
+        StockPanel.from_wide(wide)
+
+
 def test_a_card_without_stocks_is_refused() -> None:
     with pytest.raises(DataError, match="got 'el_nino' of role 'sample'; choose one whose role"):
         StockPanel.from_card("el_nino")
