@@ -48,7 +48,7 @@ class BacktestReport:
     def net(
         self, cost_bps: float, *, borrow_bps: float = 0.0, cash_rate: float = 0.0
     ) -> Float64[ndarray, "day portfolio"]:
-        """Return simple returns after costs.
+        """Return simple returns after costs; a portfolio that they take all from is over.
 
         Parameters
         ----------
@@ -114,8 +114,15 @@ class BacktestReport:
 
 
 def net_returns(gross: ndarray, turnover: ndarray, cost_bps: float) -> ndarray:
-    """Return simple returns after the costs of what was bought and sold before they were earned."""
-    return (1 + gross) * (1 - turnover * cost_bps * BPS) - 1
+    """Return simple returns after the costs of what was bought and sold before they were earned.
+
+    Days come first. No day loses more than all, and after one that does nothing moves any more.
+    """
+    left = np.maximum(1 - turnover * cost_bps * BPS, 0.0)
+    net = (1 + np.maximum(gross, RUIN)) * left - 1
+    is_over = np.logical_or.accumulate(net <= RUIN, axis=0)
+    net[1:][is_over[:-1]] = 0.0
+    return net
 
 
 def backtest(

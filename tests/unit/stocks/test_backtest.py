@@ -138,6 +138,25 @@ def test_a_portfolio_that_has_lost_all_is_over(make_panel: MakePanel) -> None:
     assert (found["irr"], found["max_drawdown"]) == (-1.0, -1.0)
 
 
+def test_a_portfolio_that_costs_take_all_from_is_over(make_panel: MakePanel) -> None:
+    panel = make_panel(np.ones((5, 2)))
+    rows = {day: [day % 2, 1 - day % 2] for day in range(5)}
+    report = backtest(held(panel, rows), panel)
+    np.testing.assert_allclose(report.turnover[:, 0], [1.0, 2.0, 2.0, 2.0])
+    # At 60 % of what is traded the first day costs 60 %, and the second all of what is left.
+    np.testing.assert_allclose(report.net(6000.0)[:, 0], [-0.6, -1.0, 0.0, 0.0])
+    found = report.summary(6000.0)
+    assert (found["irr"], found["max_drawdown"]) == (-1.0, -1.0)
+
+
+def test_a_portfolio_that_what_it_borrows_takes_all_from_is_over(make_panel: MakePanel) -> None:
+    panel = make_panel(np.ones((4, 2)))
+    report = backtest(held(panel, {0: [-0.5, 0.5], 1: [0.5, 0.5], 2: [0.5, 0.5]}), panel)
+    # Three times what is short, every day: more than all.
+    found = report.net(0.0, borrow_bps=252 * 3e4)[:, 0]
+    np.testing.assert_allclose(found, [-1.0, 0.0, 0.0])
+
+
 def test_several_portfolios_are_each_as_alone(panel: StockPanel) -> None:
     generator = np.random.default_rng(0)
     weights = generator.dirichlet(np.ones(panel.n_stocks), (3, panel.n_days))
