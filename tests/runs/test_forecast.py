@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from tsfm import cli
-from tsfm.errors import CheckpointError, ConfigError, DataError
+from tsfm.errors import ConfigError
 from tsfm.jobs import forecast
 from tsfm.mlflow_store import import_mlflow
 from tsfm.tasks.forecast import Forecaster
@@ -229,69 +229,6 @@ def test_mlflow_has_the_run(source, tracking_uri, tmp_path):
     assert hashlib.sha256(source.read_bytes()).hexdigest().startswith(data.dataset.digest)
     names = {entry.path for entry in client.list_artifacts(report["run_id"])}
     assert names == {"report.json", "f.html"}
-
-
-@pytest.mark.parametrize(
-    ("change", "options", "error", "message"),
-    [
-        (
-            {},
-            {"output": "out/f.xlsx"},
-            DataError,
-            r"output must end in .parquet or .csv, got out/f",
-        ),
-        ({}, {"output": "taken"}, DataError, r"output must end in"),
-        ({}, {"output": "taken.csv"}, DataError, "output must be a file in a folder .* got taken"),
-        (
-            {},
-            {"output": "series.csv/f.csv"},
-            DataError,
-            "output must be a file in a folder that can",
-        ),
-        (
-            {},
-            {"output": "series.csv"},
-            DataError,
-            "output must not be one of the inputs, got series",
-        ),
-        ({}, {"plot": "out/f.png"}, ConfigError, r"plot must end in \.html, got 'out/f.png'"),
-        ({}, {"plot": "series.csv/f.html"}, DataError, "plot must be a file in a folder that can"),
-        ({}, {"model": "tsfm-huge"}, CheckpointError, "model must be .* got 'tsfm-huge'"),
-        ({}, {"prediction_length": 0}, ConfigError, "prediction_length must be .* got 0"),
-        ({}, {"quantile_levels": (0.0,)}, ConfigError, "quantile_levels must be"),
-        ({}, {"calendar": "MOON"}, ConfigError, "calendar must be an exchange code, got 'MOON'"),
-        ({}, {"freq": "never"}, ConfigError, "freq must be an alias .* got 'never'"),
-        ({}, {"target": "load"}, DataError, r"series.csv: column 'load' must be present"),
-        (
-            {"target": None},
-            {},
-            DataError,
-            "series.csv: item 'a', column 'target': must have a value",
-        ),
-        ({"timestamp": "x"}, {}, DataError, "series.csv: item 'a', .*'x' that is no stamp"),
-        (
-            {"timestamp": "2024-01-01"},
-            {},
-            DataError,
-            "series.csv: item 'a'.* 47 duplicate timestamps",
-        ),
-    ],
-)
-def test_what_is_wrong_is_found_before_anything_is_written(
-    source, tmp_path, tiny_frame, change, options, error, message
-):
-    (tmp_path / "taken.csv").mkdir()
-    if change:
-        constants = [pl.lit(value).alias(name) for name, value in change.items()]
-        tiny_frame.with_columns(constants).write_csv(source)
-    before = files_in(tmp_path)
-    tracker = ListTracker()
-    paths = {key: Path(options[key]) for key in ("output", "plot") if key in options}
-    options = {"output": Path("out/f.csv"), **options, **paths}
-    with pytest.raises(error, match=message):
-        run("series.csv", **options, tracker=tracker)
-    assert files_in(tmp_path) == before
-    assert tracker.events == []
 
 
 def test_a_missing_plot_package_is_found_first(source, tmp_path, monkeypatch):

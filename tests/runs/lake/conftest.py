@@ -4,11 +4,15 @@ import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from tsfm.jobs import impute
+from tsfm.tracking import ListTracker
 
 
 def series(n_items: int, n_steps: int, seed: int = 0) -> pa.Table:
@@ -33,6 +37,16 @@ def series(n_items: int, n_steps: int, seed: int = 0) -> pa.Table:
 def make_series() -> Callable[..., pa.Table]:
     """Return what makes a table of series."""
     return series
+
+
+@pytest.fixture
+def run() -> Callable[..., dict[str, Any]]:
+    """Fill a lake, into ``out`` and without a record unless asked."""
+
+    def fill(*inputs: Path | str, **options: Any) -> dict[str, Any]:
+        return impute.run(inputs, **{"output": Path("out"), "tracker": ListTracker(), **options})
+
+    return fill
 
 
 @pytest.fixture(autouse=True)

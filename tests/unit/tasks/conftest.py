@@ -9,8 +9,10 @@ import torch
 
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.timer import Timer, TimerConfig
+from tsfm.models.timer_fill import TimerFill, TimerFillConfig
 from tsfm.tasks.classify import SeriesClassifier, SeriesRegressor
 from tsfm.tasks.forecast import Forecaster
+from tsfm.tasks.impute import Imputer
 
 SMALL: dict[str, Any] = {
     "d_model": 16,
@@ -45,6 +47,25 @@ def make_forecaster() -> Callable[..., Forecaster]:
         return Forecaster(
             TimeSeriesModel("timer", backbone, context_length, Provenance()), device="cpu"
         )
+
+    return make
+
+
+@pytest.fixture
+def filler() -> Callable[..., Imputer]:
+    """A tiny two-sided model; `drawn` moves its fills away from the straight line."""
+
+    def make(*, drawn: bool = True, context_length: int = 64) -> Imputer:
+        backbone = TimerFill(
+            TimerFillConfig(patch_length=4, d_model=16, n_heads=2, n_layers=1, d_ff=16)
+        )
+        generator = torch.Generator().manual_seed(0)
+        backbone.reset_parameters(generator)
+        if drawn:
+            with torch.no_grad():
+                for parameter in backbone.parameters():
+                    parameter.normal_(0.0, 0.2, generator=generator)
+        return Imputer(TimeSeriesModel("timer_fill", backbone, context_length, Provenance()))
 
     return make
 

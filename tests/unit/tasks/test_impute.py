@@ -1,6 +1,6 @@
 """Filling gaps must not touch anything else: rows, order, types and every value that was there."""
 
-import warnings
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,26 +17,11 @@ from tsfm.errors import ConfigError, DataError, NotCalibratedError, UnsupportedE
 from tsfm.models.heads import ReconstructionHead
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.timer import Timer, TimerConfig
-from tsfm.models.timer_fill import TimerFill, TimerFillConfig
 from tsfm.models.tst import Tst, TstConfig
 from tsfm.tasks.impute import Imputer
-from tsfm.tasks.impute_frame import IrregularStampsWarning, StaysMissingWarning
+from tsfm.tasks.impute_frame import StaysMissingWarning
 
 START = datetime(2024, 1, 1)
-
-
-def filler(*, drawn: bool = True, context_length: int = 64) -> Imputer:
-    """A tiny two-sided model; `drawn` moves its fills away from the straight line."""
-    backbone = TimerFill(
-        TimerFillConfig(patch_length=4, d_model=16, n_heads=2, n_layers=1, d_ff=16)
-    )
-    generator = torch.Generator().manual_seed(0)
-    backbone.reset_parameters(generator)
-    if drawn:
-        with torch.no_grad():
-            for parameter in backbone.parameters():
-                parameter.normal_(0.0, 0.2, generator=generator)
-    return Imputer(TimeSeriesModel("timer_fill", backbone, context_length, Provenance()))
 
 
 def forecaster(**options: Any) -> Imputer:
@@ -82,7 +67,9 @@ def as_polars(data: Any) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("kind", ["polars", "lazy", "pandas", "pyarrow"])
-def test_the_same_rows_come_back_with_gaps_filled_in_the_kind_that_came(kind: str) -> None:
+def test_the_same_rows_come_back_with_gaps_filled_in_the_kind_that_came(
+    filler: Callable[..., Imputer], kind: str
+) -> None:
     data = frame()
     given = as_kind(data, kind)
     found = filler().impute(given, target=["target", "other"])
@@ -98,13 +85,13 @@ def test_the_same_rows_come_back_with_gaps_filled_in_the_kind_that_came(kind: st
         assert out[name].filter(~was_missing).equals(data[name].filter(~was_missing))
 
 
-def test_an_arrow_batch_is_filled_to_a_table() -> None:
+def test_an_arrow_batch_is_filled_to_a_table(filler: Callable[..., Imputer]) -> None:
     table = frame().to_arrow().combine_chunks()
     found = filler().impute(table.to_batches()[0])
     assert found.equals(filler().impute(table))
 
 
-def test_all_kinds_of_frames_are_filled_alike() -> None:
+def test_all_kinds_of_frames_are_filled_alike(filler: Callable[..., Imputer]) -> None:
     data = frame()
     found = [
         as_polars(filler().impute(as_kind(data, kind))) for kind in ("polars", "pandas", "pyarrow")
@@ -114,7 +101,7 @@ def test_all_kinds_of_frames_are_filled_alike() -> None:
 
 
 @pytest.mark.parametrize("kind", ["polars", "lazy", "pandas", "pyarrow"])
-def test_a_complete_frame_comes_back_to_the_bit(kind: str) -> None:
+def test_a_complete_frame_comes_back_to_the_bit(filler: Callable[..., Imputer], kind: str) -> None:
     data = frame(missing=0.0).with_columns(count=pl.int_range(pl.len(), dtype=pl.Int64) + 2**60)
     given = as_kind(data, kind)
     out = as_polars(filler().impute(given, target=["target", "count"]))
@@ -123,7 +110,7 @@ def test_a_complete_frame_comes_back_to_the_bit(kind: str) -> None:
     assert not out["count_imputed"].any()
 
 
-def test_a_pandas_frame_keeps_index_types_and_what_it_holds() -> None:
+def test_a_pandas_frame_keeps_index_types_and_what_it_holds(filler: Callable[..., Imputer]) -> None:
     data = frame().to_pandas().astype({"item_id": "category"})
     data.index = pd.Index(np.arange(len(data)) * 7, name="seven")
     data["note"] = pd.array([1, None] * (len(data) // 2), dtype="Int64")
@@ -136,7 +123,7 @@ def test_a_pandas_frame_keeps_index_types_and_what_it_holds() -> None:
     assert out.index.equals(data.index)
 
 
-def test_stamps_in_the_index_of_a_pandas_frame_stay_there() -> None:
+def test_stamps_in_the_index_of_a_pandas_frame_stay_there(filler: Callable[..., Imputer]) -> None:
     data = frame().filter(item_id="a").sort("timestamp").to_pandas().set_index("timestamp")
     out = filler().impute(data)
     assert out.index.equals(data.index)
@@ -146,7 +133,7 @@ def test_stamps_in_the_index_of_a_pandas_frame_stay_there() -> None:
 @pytest.mark.parametrize(
     "dtype", [pl.Int8, pl.UInt16, pl.Int64, pl.Float32, pl.Float64, pl.String, pl.Decimal(12, 2)]
 )
-def test_a_column_keeps_its_type(dtype: Any) -> None:
+def test_a_column_keeps_its_type(filler: Callable[..., Imputer], dtype: Any) -> None:
     values = pl.Series([100, None, 120, None, None, 101], dtype=pl.Int64).cast(dtype)
     data = pl.DataFrame({"timestamp": range(6), "target": values})
     out = filler().impute(data)
@@ -156,7 +143,7 @@ def test_a_column_keeps_its_type(dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["Int64", "Float64", "float32", "object"])
-def test_a_pandas_column_keeps_its_type(dtype: str) -> None:
+def test_a_pandas_column_keeps_its_type(filler: Callable[..., Imputer], dtype: str) -> None:
     missing = pd.NA if dtype[0] in "IF" else np.nan
     data = pd.DataFrame(
         {"timestamp": range(5), "target": pd.Series([1, missing, 9, missing, 5], dtype=dtype)}
@@ -167,7 +154,9 @@ def test_a_pandas_column_keeps_its_type(dtype: str) -> None:
     assert out["target"][[0, 2, 4]].tolist() == [1, 9, 5]
 
 
-def test_whole_numbers_beyond_those_of_floats_are_not_touched() -> None:
+def test_whole_numbers_beyond_those_of_floats_are_not_touched(
+    filler: Callable[..., Imputer],
+) -> None:
     big = 2**62 + 1
     data = pl.DataFrame({"timestamp": range(4), "target": [big, None, big, big + 2]})
     out = filler(drawn=False).impute(data)
@@ -175,7 +164,9 @@ def test_whole_numbers_beyond_those_of_floats_are_not_touched() -> None:
     assert out["target_imputed"].to_list() == [False, True, False, False]
 
 
-def test_quantiles_stand_beside_what_is_filled_and_are_the_value_where_there_was_one() -> None:
+def test_quantiles_stand_beside_what_is_filled_and_are_the_value_where_there_was_one(
+    filler: Callable[..., Imputer],
+) -> None:
     data = frame()
     out = filler().impute(data, quantile_levels=[0.1, 0.5, 0.95])
     assert out.columns[-4:] == ["target_imputed", "target_0.1", "target_0.5", "target_0.95"]
@@ -187,31 +178,17 @@ def test_quantiles_stand_beside_what_is_filled_and_are_the_value_where_there_was
     assert (seen["target_0.1"] == seen["target"]).all()
 
 
-def test_an_untrained_model_interpolates_and_repeats_at_the_ends() -> None:
+def test_an_untrained_model_interpolates_and_repeats_at_the_ends(
+    filler: Callable[..., Imputer],
+) -> None:
     data = pl.DataFrame({"timestamp": range(7), "target": [None, 1.0, None, None, 4.0, None, None]})
     out = filler(drawn=False).impute(data)
     assert out["target"].to_list() == [1.0, 1.0, 2.0, 3.0, 4.0, 4.0, 4.0]
 
 
-def test_a_step_whose_row_is_absent_counts_in_a_gap_but_gets_no_row() -> None:
-    data = pl.DataFrame({"timestamp": [0, 1, 2, 6, 8], "target": [0.0, 1.0, None, 6.0, 8.0]})
-    out = filler(drawn=False).impute(data)
-    assert out["target"].to_list() == [0.0, 1.0, 2.0, 6.0, 8.0]
-
-
-def test_stamps_off_any_grid_are_taken_in_their_order_with_a_warning() -> None:
-    stamps = [START + timedelta(seconds=second) for second in (5, 0, 2, 11, 30)]
-    data = pl.DataFrame({"timestamp": stamps, "target": [3.0, 1.0, None, 4.0, 5.0]})
-    with pytest.warns(
-        IrregularStampsWarning, match="every row is taken as one step .*regular steps"
-    ):
-        out = filler(drawn=False).impute(data)
-    assert out["target"].to_list() == [3.0, 1.0, 2.0, 4.0, 5.0]
-    with pytest.raises(DataError, match="stamps must be regular steps of freq='2s'"):
-        filler().impute(data, freq="2s")
-
-
-def test_a_series_without_a_value_stays_missing_and_is_named() -> None:
+def test_a_series_without_a_value_stays_missing_and_is_named(
+    filler: Callable[..., Imputer],
+) -> None:
     data = frame().with_columns(
         pl.when(pl.col("item_id") == "a").then(None).otherwise("target").alias("target")
     )
@@ -222,23 +199,6 @@ def test_a_series_without_a_value_stays_missing_and_is_named() -> None:
     assert out.filter(item_id="a")["target"].null_count() == 40
     assert not out.filter(item_id="a")["target_imputed"].any()
     assert out.filter(item_id="b")["target"].null_count() == 0
-
-
-@pytest.mark.parametrize(("max_gap", "kept"), [(1, 3), (2, 3), (3, 0)])
-def test_gaps_longer_than_max_gap_stay_missing(max_gap: int, kept: int) -> None:
-    data = pl.DataFrame(
-        {"timestamp": range(8), "target": [1.0, None, 2.0, None, None, None, 3.0, 4.0]}
-    )
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        out = filler().impute(data, max_gap=max_gap)
-    assert out["target"].null_count() == kept
-    assert out["target_imputed"].to_list()[3:6] == [kept == 0] * 3
-    assert [str(one.message) for one in caught] == (
-        ["item '0', column 'target': 3 rows stay missing, in gaps that were not to be filled"]
-        if kept
-        else []
-    )
 
 
 def test_causal_mode_leaves_the_start_and_fills_the_first_steps_of_long_gaps() -> None:
@@ -282,7 +242,7 @@ def test_an_encoder_with_a_head_that_reconstructs_fills_all_channels_together() 
     ],
 )
 def test_what_is_wrong_is_said(
-    options: dict[str, Any], error: type[Exception], message: str
+    filler: Callable[..., Imputer], options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
         filler().impute(frame(), **options)
@@ -295,12 +255,14 @@ def test_a_forecaster_does_not_fill_from_both_sides() -> None:
         forecaster().impute(frame(), mode="two_sided")
 
 
-def test_a_column_that_would_be_overwritten_is_refused() -> None:
+def test_a_column_that_would_be_overwritten_is_refused(filler: Callable[..., Imputer]) -> None:
     with pytest.raises(DataError, match="'target_imputed' must not be there: imputation adds"):
         filler().impute(frame().with_columns(target_imputed=True))
 
 
-def test_finetuning_gives_a_new_imputer_that_can_be_saved_and_loaded(tmp_path: Path) -> None:
+def test_finetuning_gives_a_new_imputer_that_can_be_saved_and_loaded(
+    filler: Callable[..., Imputer], tmp_path: Path
+) -> None:
     data, before = frame(200), filler(drawn=False, context_length=32)
     after = before.finetune(data, steps=6)
     first, second = (one.impute(data)["target"] for one in (before, after))
@@ -316,13 +278,3 @@ def test_the_bundled_models_fill_a_frame_in_both_modes() -> None:
         out = tsfm.impute(data, mode=mode, quantile_levels=[0.1, 0.9])
         assert out["target"].null_count() == 0
         assert (out["target_0.1"] <= out["target_0.9"]).all()
-
-
-def test_a_frequency_finer_than_the_rows_is_no_mistake_for_who_fills() -> None:
-    weeks = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 6, 1), "1w", eager=True)
-    target = [float(n) if n != 5 else None for n in range(len(weeks))]
-    frame = pl.DataFrame({"timestamp": weeks, "target": target})
-    found = Imputer.from_pretrained(device="cpu").impute(frame, freq="D")
-    assert found["target"].null_count() == 0
-    with pytest.raises(DataError, match="pass the true freq= or leave it out"):
-        tsfm.forecast(frame, prediction_length=2, freq="D")
