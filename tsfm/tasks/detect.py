@@ -152,11 +152,11 @@ class Detector(OnDevice):
             freq=freq,
             calendar=calendar,
         )
-        scores = self._score_series(series, progress, context_length, batch_size)[steps]
-        columns = {SCORE: scores}
+        read = {"context_length": context_length, "batch_size": batch_size}
+        columns = {SCORE: self._score_series(series, progress, **read)[steps]}
         if self.threshold is not None:
             # A missing score compares as False.
-            columns[FLAG] = scores >= self.threshold.value
+            columns[FLAG] = columns[SCORE] >= self.threshold.value
         return with_columns(rows, columns, is_lazy=isinstance(data, pl.LazyFrame))
 
     def fit_threshold(
@@ -179,31 +179,18 @@ class Detector(OnDevice):
             Those of `detect`.
         """
         self.move_to(options.pop("device", "auto"))
-        progress, context_length = (
-            options.pop("progress", None),
-            options.pop("context_length", None),
-        )
-        batch_size = options.pop("batch_size", 256)
+        progress = options.pop("progress", None)
+        read = {key: options.pop(key) for key in ("context_length", "batch_size") if key in options}
         _, series, steps = read_with_rows(data, **options)
-        scores = self._score_series(series, progress, context_length, batch_size)[steps]
+        scores = self._score_series(series, progress, **read)[steps]
         threshold = fit_threshold(scores, method=method, false_alarm_rate=false_alarm_rate)
         return Detector(self.model, threshold=threshold, rule=self.rule, device=str(self.device))
 
     def _score_series(
-        self,
-        series: SeriesFrame,
-        progress: bool | None,
-        context_length: int | None,
-        batch_size: int,
+        self, series: SeriesFrame, progress: bool | None, **read: Any
     ) -> Float64[ndarray, " total_time"]:
         with progress_bar(progress, series.n_items * len(series.targets)) as advance:
-            return self.score_arrays(
-                series.values,
-                series.offsets,
-                context_length=context_length,
-                batch_size=batch_size,
-                advance=advance,
-            )
+            return self.score_arrays(series.values, series.offsets, advance=advance, **read)
 
     def score_arrays(
         self,
