@@ -5,17 +5,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tsfm.errors import ConfigError
+
 
 @contextmanager
-def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+def locked(folder: Path, *, refusal: str | None = None) -> Iterator[None]:
     """Hold a folder, which is made where it is not.
 
     Windows and some network file systems have no such locks; nothing is held there.
 
+    Parameters
+    ----------
+    refusal
+        What is said when another process holds it; None waits for that one.
+
     Raises
     ------
-    BlockingIOError
-        When another process holds it, and this one does not `wait`.
+    ConfigError
+        When another process holds it, and there is a `refusal`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if os.name == "nt":
@@ -26,10 +33,11 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
-            flock(descriptor, LOCK_EX if wait else LOCK_EX | LOCK_NB)
-        except OSError as error:
-            if isinstance(error, BlockingIOError):
-                raise
+            flock(descriptor, LOCK_EX if refusal is None else LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(str(refusal)) from None
+        except OSError:  # a file system without locks
+            pass
         yield
     finally:
         os.close(descriptor)  # and the lock is gone

@@ -1,7 +1,7 @@
 """Impute a lake: plan its parts, fill them one by one, commit each; `report.json` last."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,12 @@ from tsfm.tracking import Tracker, recorded
 
 ROWS_PER_PROCESS = 200_000
 """Starting a process costs about as much as filling so many rows."""
+
+# Each of two jobs would remove what the other one keeps.
+BUSY = (
+    "output must be a folder that no other job is filling, got {}; wait for that job, or name "
+    "another folder"
+)
 
 
 @dataclass(frozen=True)
@@ -155,23 +161,6 @@ def _filling(output: str, options: FillOptions, model: str | None) -> Filling:
     return Filling(output, options, checkpoint, digest_of(options, checkpoint))
 
 
-@contextmanager
-def _alone_in(output: str) -> Iterator[None]:
-    """Refuse to fill where another job does: each would remove what the other one keeps."""
-    if is_address(output):
-        yield
-        return
-    with ExitStack() as held:
-        try:
-            held.enter_context(locked(Path(output) / FOLDER, wait=False))
-        except BlockingIOError:
-            raise ConfigError(
-                f"output must be a folder that no other job is filling, got {output}; wait for "
-                "that job, or name another folder"
-            ) from None
-        yield
-
-
 def _run(
     job: _Job, places: dict[str, str], resume: bool, tracker: Tracker, held: ExitStack
 ) -> dict[str, Any]:
@@ -192,8 +181,8 @@ def _run(
         return found
     # Where all is done, only the report is not: it is missing, or about other files.
     done = records if resume or is_done else {}
-    if parts:
-        held.enter_context(_alone_in(output))
+    if parts and not is_address(output):
+        held.enter_context(locked(Path(output) / FOLDER, refusal=BUSY.format(output)))
     remove_leftovers(output)
     remove_fills(output)
     forget(output, partitions.keys() - done.keys())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tsfm.arguments import at_least_one
 from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.errors import ConfigError
 from tsfm.jobs.report_place import REPORT_FILE, check_report_place
@@ -18,7 +19,6 @@ from tsfm.series.frequency import MONTHS, WEEKDAYS, YEAR_MONTHS, grid_of, parse_
 from tsfm.series.grids import DAY, month_days
 from tsfm.shapes import Int, ndarray
 from tsfm.synthetic.mixture import FAMILIES, SHARES, SyntheticMixture
-from tsfm.tasks.arguments import at_least_one
 
 # Series drawn at once, so that many of them need no more memory than the frame itself.
 BLOCK = 256

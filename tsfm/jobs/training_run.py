@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ import torch
 
 from tsfm.config import Recipe
 from tsfm.environment import commit, peak_memory_mb, versions
-from tsfm.errors import ConfigError
 from tsfm.jobs.training_recipe import TrainingRunConfig, check_same_run, resolve
 from tsfm.locks import locked
 from tsfm.mlflow_tracker import make_tracker
@@ -129,14 +128,11 @@ def _alone_in(folder: Path, processes: Processes) -> Iterator[None]:
     if not processes.is_first:
         yield
         return
-    with ExitStack() as held:
-        try:
-            held.enter_context(locked(folder / "resume", wait=False))
-        except BlockingIOError:
-            raise ConfigError(
-                f"run.output must be a folder that no other run is training in, got {folder}; "
-                "wait for that run, or name another folder"
-            ) from None
+    refusal = (
+        f"run.output must be a folder that no other run is training in, got {folder}; wait for "
+        "that run, or name another folder"
+    )
+    with locked(folder / "resume", refusal=refusal):
         yield
 
 

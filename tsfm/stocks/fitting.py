@@ -10,6 +10,7 @@ import torch
 from pydantic import ConfigDict, Field, PositiveInt, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from tsfm.arguments import at_least_zero
 from tsfm.errors import ConfigError
 from tsfm.models.backbone import BACKBONES
 from tsfm.models.model import Provenance, TimeSeriesModel
@@ -17,7 +18,6 @@ from tsfm.models.pretrained import load_pretrained
 from tsfm.objectives.weighted_sum import PartConfig, WeightedSum, WeightedSumConfig
 from tsfm.registry import discover
 from tsfm.shapes import Bool, ndarray
-from tsfm.stocks.arguments import at_least_zero
 from tsfm.stocks.cross_sections import CrossSections, SectionConfig
 from tsfm.stocks.metrics import information_coefficient, mean_of
 from tsfm.stocks.phases import Freeze, PhaseConfig, freeze, run_phase, thawed
@@ -85,7 +85,7 @@ def fit_ranker(
     config: RankerConfig, sections: CrossSections, split: SplitConfig, common: Common
 ) -> tuple[TimeSeriesModel, ReturnRanking, dict[str, Any]]:
     """Pre-train when there are pretext tasks, then fine-tune; return model, head and report."""
-    at_least_zero(seed=common["seed"])
+    at_least_zero("seed", common["seed"])
     days = days_of(sections, split)
     if config.fit_on_validation:
         days = dataclasses.replace(days, train=np.union1d(days.train, days.validation))

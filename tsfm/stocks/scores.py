@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tsfm.arguments import at_least_zero
 from tsfm.shapes import Bool, Float64, Int, ndarray
-from tsfm.stocks.arguments import at_least_zero
 from tsfm.stocks.backtest import BacktestReport, simulate
 from tsfm.stocks.metrics import (
     information_coefficient,
@@ -114,7 +114,9 @@ def backtest_scores(
     >>> sheet.summary["rank_ic"] > 0.2
     True
     """
-    at_least_zero(n_random=n_random, decay_days=decay_days, seed=seed)
+    at_least_zero("n_random", n_random)
+    at_least_zero("decay_days", decay_days)
+    at_least_zero("seed", seed)
     portfolio = portfolio or PortfolioConfig()
     names = {"id_column": id_column, "timestamp_column": timestamp_column}
     panel = prices if isinstance(prices, StockPanel) else StockPanel.from_frame(prices, **names)

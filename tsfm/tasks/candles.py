@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tsfm.arguments import a_seed, at_least_one
 from tsfm.errors import ConfigError, DataError
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float, Float64, Int, ndarray
-from tsfm.tasks.arguments import a_horizon, a_seed, at_least_one
+from tsfm.tasks.arguments import a_horizon
 from tsfm.tasks.forecast import Forecaster
 
 PRICES = ("open", "high", "low", "close")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tsfm.arguments import at_least_one
 from tsfm.errors import ConfigError, UnsupportedError
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained, save_pretrained
@@ -16,7 +17,7 @@ from tsfm.models.timer_covariates import CovariateTimer, WithCovariates
 from tsfm.series.convert import to_polars
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float64, Int, ndarray
-from tsfm.tasks.arguments import a_horizon, at_least_one
+from tsfm.tasks.arguments import a_horizon
 from tsfm.tasks.array_forecast import array_forecast, read_contexts
 from tsfm.tasks.contexts import Contexts
 from tsfm.tasks.covariate_table import read_covariates

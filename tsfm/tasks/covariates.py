@@ -19,11 +19,12 @@ import numpy as np
 import polars as pl
 from einops import rearrange
 
+from tsfm.arguments import at_least_one
 from tsfm.errors import ConfigError, UnsupportedError
 from tsfm.metrics.forecasting import seasonal_error
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float64, ndarray
-from tsfm.tasks.arguments import a_horizon, at_least_one
+from tsfm.tasks.arguments import a_horizon
 from tsfm.tasks.covariate_channels import ChannelForecaster, finetuned_channels
 from tsfm.tasks.covariate_ridge import Design, design, fit_ridge, late_rows
 from tsfm.tasks.covariate_table import read_covariates

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tsfm.arguments import at_least_one
 from tsfm.errors import DataError
 from tsfm.series.frame import SeriesFrame
-from tsfm.tasks.arguments import a_horizon, at_least_one, refuse_taken
+from tsfm.tasks.arguments import a_horizon, refuse_taken
 from tsfm.tasks.forecast import Forecaster
 from tsfm.tasks.progress import Advance, progress_bar
 from tsfm.tasks.quantiles import DECILES

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tsfm.arguments import at_least_one
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import checkpoint_folder, load_pretrained
 from tsfm.series.added_columns import read_with_rows, refuse_present, with_columns
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float64, Int, ndarray
 from tsfm.tasks.anomaly_scores import item_starts, score_rows
-from tsfm.tasks.arguments import at_least_one
 from tsfm.tasks.channel_relation import joined_scores
 from tsfm.tasks.detect_stream import DetectorStream
 from tsfm.tasks.detector_file import read_settings, write_settings

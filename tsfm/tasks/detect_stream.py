@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tsfm.arguments import at_least_one
 from tsfm.errors import DataError
 from tsfm.shapes import Float64, ndarray
 from tsfm.tasks.anomaly_scores import (
@@ -18,7 +19,6 @@ from tsfm.tasks.anomaly_scores import (
     range_excess,
     trailing_mean,
 )
-from tsfm.tasks.arguments import at_least_one
 from tsfm.tasks.channel_relation import (
     Relation,
     has_relation,

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import torch
 
+from tsfm.arguments import at_least_one, one_of
 from tsfm.errors import ConfigError, DataError, UnsupportedError
 from tsfm.models.backbone import Encoder
 from tsfm.models.model import TimeSeriesModel
@@ -19,7 +20,7 @@ from tsfm.models.timer import Timer
 from tsfm.series.cutoffs import has_values, read_cutoffs, steps_until
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Bool, Float, Float64, Int, Tensor, ndarray
-from tsfm.tasks.arguments import at_least_one, one_of, refuse_taken
+from tsfm.tasks.arguments import refuse_taken
 from tsfm.tasks.contexts import Contexts, context_batches
 from tsfm.tasks.on_device import OnDevice
 from tsfm.tasks.progress import Advance, progress_bar

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from tsfm.arguments import a_seed, at_least_one
 from tsfm.errors import ConfigError, DataError
 from tsfm.models.model import TRUST, Provenance, TimeSeriesModel
 from tsfm.objectives.next_patch import NextPatch, NextPatchConfig
 from tsfm.objectives.objective import Objective
 from tsfm.series.frame import SeriesFrame
 from tsfm.series.pool import SingleSeriesPool
-from tsfm.tasks.arguments import a_seed, at_least_one
 from tsfm.tracking import default_tracker, recorded
 from tsfm.training.fit import TrainingConfig, fit
 from tsfm.training.optimizer import OptimizerConfig, ScheduleConfig, make_optimizer

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from tsfm.arguments import at_least_one
 from tsfm.errors import DataError, UnsupportedError
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.timer import Timer
@@ -15,7 +16,6 @@ from tsfm.objectives.objective import Loss
 from tsfm.series.frame import SeriesFrame
 from tsfm.series.windows import WindowBatch
 from tsfm.shapes import Float64, Int, ndarray
-from tsfm.tasks.arguments import at_least_one
 from tsfm.tasks.finetune import (
     HIDDEN_SHARE,
     WINDOWS_PER_BATCH,

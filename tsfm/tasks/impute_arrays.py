@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from tsfm.arguments import at_least_one
 from tsfm.errors import ConfigError, UnsupportedError
 from tsfm.models.backbone import GapFiller, NextPatchModel
 from tsfm.models.model import TimeSeriesModel
 from tsfm.shapes import Bool, Float64, Int, ndarray
-from tsfm.tasks.arguments import at_least_one
 from tsfm.tasks.impute_causal import CONTEXT_LENGTH, fill_causal
 from tsfm.tasks.impute_gaps import Gaps, find_gaps, has_any
 from tsfm.tasks.impute_two_sided import fill_two_sided

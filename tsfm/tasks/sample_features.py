@@ -16,11 +16,11 @@ import torch
 from einops import rearrange, reduce
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from tsfm.arguments import at_least_one
 from tsfm.errors import ConfigError
 from tsfm.models.model import TimeSeriesModel
 from tsfm.series.samples import SampleSet
 from tsfm.shapes import Float, Float64, Tensor, ndarray
-from tsfm.tasks.arguments import at_least_one
 from tsfm.tasks.embed import DEPTH, Embedder
 from tsfm.tasks.sample_input import read_samples
 

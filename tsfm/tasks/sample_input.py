@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
+from tsfm.arguments import at_least_one, one_of
 from tsfm.errors import DataError
 from tsfm.models.heads import SeriesHeadConfig
 from tsfm.series.sample_form import SampleForm
 from tsfm.series.samples import SampleSet
 from tsfm.series.scaling import SeriesScaler
 from tsfm.shapes import ndarray
-from tsfm.tasks.arguments import at_least_one, one_of
 
 MOST = 1e15
 """Largest distance from what was trained on, in its scale, whose square layers can still add up."""

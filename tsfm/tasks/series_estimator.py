@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from tsfm.arguments import at_least_one, one_of, within
 from tsfm.errors import ConfigError
 from tsfm.models.heads import series_sizes
 from tsfm.models.model import TimeSeriesModel
@@ -18,7 +19,7 @@ from tsfm.models.pretrained import load_pretrained, save_pretrained
 from tsfm.series.samples import SampleSet, held_out
 from tsfm.series.scaling import SeriesScaler
 from tsfm.shapes import Float64, Int, Tensor, ndarray
-from tsfm.tasks.arguments import at_least_one, find_device, one_of, within
+from tsfm.tasks.arguments import find_device
 from tsfm.tasks.label_training import (
     LabelKind,
     Labelled,

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from tsfm.arguments import at_least_one
 from tsfm.errors import DataError
 from tsfm.models.model import USUAL_CONTEXT, VIEWS, TimeSeriesModel
 from tsfm.models.pretrained import save_pretrained
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float64, Int, ndarray
-from tsfm.tasks.arguments import a_horizon, at_least_one, refuse_taken
+from tsfm.tasks.arguments import a_horizon, refuse_taken
 from tsfm.tasks.array_forecast import array_forecast
 from tsfm.tasks.contexts import has_value
 from tsfm.tasks.intermittent import toward_past

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tsfm.arguments import at_least_one, at_least_zero
 from tsfm.errors import ConfigError, DataError
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Int, ndarray
-from tsfm.tasks.arguments import at_least_one, at_least_zero
 from tsfm.tasks.embed import Embedder
 from tsfm.tasks.progress import progress_bar
 from tsfm.tasks.similar_windows import Search, Windows, all_windows, last_windows

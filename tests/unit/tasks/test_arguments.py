@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from tsfm.arguments import at_least_one
 from tsfm.errors import ConfigError
-from tsfm.tasks.arguments import at_least_one
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.0, True, None, "3"])

@@ -5,11 +5,11 @@ import polars as pl
 import pytest
 import torch
 
+from tsfm.arguments import a_seed
 from tsfm.errors import ConfigError, DataError
 from tsfm.models.pretrained import load_pretrained
 from tsfm.series.frame import SeriesFrame
 from tsfm.series.windows import WindowBatch
-from tsfm.tasks.arguments import a_seed
 from tsfm.tasks.finetune import check_options, finetuned
 from tsfm.tasks.forecast import Forecaster
 from tsfm.training.policies import Mode
