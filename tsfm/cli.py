@@ -77,19 +77,19 @@ def finetune(recipe: str, /, *, overrides: Overrides = None) -> dict[str, Any]:
 def evaluate(
     recipe: str, /, *, like: Path | None = None, overrides: Overrides = None
 ) -> dict[str, Any]:
-    """Measure models on a benchmark, or how well they would fill the gaps of a file.
+    """Measure models on a benchmark, or on a file of your own.
 
     Parameters
     ----------
     recipe
-        zero_shot, gift_eval, ltsf, imputation, detection, coverage, classification, or path of a
-        TOML file.
+        zero_shot, gift_eval, ltsf, imputation, detection, coverage, classification, or a file.
     like
-        With imputation: a file whose gaps are mimicked on its own values.
+        Your own file: its gaps are mimicked (imputation), or its last windows are forecast
+        (zero_shot, --set evaluate.prediction_length=24).
     overrides
         Assignments section.key=value.
     """
-    own = [] if like is None else [f"evaluate.like={json.dumps(str(like))}"]
+    own = () if like is None else (f"evaluate.like={json.dumps(str(like))}",)
     return _on_recipe("evaluate", recipe, [*own, *(overrides or ())])
 
 

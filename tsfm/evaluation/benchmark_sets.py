@@ -97,6 +97,11 @@ def last_windows(
     """Cut the last windows of every series that is long enough; every window is an item.
 
     A window whose context has no more values than a season, or whose target has none, is left out.
+
+    Raises
+    ------
+    DataError
+        When no window is left.
     """
     contexts, targets = [], []
     for values in series:
@@ -108,6 +113,12 @@ def last_windows(
             if np.isfinite(context).sum() > seasonality and np.isfinite(target).any():
                 contexts.append(context)
                 targets.append(target)
+    if not contexts:
+        raise DataError(
+            f"{name} must have a series of more values than a season of {seasonality} and a "
+            f"horizon of {horizon} steps, got at most {max(map(_n_values, series), default=0)}; "
+            "shorten prediction_length or give longer series"
+        )
     offsets = np.concatenate([[0], np.cumsum([len(one) for one in contexts])])
     return BenchmarkSet(
         name,
@@ -134,3 +145,7 @@ def filled_series(
             if not np.isnan(of_day).all():
                 of_day[np.isnan(of_day)] = np.nanmedian(of_day)
     return filled
+
+
+def _n_values(series: Float64[ndarray, " time"]) -> int:
+    return int(np.isfinite(series).sum())

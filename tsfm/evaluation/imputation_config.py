@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import ConfigError
+from tsfm.evaluation.own_file import OwnFile
 from tsfm.seeds import Seeds
 
 Kind = Literal["points", "segments"]
@@ -15,7 +16,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
-class ImputationConfig:
+class ImputationConfig(OwnFile):
     """The ``[evaluate]`` section of a recipe whose protocol is ``imputation``.
 
     Parameters
@@ -40,8 +41,6 @@ class ImputationConfig:
     like
         A file whose own gaps are mimicked on its own values, in place of `datasets` and all
         options of windows; see `tsfm.evaluation.imputation_like`.
-    id_column, timestamp_column, target, freq, seasonality
-        Of that file; by default all its columns of numbers, and what the stamps say.
     """
 
     protocol: Literal["imputation"]
@@ -56,12 +55,6 @@ class ImputationConfig:
     stride: int = Field(default=48, ge=1)
     mask_seeds: Seeds = (0, 1, 2)
     saits_minutes: float = Field(default=0.0, ge=0)
-    like: str | None = None
-    id_column: str = "item_id"
-    timestamp_column: str = "timestamp"
-    target: tuple[str, ...] = ()
-    freq: str | None = None
-    seasonality: int | None = Field(default=None, ge=1)
 
     def __post_init__(self) -> None:
         if not self.datasets and self.like is None:

@@ -6,7 +6,7 @@ are there is hidden, filled, and compared.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,12 +18,10 @@ import polars as pl
 from tsfm.errors import DataError
 from tsfm.evaluation.imputation_config import ImputationConfig
 from tsfm.evaluation.imputation_fillers import Filler, rivals
+from tsfm.evaluation.own_file import read_series, season_of
 from tsfm.evaluation.saits import saits_of_file
 from tsfm.markdown import markdown_table
-from tsfm.series.files import read_input
 from tsfm.series.frame import SeriesFrame
-from tsfm.series.frequency import seasonality
-from tsfm.series.validation import NIXTLA_NAMES
 from tsfm.shapes import Bool, Float64, Int, ndarray
 
 # The shortest gap of every bin.
@@ -89,34 +87,6 @@ def evaluate(config: ImputationConfig, models: list[Filler]) -> pl.DataFrame:
                 for row in by_length(error[hidden], lengths[hidden])
             ]
     return pl.DataFrame(rows)
-
-
-def read_series(path: Path, config: ImputationConfig) -> SeriesFrame:
-    """Read the file; without names of targets all columns of numbers are filled."""
-    frame, sources = read_input([path], id_columns=(config.id_column,))
-    target: Sequence[str] = config.target
-    if not target:
-        keys = {config.id_column, config.timestamp_column, *NIXTLA_NAMES.values()} - {"y"}
-        target = [
-            name for name in frame.columns if name not in keys and (frame[name].dtype.is_numeric())
-        ]
-    if not target:
-        raise DataError(
-            f"{path} must have columns of numbers, got {frame.schema}; name them in evaluate.target"
-        )
-    return SeriesFrame.from_any(
-        frame,
-        id_column=config.id_column,
-        timestamp_column=config.timestamp_column,
-        target=target,
-        freq=config.freq,
-        sources=sources,
-    )
-
-
-def season_of(series: SeriesFrame) -> int:
-    """Return the steps of a season as the frequency has it; 1 where steps have no duration."""
-    return seasonality(series.freq) if series.freq not in (None, "step") else 1
 
 
 def standardised(series: SeriesFrame) -> Float64[ndarray, "total_time channel"]:

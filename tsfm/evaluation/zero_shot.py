@@ -10,26 +10,34 @@ Ansari et al. (2024), "Chronos: Learning the Language of Time Series".
 """
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-from pydantic import ConfigDict
+from pydantic import ConfigDict, PositiveInt
 from pydantic.dataclasses import dataclass
 
-from tsfm.evaluation.benchmark_sets import Missing, read_benchmark_set
+from tsfm.errors import ConfigError
+from tsfm.evaluation.benchmark_sets import (
+    BenchmarkSet,
+    Missing,
+    last_windows,
+    read_benchmark_set,
+)
 from tsfm.evaluation.beside_published import BesidePublished, scored, summarised
+from tsfm.evaluation.own_file import OwnFile, read_series, season_of
 from tsfm.evaluation.protocols import Evaluation, Protocol
 from tsfm.evaluation.published import published_results
 from tsfm.evaluation.rivals import Rival
 from tsfm.evaluation.zero_shot_tables import metrics
 
-OTHER = "other sets"
+OTHER, OWN = "other sets", "own file"
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
-class ZeroShotConfig(BesidePublished):
+class ZeroShotConfig(BesidePublished, OwnFile):
     """The ``[evaluate]`` section of a recipe whose protocol is ``zero_shot``.
 
     Parameters
@@ -41,12 +49,33 @@ class ZeroShotConfig(BesidePublished):
         ``other sets``.
     missing
         What stands for missing values, by card name; what is not named keeps them missing.
+    like
+        A file whose own last windows are scored, in place of `groups` and `datasets`: every
+        column of numbers is a set.
+    prediction_length
+        Steps of a window of that file; every set of a card has its own.
+    n_windows
+        Windows of every series of that file, one after the other up to its end.
     """
 
     protocol: Literal["zero_shot"]
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     datasets: tuple[str, ...] = ()
     missing: Mapping[str, Missing] = field(default_factory=dict)
+    prediction_length: PositiveInt | None = None
+    n_windows: PositiveInt = 1
+
+    def __post_init__(self) -> None:
+        if self.like is not None and self.prediction_length is None:
+            raise ConfigError(
+                f"prediction_length must be given for {self.like}, got none; pass "
+                "--set evaluate.prediction_length=24"
+            )
+        if self.like is None and self.prediction_length is not None:
+            raise ConfigError(
+                f"prediction_length is that of the card of a set, got {self.prediction_length}; "
+                "pass it beside --like FILE"
+            )
 
     def selected(self) -> list[tuple[str, str]]:
         """Return group and card name of every set that is scored, in the order of the groups."""
@@ -77,11 +106,33 @@ def evaluate(
     DataError
         When our Seasonal Naive is not the published one on a set of `must_match`.
     """
-    sets = [
-        (group, read_benchmark_set(name, missing=config.missing.get(name, "keep")))
-        for group, name in config.selected()
-    ]
+    if config.like is not None:
+        sets = [(OWN, one) for one in sets_of_file(Path(config.like), config)]
+    else:
+        sets = [
+            (group, read_benchmark_set(name, missing=config.missing.get(name, "keep")))
+            for group, name in config.selected()
+        ]
     return scored(sets, models, published_results(), config)
+
+
+def sets_of_file(path: Path, config: ZeroShotConfig) -> list[BenchmarkSet]:
+    """Return the last windows of a file, one set per column.
+
+    Raises
+    ------
+    DataError
+        When the file cannot be read, or has no series that is long enough.
+    """
+    series = read_series(path, config)
+    season = config.seasonality or season_of(series)
+    horizon = config.prediction_length or 1
+    sets = []
+    for column, values in zip(series.targets, series.values.T, strict=True):
+        items = np.split(values, series.offsets[1:-1])
+        own = last_windows(f"{path.stem}/{column}", items, season, horizon, config.n_windows)
+        sets.append(replace(own, card=path.stem))
+    return sets
 
 
 def _evaluate(

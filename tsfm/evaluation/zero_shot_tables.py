@@ -58,7 +58,7 @@ def render(
     must_match: tuple[str, ...],
 ) -> str:
     """Return everything as Markdown: the check of the harness, the summary, then the sets."""
-    parts = [_harness_text(rows, harness, must_match)]
+    parts = [text] if (text := _harness_text(rows, harness, must_match)) else []
     for (group,), part in summary.group_by("group", maintain_order=True):
         of_group = rows.filter(pl.col("group") == group)
         references = sorted(of_group["reference"].unique())
@@ -102,7 +102,7 @@ def _interval(values: Float[ndarray, " dataset"], draws: np.ndarray) -> list[flo
 def _harness_text(
     rows: pl.DataFrame, harness: list[dict[str, Any]], must_match: tuple[str, ...]
 ) -> str:
-    lines = ["## Harness", ""]
+    lines = []
     checked = {check["dataset"] for check in harness}
     selected = set(rows["dataset"])
     unchecked = [name for name in must_match if name in selected - checked]
@@ -123,7 +123,7 @@ def _harness_text(
             "",
             f"Not quite the published data, so compare with care: {', '.join(different)}.",
         ]
-    return "\n".join(lines).rstrip()
+    return "\n".join(["## Harness", "", *lines]).rstrip() if lines else ""
 
 
 def _harness_row(check: dict[str, Any]) -> list[str]:

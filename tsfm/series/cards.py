@@ -147,8 +147,8 @@ def load_card(name: str) -> DatasetCard:
         hint = f"did you mean {', '.join(near)}?" if near else "tsfm data list shows them all"
         if Path(name).exists():
             hint = (
-                "files of your own are for tsfm.cross_validation, tsfm data build and "
-                "tsfm evaluate imputation --like"
+                "files of your own are for tsfm.cross_validation, tsfm data build and --like of "
+                "tsfm evaluate zero_shot and imputation"
             )
         raise DataError(f"a data set must have a card, got {name!r}; {hint}")
     return read_card(_card_folder() / name / CARD_FILE)
