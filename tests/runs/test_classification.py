@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 import torch
 
+import tsfm
 from tsfm.config import load_recipe
 from tsfm.errors import DataError
 from tsfm.evaluation import classification
@@ -84,6 +85,24 @@ def test_classification_from_recipe_to_report(data: Path, model: Path, tmp_path:
     assert published["accuracy"].to_list() == [0.9133, 1.0]
     assert "the bar is" in report["message"]
     assert "| mean" in report["message"]
+
+
+def test_neighbours_are_those_of_the_embeddings_of_the_samples(
+    data: Path, model: Path, tmp_path: Path
+):
+    run(model, tmp_path / "out", f'evaluate.datasets=["{CARD}/GunPoint"]')
+    rows = pl.read_parquet(tmp_path / "out" / "results.parquet")
+    (found,) = rows.filter(model="toy-model, 1-NN of embeddings")["accuracy"]
+    columns = pl.col("series_id", "timestamp", "target")
+    frame = pl.read_parquet(data / f"{CARD}.parquet").filter(dataset="GunPoint")
+    vectors = tsfm.embed(frame.select(columns), model=model, id_column="series_id", freq="step")
+    labels = frame.unique("series_id", maintain_order=True).select("series_id", "split", "label")
+    both = vectors.join(labels, on="series_id")
+    train, test = both.filter(split="TRAIN"), both.filter(split="TEST")
+    numbers = pl.selectors.starts_with("e")
+    apart = test.select(numbers).to_numpy()[:, None] - train.select(numbers).to_numpy()
+    nearest = train["label"].to_numpy()[(apart**2).sum(2).argmin(1)]
+    assert found == pytest.approx((nearest == test["label"].to_numpy()).mean())
 
 
 def test_one_set_has_no_spread(data: Path, model: Path, tmp_path: Path):

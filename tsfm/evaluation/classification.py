@@ -1,6 +1,7 @@
 """Classification: accuracy on labelled samples of a head on frozen tokens, beside cheap rivals.
 
-The head is a logistic regression whose penalty is chosen by cross-validation on training samples.
+The head is a logistic regression whose penalty is chosen by cross-validation on training samples;
+beside it the nearest neighbour by the vectors of `tsfm.embed`, which learns nothing at all.
 Test samples are scored once. Published rows come from the card's folder and from the data folder.
 """
 
@@ -8,16 +9,16 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass as plain_dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from pydantic import ConfigDict, Field, PositiveInt
-from pydantic.dataclasses import dataclass
 
 from tsfm.errors import DataError
+from tsfm.evaluation.classification_config import ClassificationConfig
 from tsfm.evaluation.classification_tables import metrics, render
 from tsfm.evaluation.protocols import Evaluation, Protocol
 from tsfm.models.backbone import count_parameters
@@ -25,9 +26,9 @@ from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained
 from tsfm.series.cards import load_card
 from tsfm.series.samples import SampleSet
-from tsfm.shapes import ndarray
+from tsfm.shapes import Float64, ndarray
 from tsfm.tasks.classify import SeriesClassifier
-from tsfm.tasks.embed import DEPTH
+from tsfm.tasks.embed import Embedder
 from tsfm.tasks.sample_features import SampleFeatures, stretch
 
 PUBLISHED = Path("published") / "ucr_uea_accuracy.csv"
@@ -38,40 +39,6 @@ MOST_FOLDS = 5
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
-class ClassificationConfig:
-    """The ``[evaluate]`` section of a recipe whose protocol is ``classification``.
-
-    Parameters
-    ----------
-    datasets
-        As in `SampleSet.from_card`, for example ``"ucr_classification/GunPoint"``.
-    part
-        ``"test"``: fitted on the training samples, scored on the test samples; ``"train"``:
-        cross-validated on the training samples alone, for choices.
-    lengths, n_segments, with_changes, with_size, depth
-        See `SampleFeatures`.
-    fine_tuned
-        Sets on which a TST is trained too, for `steps` steps on all training samples; ``"all"``.
-    bar
-        Published model whose mean accuracy is to be passed.
-    """
-
-    protocol: Literal["classification"]
-    models: tuple[str, ...]
-    datasets: tuple[str, ...] = Field(min_length=1)
-    part: Literal["test", "train"] = "test"
-    lengths: tuple[PositiveInt, ...] = Field(default=(128, 512), min_length=1)
-    n_segments: int = Field(default=1, ge=1)
-    with_changes: bool = True
-    with_size: bool = True
-    depth: float = Field(default=DEPTH, gt=0, le=1)
-    fine_tuned: tuple[str, ...] | Literal["all"] = ()
-    steps: int = Field(default=200, ge=1)
-    published: tuple[str, ...] = ()
-    bar: str = "1-NN DTW, learned window"
-
-
 class Arm(NamedTuple):
     """What becomes of samples, and a head that learns it, made for the labels it is to learn."""
 
@@ -80,7 +47,7 @@ class Arm(NamedTuple):
     head: Callable[[ndarray], Any]
 
 
-@plain_dataclass(frozen=True)
+@dataclass(frozen=True)
 class FrozenEncoder:
     """A checkpoint under the name it has in a table."""
 
@@ -186,10 +153,24 @@ def arms(
         found[one.name] = Arm(
             one.label(name), features.of_samples, lambda labels: logistic_head(labels, seed)
         )
+        embedder = Embedder(one.model, device=one.device, depth=config.depth)
+        found[f"{one.name}, 1-NN of embeddings"] = Arm(
+            one.label(name), partial(embedded, embedder), _new(KNeighborsClassifier, 1)
+        )
     is_trained = config.fine_tuned == "all" or name in config.fine_tuned
     if is_trained and config.part == "test":
         found[FINE_TUNED] = Arm("from scratch", _arrays, _new_tst(train, config.steps, seed))
     return found
+
+
+def embedded(embedder: Embedder, samples: SampleSet) -> Float64[ndarray, "sample feature"]:
+    """Return what `tsfm.embed` makes of the samples."""
+    longest = min(int(samples.lengths.max()), embedder.model.context_length)
+    channels = [
+        embedder.embed_arrays(channel, samples.offsets, context_length=longest)
+        for channel in samples.values.T
+    ]
+    return np.concatenate(channels, axis=1)
 
 
 def scored(arm: Arm, train: SampleSet, test: SampleSet) -> ndarray:
