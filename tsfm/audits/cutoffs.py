@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from tsfm.errors import ConfigError, DataError
+from tsfm.series.cutoffs import as_stamps
 
 
 def choose_cutoffs(
@@ -51,13 +52,8 @@ def choose_cutoffs(
 
 
 def _stamps(values: Sequence[Any], dtype: Any) -> pl.Series:
-    """Return stamps in the type of the frame; text is read as a date or a time."""
-    try:
-        column = pl.Series(list(values))
-        if column.dtype == pl.String:
-            column = column.str.to_datetime(time_unit="us", strict=True)
-        return column.cast(dtype)
-    except (pl.exceptions.PolarsError, TypeError, ValueError):
-        raise ConfigError(
-            f"start and cutoffs must be stamps of type {dtype}, got {list(values)}"
-        ) from None
+    """Return stamps in the type of the frame; without a time zone they are in its zone."""
+    found = as_stamps(values, dtype)
+    if found is None:
+        raise ConfigError(f"start and cutoffs must be stamps of type {dtype}, got {list(values)}")
+    return found

@@ -33,28 +33,40 @@ def read_cutoffs(series: SeriesFrame, cutoffs: Sequence[Any]) -> pl.Series:
     [datetime.date(2024, 1, 2)]
     """
     stamps = series.frame[series.columns.timestamp]
-    try:
-        values: Any = list(cutoffs)
-        if any(isinstance(one, np.datetime64) for one in values):
-            values = np.array(values, "M8[us]")
-        found = pl.Series(values)
-        if found.dtype == pl.String and not stamps.dtype.is_integer():
-            found = parse_text(found)
-        zone, own = (getattr(one.dtype, "time_zone", None) for one in (stamps, found))
-        if zone and not own:
-            found = found.cast(pl.Datetime("us")).dt.replace_time_zone(zone)
-        # Nobody knows which zone a frame without one is in.
-        is_kind = found.dtype.is_integer() == stamps.dtype.is_integer()
-        if is_kind and (zone or not own):
-            found = found.cast(stamps.dtype)
-    except (TypeError, ValueError, pl.exceptions.PolarsError):
-        found = pl.Series([None])
-    if not len(found) or found.null_count() or found.dtype != stamps.dtype:
+    found = as_stamps(cutoffs, stamps.dtype)
+    if found is None or not len(found):
         raise ConfigError(
             f"cutoffs must be stamps of the frame's type {stamps.dtype}, got {cutoffs!r}; pass for "
             f"example [{stamps[-1]!r}]"
         )
     return found.rename("cutoff")
+
+
+def as_stamps(given: Any, kind: Any) -> pl.Series | None:
+    """Return stamps as users write them in the type `kind`, None where one is none of it.
+
+    Examples
+    --------
+    >>> as_stamps(["2024-01-31 16:00"], pl.Datetime("us", "Asia/Tokyo")).dt.to_string().to_list()
+    ['2024-01-31 16:00:00.000000+09:00']
+    """
+    try:
+        values: Any = list(given)
+        if any(isinstance(one, np.datetime64) for one in values):
+            values = np.array(values, "M8[us]")
+        found = pl.Series(values)
+        if found.dtype == pl.String and not kind.is_integer():
+            found = parse_text(found)
+        zone, own = (getattr(one, "time_zone", None) for one in (kind, found.dtype))
+        if zone and not own:
+            found = found.cast(pl.Datetime("us")).dt.replace_time_zone(zone)
+        # Nobody knows which zone a frame without one is in.
+        is_kind = found.dtype.is_integer() == kind.is_integer()
+        if is_kind and (zone or not own):
+            found = found.cast(kind)
+    except (TypeError, ValueError, pl.exceptions.PolarsError):
+        return None
+    return None if found.null_count() or found.dtype != kind else found
 
 
 def steps_until(series: SeriesFrame, cutoffs: pl.Series) -> Int[ndarray, "item cutoff"]:

@@ -1,5 +1,8 @@
 """An audit is repeatable: what it draws cutoffs with must be numbers."""
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 import polars as pl
 import pytest
 
@@ -23,3 +26,21 @@ def test_numbers_that_draw_no_cutoffs_are_refused(options: dict, message: str) -
     assert len(choose_cutoffs(stamps, **right)) == 2
     with pytest.raises(ConfigError, match=message):
         choose_cutoffs(stamps, **{**right, **options})
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_stamps_without_a_zone_are_on_the_clock_of_the_frame(zone: str) -> None:
+    here = ZoneInfo(zone)
+    stamps = pl.Series([datetime(2024, 1, day, 16, tzinfo=here) for day in range(1, 9)])
+    stamps = stamps.dt.convert_time_zone(zone)
+    for asked in ("2024-01-05 16:00", datetime(2024, 1, 5, 16)):
+        found = choose_cutoffs(stamps, 1, 0, cutoffs=[asked])
+        assert found.to_list() == [datetime(2024, 1, 5, 16, tzinfo=here)]
+        found = choose_cutoffs(stamps, 1, 0, start=asked)
+        assert found.to_list() == [datetime(2024, 1, 5, 16, tzinfo=here)]
+
+
+def test_a_stamp_with_a_zone_is_refused_where_the_frame_has_none() -> None:
+    stamps = pl.Series([datetime(2024, 1, day) for day in range(1, 9)])
+    with pytest.raises(ConfigError, match=r"must be stamps of type .* got \[datetime"):
+        choose_cutoffs(stamps, 1, 0, cutoffs=[datetime(2024, 1, 5, tzinfo=ZoneInfo("Asia/Tokyo"))])
