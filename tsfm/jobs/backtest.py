@@ -9,16 +9,17 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
-from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveInt
+from pydantic import AfterValidator, ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 from pydantic_core import to_jsonable_python
 
 from tsfm.config import Recipe, build_sections, discover_all
 from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.errors import ConfigError
 from tsfm.jobs import (
     backtest_luck,
     backtest_portfolios,
@@ -38,6 +39,7 @@ from tsfm.stocks.metrics import information_coefficient, mean_of, rank_informati
 from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.portfolio import PortfolioConfig
 from tsfm.stocks.split import SplitConfig, SplitDays
+from tsfm.stocks.start import check_names
 from tsfm.stocks.stream import PanelConfig, located, panel_inputs, read_panel
 from tsfm.stocks.trials import RETURNS_FILE
 from tsfm.stocks.walk_forward import FoldedRanker, fold_table, seen_days
@@ -61,6 +63,21 @@ class BacktestRunConfig:
     seeds: Seeds = (0, 1, 2, 3, 4)
     device: str = "auto"
     output: str | None = None
+
+
+def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    twice = sorted({one for one in values if values.count(one) > 1})
+    if twice:
+        raise ConfigError(
+            f"values must differ, got {list(values)} with {twice} more than once; the second would "
+            "count as another measurement"
+        )
+    return values
+
+
+Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Costs = Annotated[tuple[Cost, ...], Field(min_length=1), AfterValidator(_different)]
+Sizes = Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_different)]
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -94,11 +111,11 @@ class BacktestConfig:
         worth? 0 asks for none.
     """
 
-    top_k: tuple[PositiveInt, ...] = Field(default=(5,), min_length=1)
+    top_k: Sizes = (5,)
     portfolios: Mapping[str, PortfolioConfig] = field(default_factory=dict)
-    costs_bps: tuple[NonNegativeFloat, ...] = Field(default=(0.0, 5.0, 10.0), min_length=1)
-    borrow_bps: float = Field(default=0.0, ge=0)
-    delisting_return: float = Field(default=0.0, ge=-1)
+    costs_bps: Costs = (0.0, 5.0, 10.0)
+    borrow_bps: Cost = 0.0
+    delisting_return: float = Field(default=0.0, ge=-1, allow_inf_nan=False)
     rivals: bool = True
     boosting: Boosting = "scikit-learn"
     n_random: PositiveInt = 200
@@ -127,6 +144,7 @@ def sections(recipe: Recipe) -> dict[str, Any]:
             "tracking": TrackingConfig,
         },
     )
+    check_names(parts["ranker"])
     start = Path(parts["ranker"].checkpoint)
     if parts["ranker"].checkpoint and start.is_dir():
         parts["ranker"] = replace(parts["ranker"], checkpoint=str(start.absolute()))

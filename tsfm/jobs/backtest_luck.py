@@ -15,6 +15,7 @@ from tsfm.stocks.trials import logged_returns, trials_of, what_luck_explains
 from tsfm.tracking import Tracker
 
 YEARLY = math.sqrt(DAYS_PER_YEAR)
+SHOWN = ("sharpe", "best_by_luck", "deflated_sharpe", "overfitting")
 
 
 def rows(daily: pl.DataFrame, parts: Mapping[str, Any], tracker: Tracker) -> list[dict[str, Any]]:
@@ -68,10 +69,10 @@ def luck_table(found: Sequence[Mapping[str, Any]]) -> str:
     body = [
         [
             f"{portfolio_name(row)}, {row['cost_bps']:g} bp",
-            f"{row['sharpe']:.2f}",
-            f"{row['best_by_luck']:.2f}",
-            f"{row['deflated_sharpe']:.3f}",
-            f"{row['overfitting']:.2f}" if np.isfinite(row["overfitting"]) else "",
+            *(
+                f"{row[one]:.{digits}f}" if np.isfinite(row[one]) else ""
+                for one, digits in zip(SHOWN, (2, 2, 3, 2), strict=True)
+            ),
         ]
         for row in found
     ]

@@ -133,7 +133,9 @@ def _portfolio(rows: pl.DataFrame, is_asked: pl.Expr) -> str:
 
 def _sharpe(part: pl.DataFrame) -> str:
     text = _spread(part["sharpe"], 2)
-    if "sharpe_low" not in part.columns or part["sharpe_low"].is_null().all():
+    band = part["sharpe_low"] if "sharpe_low" in part.columns else pl.Series([], dtype=pl.Float64)
+    # Of a single day, or of portfolios that hold nothing, there is no ratio.
+    if not band.is_finite().any():
         return text
     return f"{text} ({part['sharpe_low'][0]:.2f} to {part['sharpe_high'][0]:.2f})"
 

@@ -3,18 +3,16 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 import torch
-from pydantic import ConfigDict, Field, PositiveInt, TypeAdapter
+from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.arguments import at_least_zero
 from tsfm.errors import ConfigError
-from tsfm.models.backbone import BACKBONES
 from tsfm.models.model import Provenance, TimeSeriesModel
-from tsfm.models.pretrained import load_pretrained
 from tsfm.objectives.weighted_sum import PartConfig, WeightedSum, WeightedSumConfig
 from tsfm.registry import discover
 from tsfm.shapes import Bool, ndarray
@@ -23,10 +21,12 @@ from tsfm.stocks.metrics import information_coefficient, mean_of
 from tsfm.stocks.phases import Freeze, PhaseConfig, freeze, run_phase, thawed
 from tsfm.stocks.ranking import ReturnRanking, ReturnRankingConfig
 from tsfm.stocks.split import SplitConfig, SplitDays, split_days
+from tsfm.stocks.start import start_of
 from tsfm.stocks.stream import DayStream
 from tsfm.tracking import Tracker
 from tsfm.training.step import TrainingStep
 
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PRETEXT = {"stock_code": 1.0, "stock_sector": 1.0, "moving_average": 1.0}
 
 
@@ -61,7 +61,7 @@ class RankerConfig:
     model: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: str = ""
     windows: SectionConfig = field(default_factory=SectionConfig)
-    pretext: Mapping[str, float] = field(default_factory=lambda: dict(PRETEXT))
+    pretext: Mapping[str, Weight] = field(default_factory=lambda: dict(PRETEXT))
     pretext_config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pretrain: PhaseConfig = field(default_factory=PhaseConfig)
     finetune: PhaseConfig = field(default_factory=PhaseConfig)
@@ -90,7 +90,7 @@ def fit_ranker(
     if config.fit_on_validation:
         days = dataclasses.replace(days, train=np.union1d(days.train, days.validation))
     generator = torch.Generator().manual_seed(common["seed"])
-    model = _start(config, generator)
+    model = start_of(config, generator)
     backbone, report = _pretrained(config, model.backbone, sections, days, common)
     objective = ReturnRanking(ranking_config(config), backbone)
     step = TrainingStep(backbone, objective)
@@ -125,21 +125,6 @@ def days_of(sections: CrossSections, split: SplitConfig) -> SplitDays:
         execution_lag=config.execution_lag,
         fill=config.fill,
     )
-
-
-def _start(config: RankerConfig, generator: torch.Generator) -> TimeSeriesModel:
-    """Return the checkpoint to start from, or random weights."""
-    discover("tsfm.models")
-    length, n_channels = config.windows.context_length, len(config.windows.features.spans)
-    if config.checkpoint:
-        return load_pretrained(config.checkpoint)
-    backbone_class = BACKBONES[config.backbone]
-    known = {one.name for one in dataclasses.fields(backbone_class.Config)}
-    sizes = {"n_channels": n_channels, "context_length": length}
-    values = {key: value for key, value in sizes.items() if key in known} | dict(config.model)
-    backbone = backbone_class(TypeAdapter(backbone_class.Config).validate_python(values))
-    backbone.reset_parameters(generator)
-    return TimeSeriesModel(config.backbone, backbone, length, Provenance())
 
 
 def ranking_config(config: RankerConfig) -> ReturnRankingConfig:

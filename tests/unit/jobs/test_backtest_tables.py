@@ -156,3 +156,16 @@ def test_metrics_are_means_under_paths_without_gaps(rows: pl.DataFrame) -> None:
     assert found["stocks/market/top0/10bps/sharpe"] == pytest.approx(1.53)
     assert "stocks/market/top0/0bps/ic" not in found
     assert all(np.isfinite(value) for value in found.values())
+
+
+def test_what_is_no_number_is_left_out(report: dict[str, object], rows: pl.DataFrame) -> None:
+    nan = float("nan")
+    one_day = rows.with_columns(
+        pl.when(pl.col(one).is_not_null()).then(nan).alias(one)
+        for one in ("sharpe", "sharpe_low", "sharpe_high")
+    )
+    luck: dict[str, object] = dict(report["luck"][0])  # type: ignore[index]
+    luck |= {"sharpe": nan, "best_by_luck": nan, "deflated_sharpe": nan, "overfitting": nan}
+    text = render({**report, "luck": [luck]}, one_day)
+    assert "nan" not in text
+    assert "| the 5 best, 10 bp | | | | |" in " ".join(text.split())
