@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from tsfm.shapes import Float, ndarray
-from tsfm.stocks.metrics import DAYS_PER_YEAR, sharpe_ratio
+from tsfm.stocks.metrics import DAYS_PER_YEAR, ROUNDING_SHARE, sharpe_ratio
 
 
 def relative_to(
@@ -38,7 +38,9 @@ def relative_to(
     active = ours - theirs
     centred = theirs - theirs.mean()
     variance = float(centred @ centred)
-    beta = float(centred @ (ours - ours.mean())) / variance if variance > 0 else float("nan")
+    rounding = len(theirs) * (ROUNDING_SHARE * float(np.abs(theirs).max())) ** 2
+    has_spread = variance > rounding
+    beta = float(centred @ (ours - ours.mean())) / variance if has_spread else float("nan")
     daily = float((ours - beta * theirs).mean())
     return {
         "beta": beta,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tsfm.arguments import at_least_one
 from tsfm.errors import ConfigError
 from tsfm.shapes import Bool, Float, Float64, ndarray
 
@@ -30,15 +31,19 @@ def expected_shortfall(
 ) -> Float64[ndarray, "*shape"]:
     """Return the mean of the worst share `level` of the samples, at least one of them.
 
+    NaN where a sample is missing, as the value at risk is.
+
     Examples
     --------
     >>> float(expected_shortfall(np.array([-0.3, -0.1, 0.0, 0.1]), 0.5))
     -0.2
     """
     _check_level(level)
-    n_worst = math.floor((returns.shape[-1] - 1) * level) + 1
-    worst = np.partition(np.asarray(returns, np.float64), n_worst - 1, axis=-1)[..., :n_worst]
-    return np.asarray(worst.mean(axis=-1))
+    samples = np.asarray(returns, np.float64)
+    n_worst = math.floor((samples.shape[-1] - 1) * level) + 1
+    worst = np.partition(samples, n_worst - 1, axis=-1)[..., :n_worst].mean(axis=-1)
+    # Of a sample that is missing nobody knows whether it is among the worst.
+    return np.where(np.isnan(samples).any(axis=-1), np.nan, worst)
 
 
 def filtered_value_at_risk(
@@ -70,6 +75,7 @@ def filtered_value_at_risk(
     -1.5
     """
     _check_level(level)
+    at_least_one("n_days", n_days)
     units = np.asarray(returns, np.float64) / np.where(scale > 0, scale, np.nan)
     found = np.full(units.shape, np.nan)
     for day in range(n_days, len(units)):

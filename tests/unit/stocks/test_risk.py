@@ -147,3 +147,15 @@ def test_with_a_constant_scale_filtered_history_is_history() -> None:
     found = filtered_value_at_risk(returns, np.full((60, 3), 4.0), 0.1, n_days=50)
     np.testing.assert_allclose(found[55], np.nanquantile(returns[5:55], 0.1, axis=0))
     assert np.isnan(filtered_value_at_risk(returns, np.zeros((60, 3)), n_days=50)).all()
+
+
+def test_what_is_missing_has_no_shortfall() -> None:
+    samples = np.array([[-0.3, -0.1, 0.0, 0.1], [math.nan, -0.1, 0.0, 0.1]])
+    np.testing.assert_array_equal(expected_shortfall(samples, 0.5), [-0.2, math.nan])
+    np.testing.assert_array_equal(np.isnan(value_at_risk(samples, 0.5)), [False, True])
+
+
+@pytest.mark.parametrize("n_days", [0, -3])
+def test_a_history_of_no_days_is_refused(n_days: int) -> None:
+    with pytest.raises(ConfigError, match="n_days must be a whole number of at least 1, got"):
+        filtered_value_at_risk(np.zeros((9, 1)), np.ones((9, 1)), n_days=n_days)
