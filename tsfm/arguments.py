@@ -35,11 +35,15 @@ def one_of(name: str, value: Any, known: Sequence[str]) -> None:
 
 def within(name: str, number: Any, least: float, most: float = math.inf) -> float:
     """Return the number, or say that `name` must be one from `least` to `most`."""
-    is_number = isinstance(number, int | float | np.integer | np.floating)
-    if not is_number or isinstance(number, bool) or not least <= number <= most:
+    if not is_number(number) or not least <= number <= most:
         span = f"at least {least:g}" if most == math.inf else f"{least:g} to {most:g}"
         raise ConfigError(f"{name} must be {span}, got {number!r}")
     return float(number)
+
+
+def is_number(value: Any) -> bool:
+    """Say whether a value is a number; a truth is none."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def a_seed(number: Any) -> int:

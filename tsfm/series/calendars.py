@@ -39,6 +39,7 @@ def sessions(calendar: str, first: np.datetime64, last: np.datetime64) -> ndarra
     DataError
         When the exchange is not known so early or so late.
     """
+    require_code(calendar)
     return _sessions(calendar, *_decades(first, last))
 
 
@@ -52,7 +53,16 @@ def trading_hours(
     is_local
         Times of the exchange's wall clock; of UTC otherwise.
     """
+    require_code(calendar)
     return _trading_hours(calendar, *_decades(first, last), is_local)
+
+
+def require_code(calendar: Any) -> None:
+    """Refuse what is no text, which no exchange is called."""
+    if not isinstance(calendar, str):
+        raise ConfigError(
+            f"calendar must be an exchange code as text, got {calendar!r}; pass one such as 'XNYS'"
+        )
 
 
 def _decades(first: np.datetime64, last: np.datetime64) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tsfm.errors import ConfigError, DataError
+from tsfm.series.calendars import require_code
 from tsfm.series.grids import (
     DAY,
     MONDAY,
@@ -138,10 +139,7 @@ def session_grid(
     is_local
         Stamps are times of the exchange's wall clock; of UTC otherwise.
     """
-    if not isinstance(calendar, str):
-        raise ConfigError(
-            f"calendar must be an exchange code as text, got {calendar!r}; pass one such as 'XNYS'"
-        )
+    require_code(calendar)
     if freq is not None:
         count, unit = parse_alias(freq)
         step = count * UNITS.get(unit, DAY if unit == "B" else 28 * DAY)

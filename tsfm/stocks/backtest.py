@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tsfm.errors import ConfigError, DataError
+from tsfm.errors import DataError
 from tsfm.shapes import Float, Float64, Int, ndarray
 from tsfm.stocks.metrics import (
     DAYS_PER_YEAR,
@@ -16,10 +16,9 @@ from tsfm.stocks.metrics import (
     sharpe_standard_error,
 )
 from tsfm.stocks.panel import Fill, StockPanel, check_execution, last_known
+from tsfm.stocks.trading_options import RUIN, check_costs, check_limits
 
 BPS = 1e-4
-# Nobody lends to a portfolio that has lost all: it is over.
-RUIN = -1.0
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,7 @@ class BacktestReport:
         ConfigError
             When a cost is negative, or it or the rate no number.
         """
-        for name, cost in (("cost_bps", cost_bps), ("borrow_bps", borrow_bps)):
-            if not 0 <= cost < np.inf:
-                raise ConfigError(f"{name} must be basis points of at least 0, got {cost}")
-        if not np.isfinite(cash_rate):
-            raise ConfigError(f"cash_rate must be a share a year such as 0.02, got {cash_rate}")
+        check_costs(cost_bps=cost_bps, borrow_bps=borrow_bps, cash_rate=cash_rate)
         carry = (self.cash * cash_rate - self.shorted * borrow_bps * BPS) / DAYS_PER_YEAR
         carry = np.where(self.gross > RUIN, carry, 0.0)
         return net_returns(self.gross + carry, self.turnover, cost_bps)
@@ -154,8 +149,8 @@ def backtest(
     DataError
         When the weights do not fit the panel, a row is finite in part, or no price follows.
     ConfigError
-        When the lag is shorter than a day, nobody can trade at the fill, or more than all is lost
-        in a delisting.
+        When the lag is shorter than a day, nobody can trade at the fill, more than all is lost in
+        a delisting, or the cap lets nothing be traded.
     """
     if weights.shape != (panel.n_days, panel.n_stocks):
         raise DataError(
@@ -207,10 +202,7 @@ def simulate(
         When that is all of them.
     """
     check_execution(execution_lag, fill)
-    if not delisting_return >= RUIN:
-        raise ConfigError(
-            f"delisting_return must be at least -1, got {delisting_return}; -0.3 is a loss of 30 %"
-        )
+    check_limits(delisting_return=delisting_return, max_turnover=max_turnover)
     raw, prices = panel[fill], _marks(panel, fill)
     wait = execution_lag - (fill == "close")
     days = _days_that_earn(days, panel, wait + 1)

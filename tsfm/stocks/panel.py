@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 import numpy as np
 from pydantic import BeforeValidator
 
+from tsfm.arguments import is_number
 from tsfm.errors import ConfigError, DataError
 from tsfm.series.windows import WindowBatch
 from tsfm.shapes import Bool, Float, Float64, Int, Tensor, ndarray
@@ -249,15 +250,15 @@ def bound_of(text: str) -> date:
         raise ConfigError(f"a bound must be a day such as '2017-01-03', got {text!r}") from None
 
 
-def check_execution(execution_lag: int | float, fill: str) -> None:
+def check_execution(execution_lag: Any, fill: Any) -> None:
     """Refuse to earn a return that the score has already seen, or at a price of hindsight."""
-    if execution_lag < 1:
+    if is_number(execution_lag) and execution_lag < 1:
         raise ConfigError(
             f"execution_lag must be at least 1, got {execution_lag}: a score of day t has seen the "
             "return of day t"
         )
-    if execution_lag % 1:
-        raise ConfigError(f"execution_lag must be a whole number of days, got {execution_lag}")
+    if not isinstance(execution_lag, int | np.integer) or isinstance(execution_lag, bool):
+        raise ConfigError(f"execution_lag must be a whole number of days, got {execution_lag!r}")
     if fill not in get_args(Fill):
         raise ConfigError(
             f"fill must be one of {list(get_args(Fill))}, got {fill!r}; nobody knows the high or "

@@ -1,9 +1,9 @@
 """Rules that turn scores into the weights that a portfolio wants after each day."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import ConfigDict, Field, PositiveInt
+from pydantic import AfterValidator, ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import ConfigError
@@ -12,6 +12,12 @@ from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.selection import hold_best, hold_both
 
 Rule = Literal["top_k", "long_short", "quantile", "quantile_long_short"]
+
+
+def _none_or_several(n_days: int) -> int:
+    if n_days == 1:
+        raise ValueError("one day has no volatility, so that nothing could be held; ask for 2 days")
+    return n_days
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -29,7 +35,7 @@ class PortfolioConfig:
         day's stocks. Stocks of unknown sector are a sector.
     volatility_days
         Weights go as one over the volatility of so many trailing days, each side's sum kept; 0 for
-        equal weights. Stocks without half of these days are not held.
+        equal weights. One day has no volatility. Stocks without half of these days are not held.
     max_turnover
         Most that is bought plus sold in a day; see `backtest`.
     """
@@ -38,7 +44,7 @@ class PortfolioConfig:
     top_k: PositiveInt = 5
     n_quantiles: int = Field(default=5, ge=2)
     sector_neutral: bool = False
-    volatility_days: int = Field(default=0, ge=0)
+    volatility_days: Annotated[int, Field(ge=0), AfterValidator(_none_or_several)] = 0
     max_turnover: float | None = Field(default=None, gt=0)
 
 

@@ -13,6 +13,7 @@ from pydantic_core import to_jsonable_python
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from tsfm.arguments import at_least_zero
 from tsfm.errors import CheckpointError
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import checkpoint_folder, load_pretrained, save_pretrained
@@ -150,6 +151,7 @@ class StockRanker:
         n_days
             Score the last so many days alone; 0 scores all.
         """
+        at_least_zero("n_days", n_days)
         given, origin = to_polars(data, timestamp_column)
         id_column, timestamp_column = key_names(given.columns, id_column, timestamp_column)
         panel = StockPanel.from_frame(

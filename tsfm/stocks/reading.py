@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsfm.errors import DataError
+from tsfm.errors import ConfigError, DataError
 from tsfm.series.blanks import refuse_blank_twins
 from tsfm.series.calendars import sessions
 from tsfm.series.cards import load_card, scan
 from tsfm.series.convert import to_polars
 from tsfm.shapes import Bool, Int, ndarray
-from tsfm.stocks.bars import with_bars
+from tsfm.stocks.bars import ADJUSTED, usual_name, with_bars
 from tsfm.stocks.columns import key_names, truths_of
 from tsfm.stocks.days import as_days
 from tsfm.stocks.panel import FIELDS, RAW_CLOSE, StockPanel, bound_of
@@ -154,11 +154,31 @@ def read_wide(
     sectors
         Sector by stock.
     others
-        Further frames of the same form, by field: ``open=``, ``high=``, ``low=``, ``volume=``.
+        Further frames of the same form, by field: ``open=``, ``high=``, ``low=``, ``volume=``,
+        ``adj_close=``.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such field.
+    DataError
+        When a frame is long, or breaks a rule of `read_frame`.
     """
+    known = (*FIELDS, ADJUSTED[0])
+    unknown = [one for one in others if usual_name(one) not in known]
+    if unknown:
+        raise ConfigError(
+            f"frames besides close must be named as one of {list(known)}, got {unknown}; correct "
+            "the name or leave it out"
+        )
     long: pl.DataFrame | None = None
     for field, wide in {"close": close, **others}.items():
         frame, _ = to_polars(wide, "timestamp")
+        if {"item_id", field} & set(frame.columns):
+            raise DataError(
+                f"{field} must be a wide frame, a column per stock, got the columns "
+                f"{frame.columns}; a long one is read by StockPanel.from_frame"
+            )
         stamps = "timestamp" if "timestamp" in frame.columns else frame.columns[0]
         part = frame.unpivot(index=stamps, variable_name="item_id", value_name=field).rename(
             {stamps: "timestamp"}
@@ -229,8 +249,9 @@ def _places(
     """Return the row of the panel of every bar."""
     id_column, timestamp_column = keys
     stamps = data[timestamp_column].to_numpy().astype("datetime64[D]")
-    place = np.minimum(np.searchsorted(days, stamps), len(days) - 1)
-    astray = days[place] != stamps
+    place = np.minimum(np.searchsorted(days, stamps), max(0, len(days) - 1))
+    # From a Saturday to a Sunday there may be no session at all.
+    astray = days[place] != stamps if len(days) else np.ones(len(stamps), bool)
     if astray.any():
         first = int(np.flatnonzero(astray)[np.argmin(stamps[astray])])
         raise DataError(

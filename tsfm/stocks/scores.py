@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from tsfm.arguments import at_least_zero
+from tsfm.errors import ConfigError
 from tsfm.shapes import Bool, Float64, Int, ndarray
 from tsfm.stocks.backtest import BacktestReport, simulate
 from tsfm.stocks.metrics import (
@@ -22,6 +23,7 @@ from tsfm.stocks.panel import Fill, StockPanel
 from tsfm.stocks.portfolio import PortfolioConfig, target_weights, trailing_volatility
 from tsfm.stocks.relative import relative_to
 from tsfm.stocks.score_table import read_scores
+from tsfm.stocks.trading_options import check_costs
 
 # Nine in ten of the random portfolios lie between these.
 BAND = (0.05, 0.95)
@@ -117,7 +119,8 @@ def backtest_scores(
     at_least_zero("n_random", n_random)
     at_least_zero("decay_days", decay_days)
     at_least_zero("seed", seed)
-    portfolio = portfolio or PortfolioConfig()
+    portfolio = _rule(portfolio)
+    check_costs(cost_bps=cost_bps, borrow_bps=borrow_bps, cash_rate=cash_rate)
     names = {"id_column": id_column, "timestamp_column": timestamp_column}
     panel = prices if isinstance(prices, StockPanel) else StockPanel.from_frame(prices, **names)
     table = read_scores(scores, panel, score_column=score_column, **names)
@@ -155,6 +158,18 @@ def backtest_scores(
         summary |= _beside_luck(drawn.net(cost_bps, **costs), summary["sharpe"])
     decay = information_decay(table, returns, days, decay_days, panel.tradable)
     return TearSheet(summary, _daily(report, net, market), _decay_frame(decay), weights)
+
+
+def _rule(portfolio: Any) -> PortfolioConfig:
+    """Return what is held, by default the five best."""
+    if portfolio is None:
+        return PortfolioConfig()
+    if not isinstance(portfolio, PortfolioConfig):
+        raise ConfigError(
+            f"portfolio must be a PortfolioConfig, got {portfolio!r}; pass for example "
+            "PortfolioConfig(top_k=3)"
+        )
+    return portfolio
 
 
 def _tested(table: Float64[ndarray, "day stock"]) -> Int[ndarray, " asked"]:

@@ -312,3 +312,12 @@ def test_utc_bars_without_their_zone_are_refused_and_not_shifted() -> None:
         DataError, match=r"by the exchange's clock, .*; .*give stamps their time zone"
     ):
         read(naive, "XNYS")
+
+
+@pytest.mark.parametrize("code", [5, ["XNYS"], None])
+def test_a_code_that_is_no_text_is_refused(code: Any) -> None:
+    # As users call it: the tests check types at every call.
+    read: Any = getattr(sessions, "__wrapped__", sessions)
+    day = np.datetime64("2024-01-02")
+    with pytest.raises(ConfigError, match="calendar must be an exchange code as text, got"):
+        read(code, day, day)

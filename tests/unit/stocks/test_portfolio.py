@@ -103,3 +103,9 @@ def test_what_a_rule_needs_must_be_there() -> None:
         )
     with pytest.raises(ConfigError, match="volatility must be given for volatility_days, got None"):
         target_weights(np.ones((1, 2)), PortfolioConfig(volatility_days=5))
+
+
+def test_one_day_has_no_volatility_to_hold_by() -> None:
+    assert PortfolioConfig(volatility_days=2).volatility_days == 2
+    with pytest.raises(ValueError, match="one day has no volatility"):
+        PortfolioConfig(volatility_days=1)

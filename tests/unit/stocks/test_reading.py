@@ -263,3 +263,18 @@ def test_a_stray_day_is_warned_of() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         StockPanel.from_frame(frame[frame["timestamp"] != "2020-01-11"])
+
+
+def test_bars_of_a_weekend_are_on_no_session(bars: pl.DataFrame) -> None:
+    weekend = bars.head(1).with_columns(timestamp=pl.lit("2020-01-04").str.to_date())
+    with pytest.raises(DataError, match=r"on sessions of XNYS, got 'A' on 2020-01-04 and 0 more"):
+        StockPanel.from_frame(weekend, calendar="XNYS")
+
+
+def test_a_wide_frame_that_is_none_or_of_no_field_is_refused(bars: pl.DataFrame) -> None:
+    close = bars.pivot("item_id", index="timestamp", values="close")
+    assert StockPanel.from_wide(close, adjClose=close).fields == ("close", "raw_close")
+    with pytest.raises(ConfigError, match=r"must be named as one of .* got \['volumes'\]"):
+        StockPanel.from_wide(close, volumes=close)
+    with pytest.raises(DataError, match=r"close must be a wide frame.* StockPanel\.from_frame"):
+        StockPanel.from_wide(bars.drop("sector"))

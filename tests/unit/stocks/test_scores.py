@@ -235,3 +235,12 @@ def test_scores_are_on_the_day_of_their_own_clock(panel: StockPanel, table: np.n
     numbers = frame.with_columns(pl.col("timestamp").dt.strftime("%Y%m%d").cast(pl.Int64))
     for other in (zoned, numbers):
         np.testing.assert_array_equal(read_scores(other, panel), read_scores(frame, panel))
+
+
+def test_a_portfolio_that_is_none_is_refused(panel: StockPanel, table: np.ndarray) -> None:
+    # As users call it: the tests check types at every call.
+    call: Any = getattr(backtest_scores, "__wrapped__", backtest_scores)
+    with pytest.raises(
+        ConfigError, match=r"portfolio must be a PortfolioConfig, got \{'top_k': 3\}"
+    ):
+        call(long(panel, table), panel, portfolio={"top_k": 3})
