@@ -3,8 +3,7 @@
 import polars as pl
 
 from tsfm.errors import DataError
-from tsfm.stocks.columns import numbers_of
-from tsfm.stocks.panel import FIELDS, PRICES, RAW_CLOSE
+from tsfm.stocks.columns import FIELDS, PRICES, RAW_CLOSE, numbers_of
 
 # What vendors call it.
 ADJUSTED = ("adj_close", "adjclose", "adjusted_close")

@@ -5,6 +5,9 @@ import polars as pl
 from tsfm.errors import DataError
 from tsfm.series.validation import MISSING_TEXTS, with_usual_names
 
+PRICES = ("open", "high", "low", "close")
+FIELDS = (*PRICES, "volume")
+RAW_CLOSE = "raw_close"
 YES, NO = ("true", "yes", "1", "y", "t"), ("false", "no", "0", "n", "f", "")
 
 

@@ -15,7 +15,8 @@ from pydantic.dataclasses import dataclass
 
 from tsfm.errors import ConfigError
 from tsfm.shapes import Bool, Float, Float32, Int, ndarray
-from tsfm.stocks.panel import FIELDS, StockPanel, last_known
+from tsfm.stocks.columns import FIELDS
+from tsfm.stocks.panel import StockPanel, last_known
 
 # Log prices are counted in units of 5 %, a usual move of two weeks, so that inputs are near one.
 LOG_PRICE_UNIT = 0.05

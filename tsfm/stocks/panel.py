@@ -12,10 +12,8 @@ from tsfm.arguments import is_number
 from tsfm.errors import ConfigError, DataError
 from tsfm.series.windows import WindowBatch
 from tsfm.shapes import Bool, Float, Float64, Int, Tensor, ndarray
+from tsfm.stocks.columns import FIELDS, RAW_CLOSE
 
-FIELDS = ("open", "high", "low", "close", "volume")
-RAW_CLOSE = "raw_close"
-PRICES = ("open", "high", "low", "close")
 Fill = Literal["close", "open"]
 
 

@@ -13,9 +13,9 @@ from tsfm.series.cards import load_card, scan
 from tsfm.series.convert import to_polars
 from tsfm.shapes import Bool, Int, ndarray
 from tsfm.stocks.bars import ADJUSTED, usual_name, with_bars
-from tsfm.stocks.columns import key_names, truths_of
+from tsfm.stocks.columns import FIELDS, RAW_CLOSE, key_names, truths_of
 from tsfm.stocks.days import as_days
-from tsfm.stocks.panel import FIELDS, RAW_CLOSE, StockPanel, bound_of
+from tsfm.stocks.panel import StockPanel, bound_of
 
 SECTOR_COLUMNS = ("sector", "industry")
 UNKNOWN_SECTORS = ("", "n/a", "na", "none", "unknown")

@@ -10,7 +10,8 @@ import numpy as np
 from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 
-from tsfm.stocks.panel import FIELDS, StockPanel
+from tsfm.stocks.columns import FIELDS
+from tsfm.stocks.panel import StockPanel
 
 DAYS_PER_YEAR = 252
 DRIFT, MARKET_VOLATILITY, SECTOR_VOLATILITY = 0.1, 0.12, 0.12

@@ -8,7 +8,8 @@ from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.shapes import Bool, ndarray
-from tsfm.stocks.panel import RAW_CLOSE, StockPanel
+from tsfm.stocks.columns import RAW_CLOSE
+from tsfm.stocks.panel import StockPanel
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
