@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter, validators
+from cyclopts import CycloptsError, Parameter, validators
 
 
 def _names(text: str) -> str | list[str]:
@@ -156,6 +156,9 @@ def impute(
     """
     from tsfm.jobs import impute as job
 
+    if address is not None and engine != "ray":
+        message = "--address is that of a Ray cluster, which needs --engine ray"
+        raise CycloptsError(msg=message, command_chain=("impute",))
     return job.run(
         inputs,
         output=output,

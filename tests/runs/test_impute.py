@@ -95,6 +95,7 @@ def test_a_file_that_cannot_be_used_fails_by_itself(folder, tmp_path):
         ["--engine", "spark"],
         ["--workers", "0"],
         ["--workers", "-1"],
+        ["--address", "auto"],
     ],
 )
 def test_a_word_that_is_none_of_the_choices_is_a_matter_of_usage(arguments, capsys, tmp_path):

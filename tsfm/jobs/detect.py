@@ -10,6 +10,7 @@ import polars as pl
 from tsfm.errors import DataError
 from tsfm.jobs.file_by_file import n_files, run_file_by_file
 from tsfm.jobs.report_place import REPORT_FILE
+from tsfm.lake.footer import with_added
 from tsfm.lake.store import replacing, write
 from tsfm.lake.text import read_text_file
 from tsfm.series.files import read_table
@@ -89,7 +90,9 @@ def _score(
     if text:
         write(str(place), text.to_csv(text.fields.hstack(added)))
     else:
-        _write_table(scored, place)
+        kinds = [(name, "bool" if name == FLAG else "double") for name in names]
+        metadata = with_added(scored.schema.metadata, kinds)
+        _write_table(scored.replace_schema_metadata(metadata), place)
     return {
         "input": str(source),
         "output": str(place),

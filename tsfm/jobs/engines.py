@@ -89,7 +89,10 @@ def attempt(function: Function, unit: Unit) -> Outcome[Unit]:
     """Run one unit; whatever goes wrong is its outcome, so that the others go on."""
     try:
         return Outcome(unit, function(unit))
-    except Exception as error:
+    except BaseException as error:
+        # A panic of the library that reads files is no `Exception`.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         text = " ".join(str(error).split())
         is_ours = isinstance(error, TsfmError | OSError) and text
         return Outcome(unit, error=text if is_ours else f"{type(error).__name__}: {text}")

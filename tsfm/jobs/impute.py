@@ -10,7 +10,7 @@ import polars as pl
 
 from tsfm.errors import ConfigError, DataError
 from tsfm.jobs.engines import ENGINES, Outcome, attempt, check_engine, n_cores, run_units
-from tsfm.jobs.impute_report import Progress, finished_report, rewrite_report, write_report
+from tsfm.jobs.impute_report import Progress, finished_report, named, rewrite_report, write_report
 from tsfm.jobs.places import lake_places
 from tsfm.jobs.report_place import REPORT_FILE, check_report_place
 from tsfm.lake.manifest import FOLDER, forget, proves, read_records, remove_fills, remove_parts
@@ -131,6 +131,11 @@ def run(
         fill_rows=fill_rows,
     )
     check_engine(engine)
+    if address is not None and engine != "ray":
+        raise ConfigError(
+            f"address is that of a Ray cluster, got {address!r} for the engine "
+            f"{engine!r}; ask for the engine 'ray' too, or leave it out"
+        )
     if workers is not None and workers < 1:
         raise ConfigError(f"workers must be at least 1, got {workers}; leave it out for all cores")
     if plot is not None:
@@ -186,7 +191,8 @@ def _run(
     remove_leftovers(output)
     remove_fills(output)
     forget(output, partitions.keys() - done.keys())
-    progress = Progress(job.filling, plan.n_items, list(done.values()), failed)
+    items_of = {part.name: own for part, own in zip(parts, items, strict=True)}
+    progress = Progress(job.filling, items_of, list(done.values()), failed)
     facts = _facts(job)
     with recorded(tracker, "impute", facts) as tracker:
         progress.open(facts, tracker)
@@ -224,7 +230,7 @@ def _scanned(
             parts.append(part)
             items.append(own)
         else:
-            failed.append(outcome.error)
+            failed.append(named(source, outcome.error))
     return parts, items, failed
 
 

@@ -2,11 +2,13 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+import polars as pl
 
 from tsfm.environment import commit, peak_memory_mb, versions
 from tsfm.jobs.file_by_file import n_files
@@ -27,6 +29,8 @@ class Progress:
 
     Parameters
     ----------
+    items
+        Name of a part -> its items, as of `scan`.
     done
         Records of parts that an earlier run wrote.
     failed
@@ -34,10 +38,14 @@ class Progress:
     """
 
     def __init__(
-        self, filling: Filling, n_items: int, done: Sequence[Record], failed: Sequence[str]
+        self,
+        filling: Filling,
+        items: Mapping[str, pl.DataFrame],
+        done: Sequence[Record],
+        failed: Sequence[str],
     ) -> None:
         self.filling = filling
-        self.n_items = n_items
+        self._items = items
         self.records = list(done)
         self.n_kept = len(done)
         self.failed = list(failed)
@@ -65,7 +73,7 @@ class Progress:
 
     def fail(self, source: str, error: str) -> None:
         """List a part that could not be written."""
-        self.failed.append(error if source in error else f"{source}: {error}")
+        self.failed.append(named(source, error))
 
     @property
     def seconds(self) -> float:
@@ -96,7 +104,7 @@ class Progress:
             **self.facts,
             "job": self.filling.job,
             "rows": sum(one.rows for one in records),
-            "items": self.n_items,
+            "items": self._n_items(records),
             "filled": sum(sum(one.filled.values()) for one in records),
             "gaps": {target: one.by_length for target, one in counts.items()},
             "refused": {target: one.refused for target, one in counts.items()},
@@ -114,6 +122,12 @@ class Progress:
             "peak_memory_mb": peak_memory_mb(),
         }
 
+    def _n_items(self, records: Sequence[Record]) -> int:
+        """Count the items of what is written, each once, however many files it lies in."""
+        named = [self._items[one.name] for one in records]
+        alone = sum(one.items for one, own in zip(records, named, strict=True) if not own.height)
+        return alone + (pl.concat(named)["item"].n_unique() if named else 0)
+
     def _of_file(self, record: Record) -> dict[str, Any]:
         return {
             "name": record.name,
@@ -126,6 +140,11 @@ class Progress:
             "message": record.message,
             "notes": record.notes,
         }
+
+
+def named(source: str, error: str) -> str:
+    """Return what is wrong with a file, with its name."""
+    return error if source in error else f"{source}: {error}"
 
 
 def write_report(progress: Progress, tracker: Tracker) -> dict[str, Any]:

@@ -40,6 +40,7 @@ def lake_places(
         Whether local files are named from the root, for workers that start elsewhere.
     """
     places: dict[str, str] = {}
+    sources: dict[str, str] = {}
     for entry in inputs:
         for source, name in _inputs(entry, output):
             if not name.endswith(SUFFIXES):
@@ -49,13 +50,25 @@ def lake_places(
                 )
             if _is_same(source, output, name):
                 raise ConfigError(f"output must be another folder than that of {source}; name one")
-            if name in places.values():
+            if name in sources:
+                if _located(sources[name]) == _located(source):
+                    raise ConfigError(
+                        f"inputs must be named once each, got {name} twice, as {sources[name]} and "
+                        f"as {source}; leave one out"
+                    )
                 raise ConfigError(
                     f"inputs must have names of their own, got {name} twice; write them into "
                     "folders of their own"
                 )
+            sources[name] = source
             is_local = absolute and not is_address(source)
-            places[str(Path(source).absolute()) if is_local else source] = name
+            key = str(Path(source).absolute()) if is_local else source
+            if key in places:
+                raise ConfigError(
+                    f"inputs must have one place each, got {source} for {places[key]} and for "
+                    f"{name}; name it once"
+                )
+            places[key] = name
     return places
 
 

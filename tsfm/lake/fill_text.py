@@ -29,6 +29,7 @@ class FilledText:
 
     content: bytes
     n_rows: int
+    n_items: int
     filled: dict[str, int]
     fills: Fills
 
@@ -60,7 +61,7 @@ def fill_text(source: str, options: FillOptions, imputer: Imputer) -> FilledText
     filled = {target: int(imputed[f"{target}_imputed"].sum()) for target in targets}
     content = file.to_csv(_merged(file, imputed))
     fills = Fills(pl.DataFrame(), counts, listed, (), message)
-    return FilledText(content, file.typed.height, filled, fills)
+    return FilledText(content, file.typed.height, rows.series.n_items, filled, fills)
 
 
 def _merged(file: TextFile, imputed: pl.DataFrame) -> pl.DataFrame:

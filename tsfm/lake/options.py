@@ -15,7 +15,7 @@ from tsfm.models.pretrained import CONFIG_FILE, WEIGHTS_FILE, load_pretrained, s
 from tsfm.tasks.impute import Imputer
 
 # Grows when the same options and model come to write other bytes.
-FORMAT = 4
+FORMAT = 5
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ import polars as pl
 from tsfm.errors import DataError
 from tsfm.lake.opened import opened
 from tsfm.lake.options import FillOptions
-from tsfm.lake.store import SUFFIX, digest
-from tsfm.series.folder_values import hive_values
+from tsfm.lake.store import digest, is_parquet
+from tsfm.series.folder_values import hive_nulls, hive_values
 from tsfm.series.offsets import read_offset, require_zone
 from tsfm.series.validation import Columns, pick_columns
 from tsfm.shapes import Int, ndarray
@@ -29,7 +29,7 @@ class Part:
     name
         Its place below the output folder.
     n_items
-        Items that have rows in it.
+        Items that have rows in it; 0 for a file of text, of which only who reads it whole knows.
     columns
         None for a file that is no Parquet.
     key
@@ -59,8 +59,8 @@ def scan(source: str, name: str, options: FillOptions) -> tuple[Part, pl.DataFra
     DataError
         When it cannot be read, lacks a column, or has a row without an item.
     """
-    if not source.partition("?")[0].endswith(SUFFIX):
-        return Part(source, name, digest(source), 0, 1), no_items()
+    if not is_parquet(source):
+        return Part(source, name, digest(source), 0, 0), no_items()
     with opened(source) as file:
         schema, metadata = file.schema_arrow, file.metadata
     n_rows = metadata.num_rows
@@ -99,6 +99,11 @@ def _picked(schema: Any, source: str, name: str, options: FillOptions) -> Column
         list(options.target),
         [(source, 0)],
     )
+    if not found.has_id and found.id in hive_nulls(name):
+        raise DataError(
+            f"{source}, column {found.id!r}: every row must have an id, got a folder that says "
+            "there is none; name it by the item, or leave it out of the input"
+        )
     for column in (found.timestamp, *found.targets):
         if column not in schema.names:
             raise DataError(

@@ -58,7 +58,6 @@ class Plan:
     wholes: tuple[Whole, ...]
     chunks: tuple[Chunk, ...]
     merges: tuple[Merge, ...]
-    n_items: int
 
     def without(self, done: set[str]) -> "Plan":
         """Return what is left when the parts of these names are done."""
@@ -68,7 +67,6 @@ class Plan:
             tuple(one for one in self.wholes if one.part.name not in done),
             tuple(one for one in self.chunks if one.key in needed),
             merges,
-            self.n_items,
         )
 
     def partitions(self) -> dict[str, str]:
@@ -99,7 +97,6 @@ def make_plan(
             *(one.with_columns(pl.lit(n, pl.Int64).alias("part")) for n, one in enumerate(items)),
         ]
     )
-    n_items = table["item"].n_unique() + sum(one.is_empty() for one in items)
     for group in _groups(table, len(parts)):
         members = [parts[number] for number in group]
         partition = _digest(members)
@@ -114,7 +111,7 @@ def make_plan(
             for number in numbers:
                 of_part[number].append(chunk.key)
         merges += [Merge(parts[n], partition, tuple(of_part[n])) for n in group]
-    return Plan(tuple(wholes), tuple(chunks), tuple(merges), n_items)
+    return Plan(tuple(wholes), tuple(chunks), tuple(merges))
 
 
 def _groups(table: pl.DataFrame, n_parts: int) -> list[list[int]]:

@@ -85,7 +85,7 @@ def solve(
         When a row breaks a rule; it names the file.
     """
     if not any(part.n_rows for part in parts):
-        return [Fills(_no_fills(options), {}) for _ in parts]
+        return [Fills(_no_fills(part, options), {}) for part in parts]
     rows = _read(parts, items, options)
     series = rows.frame.series
     has_row = np.zeros(len(series.values), bool)
@@ -179,6 +179,12 @@ def _of_one_kind(
     for part, frame in zip(parts, frames, strict=True):
         for name in keys:
             types = frames[0].schema.get(name), frame.schema.get(name)
+            if None in types:
+                raise DataError(
+                    f"{part.source}: files that share items must have columns of the same names, "
+                    f"got {frame.columns} against {frames[0].columns} in {parts[0].source}; "
+                    "rename them"
+                )
             if types[0] != types[1]:
                 raise DataError(
                     f"{part.source}, column {name!r}: files that share items must have columns of "
@@ -231,11 +237,10 @@ def _order(options: FillOptions) -> tuple[str, ...]:
     return (IS_NEW, STAMP) if options.fill_rows else ()
 
 
-def _no_fills(options: FillOptions) -> pl.DataFrame:
+def _no_fills(part: Part, options: FillOptions) -> pl.DataFrame:
+    targets = part.columns.targets if part.columns else ()
     names = [
-        level_column(t, level)
-        for level in (MEDIAN, *options.quantile_levels)
-        for t in options.target
+        level_column(t, level) for level in (MEDIAN, *options.quantile_levels) for t in targets
     ]
     return pl.DataFrame(schema={ROW: pl.Int64} | dict.fromkeys(names, pl.Float64))
 

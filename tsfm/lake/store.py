@@ -34,6 +34,17 @@ def is_address(entry: str | Path) -> bool:
     return "://" in str(entry)
 
 
+def is_parquet(address: str) -> bool:
+    """Say whether this is the name of a Parquet file, whatever signs are in it.
+
+    Examples
+    --------
+    >>> is_parquet("s3://lake/a.parquet?region=eu-west-1"), is_parquet("a?.parquet")
+    (True, True)
+    """
+    return _split(address)[0].endswith(SUFFIX)
+
+
 def join(address: str, name: str) -> str:
     """Return the address of something below a folder; options stay at the end.
 

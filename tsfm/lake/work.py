@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -133,6 +133,7 @@ class Filling:
         found = fill_text(part.source, self.options, self.checkpoint.imputer())
         address = join(self.output, part.name)
         write(address, found.content)
+        part = replace(part, n_items=found.n_items)
         return self._record(
             part, partition, digest(address), found.n_rows, found.filled, found.fills, started
         )

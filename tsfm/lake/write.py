@@ -9,6 +9,7 @@ import polars as pl
 
 from tsfm.errors import DataError
 from tsfm.lake.columns import as_numbers
+from tsfm.lake.footer import ARROW, beside_schema, with_added
 from tsfm.lake.opened import opened
 from tsfm.lake.options import FillOptions
 from tsfm.lake.parts import Part
@@ -17,6 +18,8 @@ from tsfm.lake.store import locate
 from tsfm.series.validation import Columns
 from tsfm.tasks.fill_columns import put
 from tsfm.tasks.quantiles import MEDIAN
+
+UINT32 = "Int(bitWidth=32, isSigned=false)"
 
 
 def added_fields(targets: Sequence[str], options: FillOptions) -> list[tuple[str, str]]:
@@ -58,12 +61,14 @@ def write_part(
                 )
         for name, kind in added:
             schema = schema.append(pa.field(name, pa.type_for_alias(kind)))
+        schema = schema.with_metadata(with_added(schema.metadata, added))
         n_rows, start = 0, 0
         row = fills[ROW].to_numpy()
         settings = _settings(file.metadata, columns, [name for name, _ in added])
         if options.fill_rows:  # of which a file need not be in order
             settings.pop("sorting_columns", None)
-        with _writer(address, schema, settings) as write:
+        said = beside_schema(file.metadata.metadata, schema, added)
+        with _writer(address, schema, settings, said) as write:
             for number in range(file.num_row_groups):
                 table = file.read_row_group(number)
                 end = start + table.num_rows
@@ -164,12 +169,14 @@ def _cast(values: Any, field: Any) -> Any:
 
     if values.type == field.type:
         return values
-    if pa.types.is_dictionary(field.type):
-        return values.cast(field.type.value_type).dictionary_encode().cast(field.type)
-    if pa.types.is_string(field.type) and pa.types.is_timestamp(values.type):
+    is_dictionary = pa.types.is_dictionary(field.type)
+    kind = field.type.value_type if is_dictionary else field.type
+    if not pa.types.is_temporal(kind) and pa.types.is_temporal(values.type):
         raise DataError(
             f"column {field.name!r} must hold stamps for rows to be added, got text; cast it"
         )
+    if is_dictionary:
+        return values.cast(kind).dictionary_encode().cast(field.type)
     return values.cast(field.type)
 
 
@@ -178,7 +185,9 @@ def _at(fills: pl.DataFrame, target: str, level: float) -> np.ndarray:
 
 
 @contextmanager
-def _writer(address: str, schema: Any, settings: dict[str, Any]) -> Iterator[Any]:
+def _writer(
+    address: str, schema: Any, settings: dict[str, Any], said: dict[bytes, bytes]
+) -> Iterator[Any]:
     """Open a file to write row groups to."""
     import pyarrow.parquet as pq
 
@@ -188,6 +197,8 @@ def _writer(address: str, schema: Any, settings: dict[str, Any]) -> Iterator[Any
             filesystem.open_output_stream(path) as sink,
             pq.ParquetWriter(sink, schema, **settings) as writer,
         ):
+            if said:
+                writer.add_key_value_metadata(said)
             yield lambda table: writer.write_table(table, row_group_size=max(1, table.num_rows))
     except OSError as error:
         reason = str(error).splitlines()[0]
@@ -198,9 +209,8 @@ def _writer(address: str, schema: Any, settings: dict[str, Any]) -> Iterator[Any
 
 def _settings(like: Any, columns: Columns, added: Sequence[str]) -> dict[str, Any]:
     """Read compression, encoding and version off the metadata of a file."""
-    stored = b"ARROW:schema" in (like.metadata or {})
-    settings: dict[str, Any] = {"version": "1.0" if like.format_version == "1.0" else "2.6"}
-    settings["store_schema"] = stored
+    settings: dict[str, Any] = {"version": _version(like)}
+    settings["store_schema"] = ARROW in (like.metadata or {})
     if not like.num_row_groups:
         return settings
     group = like.row_group(0)
@@ -212,6 +222,13 @@ def _settings(like: Any, columns: Columns, added: Sequence[str]) -> dict[str, An
     settings["write_statistics"] = any(one.is_stats_set for one in chunks)
     settings["use_deprecated_int96_timestamps"] = any(o.physical_type == "INT96" for o in chunks)
     return settings | {"sorting_columns": _sorting(like, columns)}
+
+
+def _version(like: Any) -> str:
+    """Return the version of the format, of which many writers say 1 beside types of later ones."""
+    kinds = {str(like.schema.column(number).logical_type) for number in range(like.num_columns)}
+    is_later = any("nanoseconds" in kind for kind in kinds) or UINT32 in kinds
+    return "1.0" if like.format_version == "1.0" and not is_later else "2.6"
 
 
 def _sorting(like: Any, columns: Columns) -> Any:

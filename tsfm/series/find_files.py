@@ -3,7 +3,7 @@
 import glob
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tsfm.errors import DataError
@@ -34,14 +34,26 @@ def find_files(entry: str | Path) -> list[Path]:
     if path.is_dir():
         found = files_below(path)
     elif path.is_file():
-        return [path]
+        found = [path]
     else:
         found = sorted(Path(match) for match in glob.glob(entry, recursive=True))  # noqa: PTH207
     found = [file for file in found if file.is_file()]
+    for file in found:
+        _check_name(file)
     if not found:
         raise DataError(f"{entry} must be a file, a folder or a pattern of CSV or Parquet files, "
                         "got nothing there; check the path")  # fmt: skip
     return found
+
+
+def _check_name(file: Path) -> None:
+    """Refuse a name that is no text, which could neither be read by libraries nor reported."""
+    try:
+        str(file).encode()
+    except UnicodeEncodeError:
+        raise DataError(
+            f"files must have names in UTF-8, got {os.fsencode(file)!r}; rename it"
+        ) from None
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -53,7 +65,7 @@ def files_below(folder: Path) -> list[Path]:
     """
     known: list[Path] = []
     others: list[Path] = []
-    for file in sorted(folder.rglob("*")):
+    for file in sorted(_all_below(folder, [folder.resolve()])):
         if file.name.lower().endswith(NAMED_SUFFIXES) and not is_hidden(
             file.relative_to(folder).as_posix()
         ):
@@ -72,6 +84,29 @@ def files_below(folder: Path) -> list[Path]:
             stacklevel=2,
         )
     return known
+
+
+def _all_below(folder: Path, tops: list[Path]) -> Iterator[Path]:
+    """Yield what is below a folder, and behind links that lead out of it, once each.
+
+    Parameters
+    ----------
+    tops
+        Folders whose content is found anyway, so that a link into or above one is not followed.
+    """
+    try:
+        inside = sorted(folder.iterdir())
+    except PermissionError:
+        return
+    for path in inside:
+        yield path
+        if path.is_dir():
+            if path.is_symlink():
+                real = path.resolve()
+                if any(real.is_relative_to(top) or top.is_relative_to(real) for top in tops):
+                    continue
+                tops.append(real)
+            yield from _all_below(path, tops)
 
 
 def is_hidden(name: str) -> bool:

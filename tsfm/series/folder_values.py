@@ -21,6 +21,18 @@ def hive_values(name: str) -> dict[str, str]:
     return {key: unquote(value) for key, sign, value in pairs if sign and value != HIVE_NULL}
 
 
+def hive_nulls(name: str) -> set[str]:
+    """Return the columns that have no value, as the folders of a path say.
+
+    Examples
+    --------
+    >>> hive_nulls("exchange=XNYS/item_id=__HIVE_DEFAULT_PARTITION__/part-0.parquet")
+    {'item_id'}
+    """
+    pairs = [folder.partition("=") for folder in name.split("/")[:-1]]
+    return {key for key, _, value in pairs if value == HIVE_NULL}
+
+
 def with_folder_values(frames: Sequence[pl.DataFrame], names: Sequence[str]) -> list[pl.DataFrame]:
     """Add to every frame what the folders of its path say, as text.
 

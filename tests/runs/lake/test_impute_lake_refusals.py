@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from tsfm.errors import ConfigError, DataError
@@ -48,6 +49,10 @@ def test_parts_that_share_items_must_share_types(run, by_year):
         ({"engine": "spark"}, "engine must be one of"),
         ({"plot": "gaps.png"}, "plot must end in .html"),
         ({"max_gap": 0}, "max_gap must be"),
+        (
+            {"address": "auto"},
+            "address is that of a Ray cluster, got 'auto' for the engine 'local'",
+        ),
         ({"workers": 0}, "workers must be at least 1, got 0"),
         ({"workers": -1}, "workers must be at least 1, got -1"),
         ({"quantile_levels": (2.0,)}, "quantile_levels must be"),
@@ -64,3 +69,13 @@ def test_a_column_that_is_added_must_not_be_there(run, tmp_path):
     frame.write_parquet("in.parquet")
     with pytest.raises(DataError, match="column 'target_imputed' must not be there"):
         run("in.parquet")
+
+
+def test_a_folder_that_says_there_is_no_item_is_refused(run, make_series):
+    for item in ("a", "__HIVE_DEFAULT_PARTITION__"):
+        place = Path(f"in/item_id={item}")
+        place.mkdir(parents=True)
+        pq.write_table(make_series(1, 40).drop_columns("item_id"), place / "part-0.parquet")
+    report = run("in")
+    assert (report["items"], len(report["files"])) == (1, 1)
+    assert "part-0.parquet, column 'item_id': every row must have an id" in report["failed"][0]

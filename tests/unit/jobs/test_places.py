@@ -61,3 +61,19 @@ def test_another_folder_is_fine():
     Path("other/a.parquet").touch()
     assert lake_places(["lake"], "other") == {"lake/a.parquet": "a.parquet"}
     assert lake_places(["lake"], f"file://{Path.cwd()}/new") == {"lake/a.parquet": "a.parquet"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        (
+            "lake/*.parquet",
+            "named once each, got a.parquet twice, as lake/a.parquet and as lake/a.",
+        ),
+        ("lake/sub/*.parquet", "place each, got lake/sub/b.parquet for sub/b.parquet and for b.pa"),
+    ],
+)
+def test_inputs_that_overlap_are_refused_as_such(pattern, message):
+    Path("lake/sub/b.parquet").touch()
+    with pytest.raises(ConfigError, match=message):
+        lake_places(["lake", pattern], "out")

@@ -142,3 +142,17 @@ def test_folders_above_a_pattern_say_nothing(tmp_path: Path) -> None:
         "y",
         "item_id",
     ]
+
+
+def test_links_that_lead_out_of_a_folder_are_followed_once(folder: Path) -> None:
+    away = folder.parent / "away"
+    away.mkdir()
+    make(4).write_csv(away / "d.csv")
+    links = {"far": away, "farther": away, "again": folder / "deep", "up": folder.parent}
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+    (away / "back").symlink_to(folder)
+    (away / "self").symlink_to(away)
+    _, sources = read_input([folder])
+    names = [Path(name).relative_to(folder).as_posix() for name, _ in sources]
+    assert names == ["a.csv", "b.parquet", "deep/c.csv.gz", "far/d.csv"]
