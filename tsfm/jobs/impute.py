@@ -16,7 +16,7 @@ from tsfm.jobs.report_place import REPORT_FILE, check_report_place
 from tsfm.lake.manifest import FOLDER, forget, proves, read_records, remove_fills, remove_parts
 from tsfm.lake.options import Checkpoint, FillOptions, check_options, digest_of
 from tsfm.lake.parts import Part, scan
-from tsfm.lake.plan import Plan, make_plan
+from tsfm.lake.plan import Plan, find_blank_twins, make_plan
 from tsfm.lake.store import is_address, join, remove_leftovers
 from tsfm.lake.verify import Checking
 from tsfm.lake.work import Filling
@@ -231,7 +231,10 @@ def _scanned(
             items.append(own)
         else:
             failed.append(named(source, outcome.error))
-    return parts, items, failed
+    wrong = find_blank_twins(parts, items)
+    kept = [number for number, part in enumerate(parts) if part.name not in wrong]
+    failed += wrong.values()
+    return [parts[number] for number in kept], [items[number] for number in kept], failed
 
 
 def _fill(job: _Job, plan: Plan, progress: Progress) -> None:

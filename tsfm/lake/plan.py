@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from tsfm.errors import DataError
 from tsfm.lake.parts import Part
+from tsfm.series.blanks import refuse_blank_twins
 
 ROWS_AT_ONCE = 2_000_000
 """Rows whose ids, stamps and targets are in memory together, if no item alone has more."""
@@ -73,6 +75,26 @@ class Plan:
         """Return, by name of part, the digest of all input that its output depends on."""
         of_wholes = {one.part.name: one.partition for one in self.wholes}
         return of_wholes | {one.part.name: one.partition for one in self.merges}
+
+
+def find_blank_twins(parts: Sequence[Part], items: Sequence[pl.DataFrame]) -> dict[str, str]:
+    """Return, by name of part, what is wrong where ids differ by nothing but blanks around them.
+
+    Such ids may lie in different files, which nobody would see who fills one after the other.
+    """
+    ids = pl.concat([pl.Series("item", [], pl.String), *(one["item"] for one in items)]).unique()
+    stripped = ids.str.strip_chars()
+    ids = ids.filter(stripped.is_duplicated())
+    found = {}
+    for part, own in zip(parts, items, strict=True) if len(ids) else ():
+        shared = own["item"].filter(own["item"].is_in(ids.implode())).str.strip_chars()
+        named = ids.filter(ids.str.strip_chars().is_in(shared.implode()))
+        name = part.columns.id if part.columns else ""
+        try:
+            refuse_blank_twins(named, f"{part.source}: column {name!r}")
+        except DataError as error:
+            found[part.name] = str(error)
+    return found
 
 
 def make_plan(

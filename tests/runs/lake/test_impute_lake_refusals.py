@@ -79,3 +79,15 @@ def test_a_folder_that_says_there_is_no_item_is_refused(run, make_series):
     report = run("in")
     assert (report["items"], len(report["files"])) == (1, 1)
     assert "part-0.parquet, column 'item_id': every row must have an id" in report["failed"][0]
+
+
+def test_ids_of_two_files_that_differ_by_blanks_are_refused(run, make_series):
+    Path("in").mkdir()
+    for name, item in (("one", "A"), ("two", "A "), ("three", "B")):
+        table = make_series(1, 40).drop_columns("item_id").add_column(0, "item_id", [[item] * 40])
+        pq.write_table(table, f"in/{name}.parquet")
+    report = run("in")
+    assert [one["name"] for one in report["files"]] == ["three.parquet"]
+    message = "column 'item_id': ids must differ by more than blanks around them, got 'A' and 'A '"
+    for name, problem in zip(("one", "two"), sorted(report["failed"]), strict=True):
+        assert problem.startswith(f"in/{name}.parquet: {message}")
