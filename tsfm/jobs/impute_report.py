@@ -202,6 +202,6 @@ def _message(report: dict[str, Any]) -> str:
     kept = f", {report['kept_files']} of them done before" if report["kept_files"] else ""
     first = (
         f"{report['filled']} values filled in {report['rows']} rows of {n_files(report)}{kept}, "
-        f"report in {report['output']}/{REPORT_FILE}"
+        f"report in {join(report['output'], REPORT_FILE)}"
     )
     return "\n".join([first, *left])

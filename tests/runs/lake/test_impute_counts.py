@@ -48,3 +48,10 @@ def test_a_part_without_rows_comes_back_under_any_names_of_columns():
     with pytest.warns(UserWarning, match="using the columns"):
         report = run("lake", verify=True)
     assert (report["failed"], report["verified"], report["filled"]) == ([], 2, 2)
+
+
+def test_the_place_of_the_report_is_named_as_it_is():
+    frame("a").write_parquet("a.parquet")
+    for output in ("out/", "other"):
+        place = f"{output.rstrip('/')}/report.json"
+        assert run("a.parquet", output=output)["message"].endswith(f"report in {place}")
