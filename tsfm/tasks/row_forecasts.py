@@ -16,7 +16,9 @@ from tsfm.shapes import Float64, Int, ndarray
 from tsfm.tasks.array_forecast import array_forecast
 from tsfm.tasks.contexts import TOKENS_PER_BATCH
 
-LARGEST = float(np.finfo(np.float32).max)
+# Reading units: float32 holds sums of several squares of these, where an infinite one would spread
+# from its row to all others of the window.
+LARGEST = 1e18
 POINT = (0.5,)
 
 
@@ -114,7 +116,7 @@ def next_patch_quantiles(
 def in_reading_units(
     windows: Float64[ndarray, "window time"], patch_length: int
 ) -> tuple[Float64[ndarray, "window time"], Float64[ndarray, "window two"]]:
-    """Return what float32 can hold, and the location and scale that were taken out.
+    """Return what a network can read in float32, and the location and scale that were taken out.
 
     Nothing that is forecast may move them. So the location is the median of the first patch that
     has a value, and the scale the largest distance from it there. While all values are equal the

@@ -268,3 +268,18 @@ def test_no_later_row_moves_a_score_by_more_than_is_said():
         }
     )
     assert tsfm.audit(tsfm.detect, frame, n_cutoffs=5, seed=0, tolerance=1e-5).ok
+
+
+@pytest.mark.parametrize("sentinel", [1e20, 9.96921e36])
+def test_a_value_that_stands_for_missing_is_found_and_hides_no_score(detector, sentinel):
+    frame = waves().with_columns(
+        pl.when(pl.col("timestamp") == 340)
+        .then(sentinel)
+        .otherwise(pl.col("target"))
+        .alias("target")
+    )
+    before, found = (detector.score(one)["anomaly_score"] for one in (waves(), frame))
+    assert found.null_count() == before.null_count()
+    first = slice(16, 340)
+    np.testing.assert_allclose(found[first], before[first], rtol=1e-5, atol=1e-6)
+    assert found[340] > 1000 * before[first].max()

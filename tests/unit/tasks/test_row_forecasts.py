@@ -131,3 +131,14 @@ def test_reading_units_of_nothing_and_of_a_constant_are_finite():
     scaled, units = in_reading_units(np.array([[NAN] * 4, [3.0] * 4]), 4)
     assert units.tolist() == [[0.0, 1.0], [3.0, 1.0]]
     np.testing.assert_array_equal(scaled, [[NAN] * 4, [0.0] * 4])
+
+
+@pytest.mark.parametrize("far", [1e20, 9.96921e36, -1.7e308])
+def test_a_value_beyond_all_others_leaves_every_row_its_forecast(far):
+    model = timer(seasons=True)
+    values = np.sin(np.arange(60) / 3)
+    usual = forecast(model, values)
+    values[41] = far
+    found = forecast(model, values)
+    np.testing.assert_allclose(found[4:44], usual[4:44], rtol=1e-4, atol=1e-5)
+    assert np.isfinite(found[44:]).all()
