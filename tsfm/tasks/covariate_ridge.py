@@ -1,5 +1,6 @@
 """A ridge of forecast errors on covariates: its columns, their lags, and the fit."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ from tsfm.tasks.covariate_table import CovariateTable
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, np.inf)
 HELD_OUT = 0.2
 FEWEST_ROWS = 20
+ROUNDING = 1e-12
+"""A covariate that moves by less than this share of its values is a constant."""
 
 
 class Design(NamedTuple):
@@ -19,6 +22,31 @@ class Design(NamedTuple):
 
     past: Float64[ndarray, "total_time column"]
     future: Float64[ndarray, "item horizon column"]
+
+
+def in_units(table: CovariateTable) -> CovariateTable:
+    """Return covariates around 0 and of sizes near 1: their own unit and zero have no say.
+
+    One that is constant says nothing, wherever it goes.
+    """
+    past, unit = _near_one(table.past)
+    level = np.nan_to_num(past).sum(0) / np.maximum(np.isfinite(past).sum(0), 1)
+    past = past - level
+    spread = np.nanmax(np.abs(past), axis=0, initial=0.0)
+    moves = spread > ROUNDING * np.abs(level)
+    past, size = _near_one(past * moves)
+    known = slice(None, table.n_known)
+    future = (np.ldexp(table.future, -unit[known]) - level[known]) * moves[known]
+    static = _near_one(table.static)[0]
+    return replace(table, past=past, future=np.ldexp(future, -size[known]), static=static)
+
+
+def _near_one(
+    columns: Float64[ndarray, "row column"],
+) -> tuple[Float64[ndarray, "row column"], Int[ndarray, " column"]]:
+    """Return columns divided by a power of two, which loses nothing, and its exponent."""
+    exponent = np.frexp(np.nanmax(np.abs(columns), axis=0, initial=0.0))[1]
+    return np.ldexp(columns, -exponent), exponent
 
 
 def design(

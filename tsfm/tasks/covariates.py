@@ -26,7 +26,7 @@ from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float64, ndarray
 from tsfm.tasks.arguments import a_horizon
 from tsfm.tasks.covariate_channels import ChannelForecaster, finetuned_channels
-from tsfm.tasks.covariate_ridge import Design, design, fit_ridge, late_rows
+from tsfm.tasks.covariate_ridge import Design, design, fit_ridge, in_units, late_rows
 from tsfm.tasks.covariate_table import read_covariates
 from tsfm.tasks.forecast import Forecaster
 from tsfm.tasks.progress import progress_bar
@@ -147,7 +147,7 @@ class CovariateForecaster:
             series, prediction_length, quantile_levels, context_length=context_length
         )
         cleaned, effects = series.values.copy(), []
-        matrix = design(table, series.offsets, prediction_length)
+        matrix = design(in_units(table), series.offsets, prediction_length)
         for channel in range(len(series.targets)):
             past, ahead = self._effect(series, channel, matrix, context_length, batch_size)
             cleaned[:, channel] -= past

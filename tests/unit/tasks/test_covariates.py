@@ -151,6 +151,33 @@ def test_static_covariates_say_how_strongly_an_item_reacts(model):
     assert error(told.predict(past, **options)) < 0.6 * error(shared)
 
 
+@pytest.mark.parametrize("facts", [[], ["size"]])
+@pytest.mark.parametrize(("unit", "zero"), [(1e-15, 0.0), (1e200, 0.0), (1.0, 1e6)])
+def test_the_unit_and_the_zero_of_a_covariate_have_no_say(model, facts, unit, zero):
+    """Farads or picofarads, Kelvin or Celsius: the same forecast."""
+    past, future, _ = shops(n_items=2)
+    size = pl.col("item_id").str.slice(5).cast(pl.Int64)
+    adapter = CovariateForecaster(model, covariates=["promo"], static_covariates=facts)
+    options = {"prediction_length": HORIZON, "quantile_levels": [0.5]}
+    plain = adapter.predict(past.with_columns(size=size), future=future, **options)
+    promo = pl.col("promo") * unit + zero
+    other = past.with_columns(promo=promo, size=size * unit)
+    found = adapter.predict(other, future=future.with_columns(promo=promo), **options)
+    np.testing.assert_allclose(found["predictions"], plain["predictions"], rtol=1e-6)
+
+
+def test_a_covariate_that_never_moved_says_nothing_where_it_does(model):
+    past, future, _ = shops(n_items=2)
+    size = pl.col("item_id").str.slice(5).cast(pl.Int64)
+    past, future = (one.with_columns(size=size, rate=pl.lit(3.3)) for one in (past, future))
+    adapter = CovariateForecaster(model, covariates=["promo", "rate"], static_covariates=["size"])
+    usual, moved = (
+        adapter.predict(past, future=future.with_columns(rate=rate), prediction_length=HORIZON)
+        for rate in (pl.lit(3.3), pl.lit(4.3))
+    )
+    assert moved.equals(usual)
+
+
 def test_a_gap_in_a_past_covariate_is_borne(with_promo):
     past, future, truth = shops()
     gappy = past.with_columns(pl.when(pl.int_range(pl.len()) % 9 != 0).then("promo").alias("promo"))
