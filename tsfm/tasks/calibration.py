@@ -28,6 +28,7 @@ from tsfm.tasks.forecast_windows import (
     read_windows,
     require_columns,
 )
+from tsfm.tasks.quantiles import check_levels
 
 CALIBRATION_FILE = "calibration.json"
 METHODS = ("split", "block", "adaptive")
@@ -114,7 +115,8 @@ class Calibration:
         """
         check_method(method)
         data, _ = to_polars(frame, timestamp_column, id_column)
-        levels = level_columns(data) if quantile_levels is None else tuple(sorted(quantile_levels))
+        levels = level_columns(data) if quantile_levels is None else check_levels(quantile_levels)
+        levels = tuple(sorted(levels))
         intervals = central_intervals(levels)
         require_columns(data, (id_column, timestamp_column, "cutoff", target))
         windows = read_windows(

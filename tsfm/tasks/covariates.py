@@ -10,7 +10,7 @@ Das et al. (2024), "A decoder-only foundation model for time-series forecasting"
 release fits exogenous regressors beside the model in the same spirit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,10 +70,15 @@ class CovariateForecaster:
         covariates: Sequence[str] | None = None,
         static_covariates: Sequence[str] = (),
     ) -> None:
+        if not isinstance(forecaster, Forecaster):
+            raise ConfigError(
+                f"forecaster must be a tsfm.Forecaster, got {forecaster!r}; load one by its name "
+                "with tsfm.CovariateForecaster.from_pretrained"
+            )
         check_arguments(covariates, static_covariates, None)
         self.forecaster = forecaster
         self.covariates = None if covariates is None else tuple(covariates)
-        self.static_covariates = tuple(static_covariates)
+        self.static_covariates = tuple(() if static_covariates is None else static_covariates)
 
     @staticmethod
     def from_pretrained(
@@ -284,14 +289,10 @@ class CovariateForecaster:
 
 
 def check_arguments(covariates: Any, static_covariates: Any, future: Any) -> bool:
-    """Say whether a call asks for covariates; names must come in a list.
-
-    Raises
-    ------
-    ConfigError
-        When a text came in place of a list.
-    """
+    """Say whether a call asks for covariates; anything but a list of names is a `ConfigError`."""
     for name, value in (("covariates", covariates), ("static_covariates", static_covariates)):
         if isinstance(value, str):
             raise ConfigError(f"{name} must be a list of columns, got {value!r}; pass [{value!r}]")
+        if value is not None and not isinstance(value, Iterable):
+            raise ConfigError(f"{name} must be a list of columns, got {value!r}; pass their names")
     return covariates is not None or future is not None or bool(static_covariates)

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from tsfm.arguments import at_least_one
+from tsfm.errors import ConfigError
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import checkpoint_folder, load_pretrained
 from tsfm.series.added_columns import read_with_rows, refuse_present, with_columns
@@ -60,6 +61,11 @@ class Detector(OnDevice):
         device: str = "auto",
     ) -> None:
         super().__init__(model, device=device)
+        if not isinstance(threshold, Threshold | None) or not isinstance(rule, ScoreRule | None):
+            raise ConfigError(
+                "a detector must have a Threshold of fit_threshold and a ScoreRule, got "
+                f"threshold={threshold!r} and rule={rule!r}; leave them out for the defaults"
+            )
         self.levels = tuple(model.quantile_levels)
         self.threshold = threshold
         self.rule = rule or ScoreRule()

@@ -60,6 +60,7 @@ class Embedder(OnDevice):
     def __init__(
         self, model: TimeSeriesModel, *, device: str = "auto", depth: float = DEPTH
     ) -> None:
+        super().__init__(model, device=device)
         mixes_channels = hasattr(model.backbone.config, "n_channels")
         if mixes_channels or not isinstance(model.backbone, Encoder):
             raise UnsupportedError(
@@ -68,7 +69,6 @@ class Embedder(OnDevice):
             )
         if not 0 < depth <= 1:
             raise ConfigError(f"depth must be a share of the layers up to 1, got {depth!r}")
-        super().__init__(model, device=device)
         self.depth = depth
 
     @staticmethod

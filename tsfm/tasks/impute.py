@@ -1,7 +1,7 @@
 """Imputer: frames in, the same rows out with their gaps filled."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,8 @@ class Imputer(OnDevice):
         progress: bool | None = None,
     ) -> tuple[Any, list[LeftMissing]]:
         """Fill validated rows; also says which series keep gaps, and why."""
-        levels = check_levels(quantile_levels) if len(quantile_levels) else ()
+        is_none = isinstance(quantile_levels, Sized) and not len(quantile_levels)
+        levels = () if is_none else check_levels(quantile_levels)
         series = rows.series
         n_series = series.n_items * len(series.targets)
         with progress_bar(progress, n_series, doing="imputing") as advance:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from tsfm.errors import ConfigError
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import save_pretrained
 from tsfm.tasks.arguments import find_device
@@ -20,10 +21,16 @@ class OnDevice:
     Raises
     ------
     ConfigError
-        When there is no such device.
+        When there is no such device, or the model is not a loaded one.
     """
 
     def __init__(self, model: TimeSeriesModel, *, device: str = "auto") -> None:
+        if not isinstance(model, TimeSeriesModel):
+            got = repr(str(model)) if isinstance(model, str | Path) else type(model).__name__
+            raise ConfigError(
+                f"model must be a TimeSeriesModel, got {got}; load one by its name with "
+                f"tsfm.{type(self).__name__}.from_pretrained"
+            )
         self.device = find_device(device)
         self.model = model.eval().to(self.device)
 

@@ -1,7 +1,9 @@
 """ScoreRule: what counts in the score of a row, and how much."""
 
+import math
 from dataclasses import dataclass
 
+from tsfm.arguments import at_least_one, is_number
 from tsfm.errors import ConfigError
 
 
@@ -65,10 +67,15 @@ class ScoreRule:
     relation_smoothing_weight: float = 4.0
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not is_number(value) or not math.isfinite(value):
+                raise ConfigError(f"{name} must be a number, got {value!r}")
         lengths = tuple(name for name in vars(self) if name.endswith(("length", "smoothing")))
         if min(getattr(self, name) for name in lengths) < 1:
             got = ", ".join(f"{name}={getattr(self, name)}" for name in lengths)
             raise ConfigError(f"lengths must be at least 1 step, got {got}")
+        for name in lengths:
+            at_least_one(name, getattr(self, name))
         if not 0 <= self.habit_level < 1:
             raise ConfigError(
                 f"habit_level must be at least 0 and below 1, got {self.habit_level}; "

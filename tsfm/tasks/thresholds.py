@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tsfm.arguments import is_number
 from tsfm.errors import ConfigError, DataError
 from tsfm.shapes import Float64, ndarray
 
@@ -68,9 +69,9 @@ def fit_threshold(
     """
     if method not in METHODS:
         raise ConfigError(f"method must be one of {list(METHODS)}, got {method!r}")
-    if not 0 < false_alarm_rate < 1:
+    if not is_number(false_alarm_rate) or not 0 < false_alarm_rate < 1:
         raise ConfigError(
-            f"false_alarm_rate must be between 0 and 1, got {false_alarm_rate}; it is a share of "
+            f"false_alarm_rate must be between 0 and 1, got {false_alarm_rate!r}; it is a share of "
             "rows"
         )
     found = np.sort(scores[~np.isnan(scores)])

@@ -1,8 +1,9 @@
 """Tiny models and labelled samples that the tests of tasks share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -120,3 +121,12 @@ def classifier() -> Callable[..., SeriesClassifier]:
 def regressor() -> Callable[..., SeriesRegressor]:
     """A small regressor, but for what is asked."""
     return lambda **options: SeriesRegressor(**(SMALL | options))
+
+
+@pytest.fixture
+def as_users_call() -> Iterator[None]:
+    """Leave out the checks of types that only tests have, for what a user's wrong type meets."""
+    was_off = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", was_off)

@@ -253,3 +253,14 @@ def test_wrong_frames_of_forecasts_are_refused(model, frame):
     longer = tsfm.cross_validation(until(frame, 60), prediction_length=4, n_windows=1, model=model)
     with pytest.raises(DataError, match=r"windows must have at most the 3 steps .* got 4; calib"):
         calibration.apply(longer)
+
+
+@pytest.mark.usefixtures("as_users_call")
+def test_levels_of_a_calibration_are_checked_numbers():
+    step = np.arange(40)
+    past = pl.DataFrame({"item_id": 0, "cutoff": step, "timestamp": step + 1, "target": step})
+    past = past.with_columns(pl.Series("0.25", step - 3.0), pl.Series("0.75", step + 1.0))
+    fitted = Calibration.fit(past, quantile_levels=["0.75", "0.25"])
+    assert fitted.quantile_levels == (0.25, 0.75)
+    with pytest.raises(ConfigError, match=r"quantile_levels must be different numbers .* got 0\.5"):
+        Calibration.fit(past, quantile_levels=0.5)

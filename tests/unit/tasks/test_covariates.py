@@ -269,6 +269,17 @@ def test_columns_that_cannot_be_covariates_are_refused(model):
         changing.predict(past, **options)
 
 
+@pytest.mark.usefixtures("as_users_call")
+def test_covariates_that_are_no_list_are_refused_and_none_are_none(model):
+    past, future, _ = shops(n_items=1)
+    for name in ("covariates", "static_covariates"):
+        with pytest.raises(ConfigError, match=f"{name} must be a list of columns, got 5; pass"):
+            tsfm.forecast(past, prediction_length=HORIZON, model=model, **{name: 5})
+    options = {"prediction_length": HORIZON, "model": model, "future": future}
+    found = tsfm.forecast(past, static_covariates=None, **options)
+    assert found.equals(tsfm.forecast(past, **options))
+
+
 def test_a_lag_reaches_into_its_own_item_only():
     values = np.arange(1.0, 8)[:, None]
     lagged, newest = lag(values, np.array([0, 4, 7]), 2)

@@ -283,3 +283,10 @@ def test_a_value_that_stands_for_missing_is_found_and_hides_no_score(detector, s
     first = slice(16, 340)
     np.testing.assert_allclose(found[first], before[first], rtol=1e-5, atol=1e-6)
     assert found[340] > 1000 * before[first].max()
+
+
+@pytest.mark.parametrize("option", [{"threshold": 3.0}, {"rule": "mean"}])
+@pytest.mark.usefixtures("as_users_call")
+def test_a_threshold_or_a_rule_of_another_kind_is_refused(detector, option):
+    with pytest.raises(ConfigError, match=r"Threshold of fit_threshold and a ScoreRule, got .*; "):
+        Detector(detector.model, **option)

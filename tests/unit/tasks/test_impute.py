@@ -278,3 +278,11 @@ def test_the_bundled_models_fill_a_frame_in_both_modes() -> None:
         out = tsfm.impute(data, mode=mode, quantile_levels=[0.1, 0.9])
         assert out["target"].null_count() == 0
         assert (out["target_0.1"] <= out["target_0.9"]).all()
+
+
+@pytest.mark.parametrize("levels", [0.5, None, ["low"]])
+@pytest.mark.usefixtures("as_users_call")
+def test_levels_that_are_no_list_of_numbers_are_refused(levels):
+    frame = pl.DataFrame({"timestamp": range(4), "target": [3.0, None, None, 3.0]})
+    with pytest.raises(ConfigError, match="quantile_levels must be different numbers between"):
+        tsfm.impute(frame, quantile_levels=levels)

@@ -57,3 +57,20 @@ def test_a_calibrated_forecaster_hears_of_it_too(tiny_frame: pl.DataFrame) -> No
     with pytest.raises(ConfigError, match="got 'abacus'"):
         calibrated.predict(tiny_frame, device="abacus")
     assert calibrated.predict(tiny_frame, device="cpu", progress=False).height == 2
+
+
+@pytest.mark.parametrize("task", [Detector, Embedder, Forecaster, Imputer])
+@pytest.mark.usefixtures("as_users_call")
+def test_the_name_of_a_model_is_led_to_what_loads_it(task) -> None:
+    remedy = rf"got 'tsfm-small'; load one .* tsfm\.{task.__name__}\.from_pretrained"
+    with pytest.raises(ConfigError, match=remedy):
+        task("tsfm-small")
+    with pytest.raises(ConfigError, match="model must be a TimeSeriesModel, got NoneType"):
+        task(None)
+
+
+@pytest.mark.usefixtures("as_users_call")
+def test_covariates_go_with_a_forecaster_and_not_with_its_name() -> None:
+    remedy = r"got 'tsfm-small'; load one .* tsfm\.CovariateForecaster\.from_pretrained"
+    with pytest.raises(ConfigError, match=remedy):
+        CovariateForecaster("tsfm-small")

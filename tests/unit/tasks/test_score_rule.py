@@ -22,3 +22,18 @@ from tsfm.tasks.score_rule import ScoreRule
 def test_a_rule_without_sense_is_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         ScoreRule(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"smoothing": 1.5}, "smoothing must be a whole number of at least 1, got 1.5"),
+        ({"range_length": "64"}, "range_length must be a number, got '64'"),
+        ({"level_weight": float("nan")}, "level_weight must be a number, got nan"),
+        ({"habit_level": None}, "habit_level must be a number, got None"),
+    ],
+)
+@pytest.mark.usefixtures("as_users_call")
+def test_what_is_no_number_is_refused_by_name(options, message):
+    with pytest.raises(ConfigError, match=message):
+        ScoreRule(**options)

@@ -88,3 +88,10 @@ def test_rows_that_share_the_usual_score_are_not_flagged_together(method, rate):
 def test_an_unknown_method_is_refused():
     with pytest.raises(ConfigError, match=r"method must be one of \['quantile', .*got 'best'"):
         fit_threshold(np.arange(50.0), method="best", false_alarm_rate=0.1)
+
+
+@pytest.mark.parametrize("rate", ["0.1", None])
+@pytest.mark.usefixtures("as_users_call")
+def test_a_rate_that_is_no_number_is_refused(rate):
+    with pytest.raises(ConfigError, match=f"must be between 0 and 1, got {rate!r}; it is a share"):
+        fit_threshold(np.arange(100.0), false_alarm_rate=rate)
