@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from tsfm.series.pool import SingleSeriesPool
     from tsfm.series.reshape import to_long
     from tsfm.tasks.calibrate import CalibratedForecaster, calibrate
-    from tsfm.tasks.calibration import Calibration
+    from tsfm.tasks.calibration.calibration import Calibration
     from tsfm.tasks.classify import SeriesClassifier, SeriesRegressor
-    from tsfm.tasks.covariate_channels import ChannelForecaster
     from tsfm.tasks.covariates import CovariateForecaster
     from tsfm.tasks.cross_validation import cross_validation
     from tsfm.tasks.detect import Detector, detect
@@ -37,11 +36,12 @@ if TYPE_CHECKING:
     from tsfm.tasks.impute import Imputer, impute
     from tsfm.tasks.sample_features import SampleFeatures
     from tsfm.tasks.similar import similar
+    from tsfm.tasks.with_covariates.channels import ChannelForecaster
 
 _HOMES = {
     "CalibratedForecaster": "tsfm.tasks.calibrate",
-    "Calibration": "tsfm.tasks.calibration",
-    "ChannelForecaster": "tsfm.tasks.covariate_channels",
+    "Calibration": "tsfm.tasks.calibration.calibration",
+    "ChannelForecaster": "tsfm.tasks.with_covariates.channels",
     "CheckpointError": "tsfm.errors",
     "ConfigError": "tsfm.errors",
     "CovariateForecaster": "tsfm.tasks.covariates",

@@ -18,7 +18,7 @@ from tsfm.errors import CheckpointError, DataError, TsfmError, UnsupportedError
 from tsfm.mlflow_store import DEFAULT_URI, import_mlflow
 from tsfm.mlflow_tracker import MlflowTracker
 from tsfm.models.pretrained import fetch
-from tsfm.tasks.quantiles import DECILES
+from tsfm.tasks.forecasting.quantiles import DECILES
 from tsfm.tracking import NoTracker, set_default_tracker
 
 FLAVOR = "tsfm"

@@ -33,9 +33,9 @@ from tsfm.metrics.forecasting import geometric_mean
 from tsfm.series.card_series import read_series
 from tsfm.series.cards import find_file, list_cards, load_card
 from tsfm.synthetic.counts import counts as drawn_counts
-from tsfm.tasks.baselines import SeasonalNaive
 from tsfm.tasks.forecast import Forecaster
-from tsfm.tasks.intermittent import ZERO_SHARE
+from tsfm.tasks.forecasting.baselines import SeasonalNaive
+from tsfm.tasks.forecasting.intermittent import ZERO_SHARE
 
 N_WINDOWS = 5
 MOST_ITEMS = 40

@@ -30,9 +30,9 @@ from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained
 from tsfm.series.card_series import read_series
 from tsfm.series.cards import load_card
-from tsfm.tasks.baselines import SeasonalNaive
 from tsfm.tasks.forecast import Forecaster
-from tsfm.tasks.impute_arrays import fill_arrays
+from tsfm.tasks.forecasting.baselines import SeasonalNaive
+from tsfm.tasks.imputation.arrays import fill_arrays
 from tsfm.training.optimizer import make_optimizer
 from tsfm.training.stream import STREAMS
 

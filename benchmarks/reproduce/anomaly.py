@@ -31,9 +31,9 @@ from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained
 from tsfm.models.timer import Timer, TimerConfig
 from tsfm.series.frame import SeriesFrame
-from tsfm.tasks.baselines import ArrayForecaster, SeasonalNaive
 from tsfm.tasks.finetune import finetuned
 from tsfm.tasks.forecast import Forecaster
+from tsfm.tasks.forecasting.baselines import ArrayForecaster, SeasonalNaive
 
 SET = "nab_shared"
 EVERY = 3

@@ -23,7 +23,7 @@ from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained
 from tsfm.series.ltsf_set import read_ltsf_set
 from tsfm.shapes import Float, ndarray
-from tsfm.tasks.reconstruct import reconstruct
+from tsfm.tasks.imputation.reconstruct import reconstruct
 
 NAME, SPLIT, HORIZON, CONTEXT = "ETTh1", (8640, 2880, 2880), 96, 336
 ARMS = {"target": "tst, pre-trained on target", "scratch": "tst, scratch"}

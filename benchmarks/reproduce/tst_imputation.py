@@ -23,7 +23,7 @@ from tsfm.models.pretrained import load_pretrained
 from tsfm.objectives.masked_values import MaskedValuesConfig, draw_mask
 from tsfm.series.ltsf_set import read_ltsf_set
 from tsfm.shapes import Float, ndarray
-from tsfm.tasks.reconstruct import reconstruct
+from tsfm.tasks.imputation.reconstruct import reconstruct
 
 NAME, SPLIT, LENGTH, STRIDE, DAY = "ETTh1", (8640, 2880, 2880), 96, 12, 24
 RUNS = (3, 12, 24)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.timer import Timer, TimerConfig
 from tsfm.tasks.detect import Detector
-from tsfm.tasks.score_rule import ScoreRule
+from tsfm.tasks.detection.score_rule import ScoreRule
 
 CONTEXT = 32
 TOLERANCE = {"rtol": 2e-2, "atol": 1e-3}

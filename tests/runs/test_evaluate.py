@@ -78,7 +78,7 @@ def publish(data: Path, *, hospital: float) -> None:
 def our_seasonal_naive() -> float:
     from tsfm.evaluation.benchmark_sets import read_benchmark_set
     from tsfm.evaluation.rivals import Rival
-    from tsfm.tasks.baselines import SeasonalNaive
+    from tsfm.tasks.forecasting.baselines import SeasonalNaive
 
     rival = Rival("seasonal naive", "baseline", SeasonalNaive(12))
     return float(beside_published.score(read_benchmark_set("hospital"), rival, None)["mase"])

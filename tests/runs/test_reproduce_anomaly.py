@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from tsfm.evaluation.detection_sets import LabelledSeries
-from tsfm.tasks.baselines import SeasonalNaive
+from tsfm.tasks.forecasting.baselines import SeasonalNaive
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "reproduce" / "anomaly.py"
 

@@ -8,7 +8,7 @@ import pytest
 
 from tsfm.evaluation.rivals import Rival
 from tsfm.series.cards import find_file, load_card
-from tsfm.tasks.baselines import SeasonalNaive
+from tsfm.tasks.forecasting.baselines import SeasonalNaive
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from tsfm.config import load_recipe
 from tsfm.evaluation.imputation_fillers import filler_of
 from tsfm.jobs import pretrain
 from tsfm.models.pretrained import load_pretrained
-from tsfm.tasks.interpolation import linear
+from tsfm.tasks.imputation.interpolation import linear
 from tsfm.tracking import ListTracker
 
 

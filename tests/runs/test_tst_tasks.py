@@ -16,7 +16,7 @@ from tsfm.errors import ConfigError
 from tsfm.jobs import finetune, pretrain
 from tsfm.models.pretrained import load_pretrained
 from tsfm.series.ltsf_set import read_ltsf_set
-from tsfm.tasks.reconstruct import reconstruct
+from tsfm.tasks.imputation.reconstruct import reconstruct
 from tsfm.tracking import ListTracker
 
 SAMPLES, SERIES = "uea_cardanosentiment", "ETTh1"

@@ -21,11 +21,11 @@ from tsfm.stocks.simulation import SimulationConfig, simulated_panel
 from tsfm.stocks.split import SplitConfig
 from tsfm.tasks.classify import SeriesClassifier
 from tsfm.tasks.detect import Detector
+from tsfm.tasks.detection.score_rule import ScoreRule
 from tsfm.tasks.embed import Embedder
 from tsfm.tasks.forecast import Forecaster
+from tsfm.tasks.imputation.rows import StaysMissingWarning
 from tsfm.tasks.impute import Imputer
-from tsfm.tasks.impute_frame import StaysMissingWarning
-from tsfm.tasks.score_rule import ScoreRule
 from tsfm.tracking import NoTracker, default_tracker
 
 mlflow: Any = import_mlflow()

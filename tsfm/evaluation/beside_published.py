@@ -27,7 +27,7 @@ from tsfm.metrics.forecasting import (
     weighted_quantile_loss,
 )
 from tsfm.shapes import Float, Float64, Int, ndarray
-from tsfm.tasks.baselines import SeasonalNaive
+from tsfm.tasks.forecasting.baselines import SeasonalNaive
 
 LEVELS = tuple(round(level / 10, 1) for level in range(1, 10))
 OUR_SEASONAL_NAIVE = "seasonal naive"

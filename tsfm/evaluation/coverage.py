@@ -23,15 +23,15 @@ from tsfm.evaluation.rivals import Rival
 from tsfm.series.card_series import read_series
 from tsfm.series.cards import load_card
 from tsfm.shapes import Float64, Int, ndarray
-from tsfm.tasks.baselines import SeasonalNaive
-from tsfm.tasks.calibration import Method
-from tsfm.tasks.conformal import (
+from tsfm.tasks.calibration.calibration import Method
+from tsfm.tasks.calibration.conformal import (
     central_intervals,
     conformity_scores,
     margins_of,
     mean_width,
     with_margins,
 )
+from tsfm.tasks.forecasting.baselines import SeasonalNaive
 
 log = logging.getLogger(__name__)
 

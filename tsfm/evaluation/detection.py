@@ -43,8 +43,8 @@ from tsfm.metrics.detection import (
 from tsfm.metrics.nab import PROFILES, NabSeries, nab_score
 from tsfm.shapes import ndarray
 from tsfm.tasks.detect import Detector
-from tsfm.tasks.score_rule import ScoreRule
-from tsfm.tasks.thresholds import fit_threshold
+from tsfm.tasks.detection.score_rule import ScoreRule
+from tsfm.tasks.detection.thresholds import fit_threshold
 
 INJECTED, INJECTED_CHANNELS, INJECTED_STATES = "injected", "injected channels", "injected states"
 CARDS_OF = {

@@ -6,8 +6,8 @@ import numpy as np
 
 from tsfm.evaluation.detection_sets import LabelledSeries
 from tsfm.shapes import Float64, ndarray
-from tsfm.tasks.anomaly_scores import LARGEST_SCORE, channel_mean, own_scores, past_errors
-from tsfm.tasks.score_rule import ScoreRule
+from tsfm.tasks.detection.score_rule import ScoreRule
+from tsfm.tasks.detection.scores import LARGEST_SCORE, channel_mean, own_scores, past_errors
 
 Scores = Float64[ndarray, " time"]
 ScoreSeries = Callable[[LabelledSeries, np.random.Generator], Scores]

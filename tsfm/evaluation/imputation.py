@@ -32,7 +32,7 @@ from tsfm.objectives.gap_masks import aligned_segments, random_points
 from tsfm.series.frequency import seasonality
 from tsfm.series.ltsf_set import LtsfSet, read_ltsf_set
 from tsfm.shapes import Bool, Float64, ndarray
-from tsfm.tasks.interpolation import Windows
+from tsfm.tasks.imputation.interpolation import Windows
 
 
 def evaluate(config: ImputationConfig, models: list[Filler]) -> pl.DataFrame:

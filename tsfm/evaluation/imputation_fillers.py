@@ -13,9 +13,9 @@ from tsfm.models.backbone import NextPatchModel, count_parameters
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained
 from tsfm.objectives.denoise_segments import denoise
-from tsfm.tasks import interpolation
-from tsfm.tasks.impute_arrays import fill_arrays
-from tsfm.tasks.interpolation import Interpolation, Windows
+from tsfm.tasks.imputation import interpolation
+from tsfm.tasks.imputation.arrays import fill_arrays
+from tsfm.tasks.imputation.interpolation import Interpolation, Windows
 
 WINDOWS_AT_ONCE = 512
 

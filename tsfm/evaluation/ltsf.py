@@ -25,7 +25,7 @@ from tsfm.evaluation.rivals import Rival
 from tsfm.markdown import markdown_table
 from tsfm.series.ltsf_set import LtsfSet, read_ltsf_set
 from tsfm.shapes import Float, ndarray
-from tsfm.tasks.ridge import RidgeForecaster
+from tsfm.tasks.forecasting.ridge import RidgeForecaster
 
 VALUES_PER_CHUNK = 8_000_000
 """Forecast values that are held at once: 64 MB."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tsfm.tasks.baselines import ArrayForecaster
+from tsfm.tasks.forecasting.baselines import ArrayForecaster
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from einops import rearrange
 from tsfm.errors import DataError, UnsupportedError
 from tsfm.evaluation.imputation_fillers import Filler
 from tsfm.shapes import Float64, Int, ndarray
-from tsfm.tasks.interpolation import Interpolation, Windows
+from tsfm.tasks.imputation.interpolation import Interpolation, Windows
 
 SIZES: dict[str, Any] = {
     "n_layers": 2,

@@ -18,7 +18,7 @@ from tsfm.models.growth import grown
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained
 from tsfm.objectives.objective import OBJECTIVES
-from tsfm.tasks.trust import with_trust
+from tsfm.tasks.forecasting.trust import with_trust
 from tsfm.tracking import Tracker
 from tsfm.training.policies import Mode, apply_policy, keep_share
 from tsfm.training.step import TrainingStep
@@ -63,7 +63,7 @@ class StartConfig:
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class TrustConfig:
-    """The ``[trust]`` section: how far forecasts go from the last value; see `tsfm.tasks.trust`.
+    """The ``[trust]`` section: see `tsfm.tasks.forecasting.trust`.
 
     Parameters
     ----------

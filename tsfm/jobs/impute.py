@@ -23,7 +23,7 @@ from tsfm.lake.work import Filling
 from tsfm.locks import locked
 from tsfm.mlflow_store import DEFAULT_URI, import_mlflow
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
-from tsfm.tasks.impute_arrays import bundled_for
+from tsfm.tasks.imputation.arrays import bundled_for
 from tsfm.tracking import Tracker, recorded
 
 ROWS_PER_PROCESS = 200_000

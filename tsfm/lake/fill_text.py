@@ -11,8 +11,8 @@ from tsfm.lake.gap_counts import GapCounts, count_gaps
 from tsfm.lake.options import FillOptions
 from tsfm.lake.solve import Fills
 from tsfm.lake.text import TextFile, read_text_file
+from tsfm.tasks.imputation.rows import RowFrame, describe_left, read_rows
 from tsfm.tasks.impute import Imputer
-from tsfm.tasks.impute_frame import RowFrame, describe_left, read_rows
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tsfm.shapes import Bool, Float64, Int, ndarray
-from tsfm.tasks.impute_gaps import find_gaps, has_any
+from tsfm.tasks.imputation.gaps import find_gaps, has_any
 
 NO_VALUE = "the series has no value at all"
 NO_PAST = "nothing before the gap"

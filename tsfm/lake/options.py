@@ -91,7 +91,7 @@ def check_options(options: FillOptions, imputer: Imputer) -> None:
 
 
 def _levels(levels: Sequence[float]) -> tuple[float, ...]:
-    from tsfm.tasks.quantiles import check_levels
+    from tsfm.tasks.forecasting.quantiles import check_levels
 
     return check_levels(levels) if levels else ()
 

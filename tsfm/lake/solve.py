@@ -14,8 +14,8 @@ from tsfm.lake.options import FillOptions
 from tsfm.lake.parts import Part, read_rows_of
 from tsfm.series.validation import Columns
 from tsfm.shapes import Bool, Float64, Int, ndarray
-from tsfm.tasks.impute import Imputer
-from tsfm.tasks.impute_frame import (
+from tsfm.tasks.forecasting.quantiles import MEDIAN
+from tsfm.tasks.imputation.rows import (
     IrregularStampsWarning,
     LeftMissing,
     RowFrame,
@@ -23,7 +23,7 @@ from tsfm.tasks.impute_frame import (
     find_left,
     read_rows,
 )
-from tsfm.tasks.quantiles import MEDIAN
+from tsfm.tasks.impute import Imputer
 
 ROW, IS_NEW, STAMP, ITEM = "row", "is_new", "stamp", "item"
 MOST_LISTED = 100

@@ -16,8 +16,8 @@ from tsfm.lake.parts import Part
 from tsfm.lake.solve import IS_NEW, ITEM, ROW, STAMP, level_column
 from tsfm.lake.store import locate
 from tsfm.series.validation import Columns
-from tsfm.tasks.fill_columns import put
-from tsfm.tasks.quantiles import MEDIAN
+from tsfm.tasks.forecasting.quantiles import MEDIAN
+from tsfm.tasks.imputation.columns import put
 
 UINT32 = "Int(bitWidth=32, isSigned=false)"
 

@@ -13,12 +13,12 @@ from tsfm.models.beside import check_beside, write_beside
 from tsfm.models.pretrained import load_pretrained
 from tsfm.series.frame import SeriesFrame
 from tsfm.tasks.arguments import a_horizon
-from tsfm.tasks.calibration import CALIBRATION_FILE, Calibration, check_method
-from tsfm.tasks.conformal import central_intervals
+from tsfm.tasks.calibration.calibration import CALIBRATION_FILE, Calibration, check_method
+from tsfm.tasks.calibration.conformal import central_intervals
 from tsfm.tasks.cross_validation import cross_validate_series
 from tsfm.tasks.forecast import Forecaster
+from tsfm.tasks.forecasting.quantiles import DECILES, MEDIAN, check_levels
 from tsfm.tasks.progress import progress_bar
-from tsfm.tasks.quantiles import DECILES, MEDIAN, check_levels
 
 SCALE = "__scale__"
 COLUMNS = ("id_column", "timestamp_column", "target", "freq", "calendar")

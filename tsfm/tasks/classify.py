@@ -14,7 +14,7 @@ from tsfm.models.heads import ClassHead, ClassHeadConfig, ValueHead, ValueHeadCo
 from tsfm.models.model import TimeSeriesModel
 from tsfm.objectives.labels import class_codes, standardised_values
 from tsfm.shapes import Float, Float64, Int, Scalar, Tensor, ndarray
-from tsfm.tasks.series_estimator import SeriesEstimator
+from tsfm.tasks.samples.estimator import SeriesEstimator
 
 
 class SeriesClassifier(ClassifierMixin, SeriesEstimator):  # type: ignore[misc] # untyped

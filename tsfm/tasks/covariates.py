@@ -25,14 +25,14 @@ from tsfm.metrics.forecasting import seasonal_error
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float64, ndarray
 from tsfm.tasks.arguments import a_horizon
-from tsfm.tasks.covariate_channels import ChannelForecaster, finetuned_channels
-from tsfm.tasks.covariate_ridge import Design, design, fit_ridge, in_units, late_rows
-from tsfm.tasks.covariate_table import read_covariates
 from tsfm.tasks.forecast import Forecaster
+from tsfm.tasks.forecasting.quantiles import DECILES
+from tsfm.tasks.forecasting.row_forecasts import row_quantiles
+from tsfm.tasks.forecasting.support import within_support
 from tsfm.tasks.progress import progress_bar
-from tsfm.tasks.quantiles import DECILES
-from tsfm.tasks.row_forecasts import row_quantiles
-from tsfm.tasks.support import within_support
+from tsfm.tasks.with_covariates.channels import ChannelForecaster, finetuned_channels
+from tsfm.tasks.with_covariates.ridge import Design, design, fit_ridge, in_units, late_rows
+from tsfm.tasks.with_covariates.table import read_covariates
 from tsfm.training.policies import Mode
 
 # The second time the model reads a past without the effect of the first.

@@ -12,8 +12,8 @@ from tsfm.errors import DataError
 from tsfm.series.frame import SeriesFrame
 from tsfm.tasks.arguments import a_horizon, refuse_taken
 from tsfm.tasks.forecast import Forecaster
+from tsfm.tasks.forecasting.quantiles import DECILES
 from tsfm.tasks.progress import Advance, progress_bar
-from tsfm.tasks.quantiles import DECILES
 
 
 def cross_validation(

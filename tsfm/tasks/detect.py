@@ -14,15 +14,15 @@ from tsfm.models.pretrained import checkpoint_folder, load_pretrained
 from tsfm.series.added_columns import read_with_rows, refuse_present, with_columns
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float64, Int, ndarray
-from tsfm.tasks.anomaly_scores import item_starts, score_rows
-from tsfm.tasks.channel_relation import joined_scores
-from tsfm.tasks.detect_stream import DetectorStream
-from tsfm.tasks.detector_file import read_settings, write_settings
+from tsfm.tasks.detection.channel_relation import joined_scores
+from tsfm.tasks.detection.detector_file import read_settings, write_settings
+from tsfm.tasks.detection.score_rule import ScoreRule
+from tsfm.tasks.detection.scores import item_starts, score_rows
+from tsfm.tasks.detection.stream import DetectorStream
+from tsfm.tasks.detection.thresholds import Threshold, fit_threshold
+from tsfm.tasks.forecasting.row_forecasts import reads_at_once, row_quantiles
 from tsfm.tasks.on_device import OnDevice
 from tsfm.tasks.progress import Advance, progress_bar
-from tsfm.tasks.row_forecasts import reads_at_once, row_quantiles
-from tsfm.tasks.score_rule import ScoreRule
-from tsfm.tasks.thresholds import Threshold, fit_threshold
 
 SCORE, FLAG = "anomaly_score", "is_anomaly"
 
@@ -180,7 +180,7 @@ class Detector(OnDevice):
         data
             All scored rows of all items are taken together, so that one threshold holds for all.
         method, false_alarm_rate
-            See `tsfm.tasks.thresholds.fit_threshold`.
+            See `tsfm.tasks.detection.thresholds.fit_threshold`.
         options
             Those of `detect`.
         """

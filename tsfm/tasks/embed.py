@@ -21,7 +21,7 @@ from tsfm.series.cutoffs import has_values, read_cutoffs, steps_until
 from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Bool, Float, Float64, Int, Tensor, ndarray
 from tsfm.tasks.arguments import refuse_taken
-from tsfm.tasks.contexts import Contexts, context_batches
+from tsfm.tasks.forecasting.contexts import Contexts, context_batches
 from tsfm.tasks.on_device import OnDevice
 from tsfm.tasks.progress import Advance, progress_bar
 

@@ -9,10 +9,10 @@ from tsfm.errors import UnsupportedError
 from tsfm.models.pretrained import load_pretrained
 from tsfm.models.timer_covariates import CovariateTimer
 from tsfm.series.frame import SeriesFrame
-from tsfm.tasks.calibration import CALIBRATION_FILE
+from tsfm.tasks.calibration.calibration import CALIBRATION_FILE
+from tsfm.tasks.forecasting.quantiles import DECILES
+from tsfm.tasks.forecasting.series_forecaster import SeriesForecaster
 from tsfm.tasks.progress import progress_bar
-from tsfm.tasks.quantiles import DECILES
-from tsfm.tasks.series_forecaster import SeriesForecaster
 from tsfm.training.policies import Mode
 
 
@@ -25,7 +25,7 @@ class Forecaster(SeriesForecaster):
         A device that torch knows; ``"auto"`` takes a GPU when there is one.
     views
         Whether a season that hardly changes is taken out before the network reads, a lower rate
-        is read for far horizons (`tsfm.tasks.views`), and short counts that are mostly zero are
+        is read for far horizons (see `views`), and short counts that are mostly zero are
         drawn toward their past; by default as it was saved, or for models with quantiles.
 
     Examples

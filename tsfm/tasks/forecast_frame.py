@@ -6,10 +6,10 @@ from typing import Any
 
 from tsfm.models.pretrained import load_pretrained
 from tsfm.models.timer_covariates import CovariateTimer
-from tsfm.tasks.covariate_channels import ChannelForecaster
 from tsfm.tasks.covariates import CovariateForecaster, check_arguments
 from tsfm.tasks.forecast import Forecaster, say_calibrated
-from tsfm.tasks.quantiles import DECILES
+from tsfm.tasks.forecasting.quantiles import DECILES
+from tsfm.tasks.with_covariates.channels import ChannelForecaster
 
 
 def forecast(

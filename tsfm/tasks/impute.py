@@ -10,8 +10,9 @@ import numpy as np
 from tsfm.models.backbone import GapFiller
 from tsfm.models.pretrained import load_pretrained
 from tsfm.shapes import Bool, Float64, Int, ndarray
-from tsfm.tasks.impute_arrays import bundled_for, fill_arrays
-from tsfm.tasks.impute_frame import (
+from tsfm.tasks.forecasting.quantiles import MEDIAN, check_levels
+from tsfm.tasks.imputation.arrays import bundled_for, fill_arrays
+from tsfm.tasks.imputation.rows import (
     LeftMissing,
     RowFrame,
     StaysMissingWarning,
@@ -21,7 +22,6 @@ from tsfm.tasks.impute_frame import (
 )
 from tsfm.tasks.on_device import OnDevice
 from tsfm.tasks.progress import Advance, progress_bar
-from tsfm.tasks.quantiles import MEDIAN, check_levels
 from tsfm.training.policies import Mode as Policy
 
 

@@ -11,7 +11,7 @@ from tsfm.evaluation.imputation import hidden_values, scored_windows, scores
 from tsfm.evaluation.imputation_config import ImputationConfig
 from tsfm.evaluation.imputation_fillers import Filler, filler_of, load_filler
 from tsfm.series.ltsf_set import LtsfSet
-from tsfm.tasks import interpolation
+from tsfm.tasks.imputation import interpolation
 
 
 def config(**changes) -> ImputationConfig:

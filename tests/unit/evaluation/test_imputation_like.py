@@ -22,7 +22,7 @@ from tsfm.evaluation.imputation_like import (
     render,
 )
 from tsfm.evaluation.protocols import Evaluation
-from tsfm.tasks import interpolation
+from tsfm.tasks.imputation import interpolation
 
 
 def config(**changes) -> ImputationConfig:

@@ -13,7 +13,7 @@ from tsfm.evaluation.published import published_results
 from tsfm.evaluation.rivals import Rival
 from tsfm.evaluation.zero_shot import ZeroShotConfig
 from tsfm.evaluation.zero_shot_tables import render, summarise
-from tsfm.tasks.baselines import SeasonalNaive
+from tsfm.tasks.forecasting.baselines import SeasonalNaive
 
 NAN = float("nan")
 PUBLISHED = """dataset,model,MASE,WQL,evaluation,source,our_dataset

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tsfm.errors import DataError
 from tsfm.series import cards
 from tsfm.series.samples import SampleSet, held_out
-from tsfm.tasks.sample_input import read_samples
+from tsfm.tasks.samples.read import read_samples
 
 NAN = float("nan")
 RAGGED: list[Any] = [[[1.0, 2.0, NAN], [4.0, 5.0, 6.0]], [[7.0], [8.0]]]

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tsfm.tasks.anomaly_scores import (
+from tsfm.tasks.detection.score_rule import ScoreRule
+from tsfm.tasks.detection.scores import (
     LARGEST_SCORE,
     channel_mean,
     errors_and_widths,
@@ -15,7 +16,6 @@ from tsfm.tasks.anomaly_scores import (
     score_rows,
     trailing_mean,
 )
-from tsfm.tasks.score_rule import ScoreRule
 
 NAN = float("nan")
 LEVELS = (0.1, 0.5, 0.9)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tsfm.series.windows import WindowBatch
-from tsfm.tasks import augmentation
-from tsfm.tasks.augmentation import augmented
+from tsfm.tasks.samples import augmentation
+from tsfm.tasks.samples.augmentation import augmented
 
 TIME = 40
 

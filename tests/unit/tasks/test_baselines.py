@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsfm.errors import ConfigError
-from tsfm.tasks.baselines import SeasonalNaive
+from tsfm.tasks.forecasting.baselines import SeasonalNaive
 
 NAN = float("nan")
 

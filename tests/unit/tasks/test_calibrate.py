@@ -13,9 +13,9 @@ from tsfm.errors import CheckpointError, ConfigError, DataError
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.timer import Timer, TimerConfig
 from tsfm.tasks.calibrate import CalibratedForecaster
-from tsfm.tasks.calibration import Calibration
+from tsfm.tasks.calibration.calibration import Calibration
 from tsfm.tasks.forecast import Forecaster
-from tsfm.tasks.quantiles import DECILES
+from tsfm.tasks.forecasting.quantiles import DECILES
 
 
 def tiny(levels: tuple[float, ...]) -> Forecaster:

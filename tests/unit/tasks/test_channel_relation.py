@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tsfm.tasks.channel_relation import (
+from tsfm.tasks.detect import Detector
+from tsfm.tasks.detection.channel_relation import (
     FEWEST_PER_CHANNEL,
     _left_over,
     joined_scores,
@@ -11,8 +12,7 @@ from tsfm.tasks.channel_relation import (
     relation_distances,
     row_distance,
 )
-from tsfm.tasks.detect import Detector
-from tsfm.tasks.score_rule import ScoreRule
+from tsfm.tasks.detection.score_rule import ScoreRule
 
 NAN = float("nan")
 RULE = ScoreRule(range_length=300, relation_weight=3.0)

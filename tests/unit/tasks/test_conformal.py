@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsfm.errors import ConfigError, DataError
-from tsfm.tasks.conformal import (
+from tsfm.tasks.calibration.conformal import (
     adapted_coverages,
     central_intervals,
     conformal_margins,

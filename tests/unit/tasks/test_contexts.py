@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsfm.tasks.contexts import TOKENS_PER_BATCH, context_batches, has_value
+from tsfm.tasks.forecasting.contexts import TOKENS_PER_BATCH, context_batches, has_value
 
 NAN = float("nan")
 

@@ -12,10 +12,10 @@ from tsfm.errors import ConfigError, DataError, UnsupportedError
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.timer import Timer, TimerConfig
 from tsfm.models.timer_covariates import CovariateTimer, CovariateTimerConfig, with_covariates
-from tsfm.tasks.covariate_channels import ChannelForecaster
 from tsfm.tasks.covariates import CovariateForecaster
-from tsfm.tasks.finetune_covariates import CovariateStream
 from tsfm.tasks.forecast import Forecaster
+from tsfm.tasks.with_covariates.channels import ChannelForecaster
+from tsfm.tasks.with_covariates.finetune import CovariateStream
 
 HORIZON = 8
 N_STEPS = 360

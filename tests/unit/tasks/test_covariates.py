@@ -8,10 +8,10 @@ import pytest
 
 import tsfm
 from tsfm.errors import ConfigError, DataError
-from tsfm.tasks.covariate_ridge import design, fit_ridge, lag
-from tsfm.tasks.covariate_table import CovariateTable
 from tsfm.tasks.covariates import CovariateForecaster
 from tsfm.tasks.forecast import Forecaster
+from tsfm.tasks.with_covariates.ridge import design, fit_ridge, lag
+from tsfm.tasks.with_covariates.table import CovariateTable
 
 HORIZON = 14
 N_DAYS = 280

@@ -15,8 +15,8 @@ from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.pretrained import save_pretrained
 from tsfm.models.timer import Timer, TimerConfig
 from tsfm.tasks.detect import Detector
-from tsfm.tasks.score_rule import ScoreRule
-from tsfm.tasks.series_model import new_tst
+from tsfm.tasks.detection.score_rule import ScoreRule
+from tsfm.tasks.samples.series_model import new_tst
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 
 import tsfm
 from tsfm.errors import DataError
-from tsfm.tasks.fill_columns import as_type, put
+from tsfm.tasks.imputation.columns import as_type, put
 
 N_ROWS = 120
 MISSING = [*range(60, 70), *range(101, N_ROWS)]

@@ -16,7 +16,7 @@ import tsfm
 from tsfm.errors import ConfigError, DataError
 from tsfm.series.validation import ColumnNamesWarning
 from tsfm.tasks.forecast import Forecaster
-from tsfm.tasks.quantiles import DECILES
+from tsfm.tasks.forecasting.quantiles import DECILES
 
 COLUMNS = ["item_id", "timestamp", "target_name", "predictions"]
 NAN = float("nan")

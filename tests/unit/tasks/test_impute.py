@@ -18,8 +18,8 @@ from tsfm.models.heads import ReconstructionHead
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.timer import Timer, TimerConfig
 from tsfm.models.tst import Tst, TstConfig
+from tsfm.tasks.imputation.rows import StaysMissingWarning
 from tsfm.tasks.impute import Imputer
-from tsfm.tasks.impute_frame import StaysMissingWarning
 
 START = datetime(2024, 1, 1)
 
@@ -210,7 +210,7 @@ def test_causal_mode_leaves_the_start_and_fills_the_first_steps_of_long_gaps() -
 
 
 def test_an_encoder_with_a_head_that_reconstructs_fills_all_channels_together() -> None:
-    pytest.importorskip("tsfm.tasks.reconstruct")
+    pytest.importorskip("tsfm.tasks.imputation.reconstruct")
     encoder = Tst(
         TstConfig(n_channels=2, context_length=48, d_model=8, n_heads=2, n_layers=1, d_ff=8)
     )

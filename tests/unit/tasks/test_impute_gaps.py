@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsfm.tasks.impute_gaps import find_gaps, lines
-from tsfm.tasks.impute_two_sided import place_windows
+from tsfm.tasks.imputation.gaps import find_gaps, lines
+from tsfm.tasks.imputation.two_sided import place_windows
 
 
 def draw(seed: int, longest: int = 40) -> tuple[np.ndarray, np.ndarray]:

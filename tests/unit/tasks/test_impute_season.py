@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tsfm.tasks.imputation.interpolation import linear
+from tsfm.tasks.imputation.rows import IrregularStampsWarning, read_rows
+from tsfm.tasks.imputation.season import FULL_SHARE, season_weight, toward_season
 from tsfm.tasks.impute import Imputer
-from tsfm.tasks.impute_frame import IrregularStampsWarning, read_rows
-from tsfm.tasks.impute_season import FULL_SHARE, season_weight, toward_season
-from tsfm.tasks.interpolation import linear
 
 DAY, START = 96, datetime(2024, 1, 1)
 STEP = np.arange(2 * DAY)

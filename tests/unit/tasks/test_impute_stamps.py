@@ -9,8 +9,8 @@ import pytest
 
 import tsfm
 from tsfm.errors import DataError
+from tsfm.tasks.imputation.rows import IrregularStampsWarning
 from tsfm.tasks.impute import Imputer
-from tsfm.tasks.impute_frame import IrregularStampsWarning
 
 
 def test_a_step_whose_row_is_absent_counts_in_a_gap_but_gets_no_row(

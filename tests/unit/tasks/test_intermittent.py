@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tsfm.tasks.forecast import Forecaster
-from tsfm.tasks.intermittent import FULL_UNTIL, NONE_FROM, WEIGHT, toward_past
+from tsfm.tasks.forecasting.intermittent import FULL_UNTIL, NONE_FROM, WEIGHT, toward_past
 
 LEVELS = (0.1, 0.5, 0.9)
 FORECAST = np.array([1.0, 2.0, 3.0])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
-from tsfm.tasks import interpolation
+from tsfm.tasks.imputation import interpolation
 
 FILLERS = {
     "last value": interpolation.last_value,

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from tsfm.tasks.past_seasons import FEWEST_SEASONS, MOST_SEASONS, PREFER_COMMON, past_seasons
+from tsfm.tasks.forecasting.past_seasons import (
+    FEWEST_SEASONS,
+    MOST_SEASONS,
+    PREFER_COMMON,
+    past_seasons,
+)
 
 LEVELS = np.array([0.1, 0.5, 0.9])
 PROFILE = np.array([1.0, 5.0, 9.0, 9.0, 4.0, 2.0, 1.0])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsfm.errors import ConfigError, NotCalibratedError
-from tsfm.tasks.quantiles import at_levels, check_calibrated, check_levels
+from tsfm.tasks.forecasting.quantiles import at_levels, check_calibrated, check_levels
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 LEVELS = st.floats(1e-6, 1 - 1e-6)

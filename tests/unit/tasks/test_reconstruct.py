@@ -12,7 +12,7 @@ from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.tst import Tst, TstConfig
 from tsfm.objectives.masked_values import MaskedValues, MaskedValuesConfig, draw_mask
 from tsfm.series.windows import WindowBatch
-from tsfm.tasks.reconstruct import fill_series, reconstruct
+from tsfm.tasks.imputation.reconstruct import fill_series, reconstruct
 from tsfm.training.step import TrainingStep
 
 LENGTH, CHANNELS = 32, 2

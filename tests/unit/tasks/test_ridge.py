@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from tsfm.errors import DataError
-from tsfm.tasks.ridge import PENALTIES, RidgeForecaster, _solve
+from tsfm.tasks.forecasting.ridge import PENALTIES, RidgeForecaster, _solve
 
 
 def fitted(values: np.ndarray, *, context_length: int = 24, max_windows: int = 5000):

@@ -7,7 +7,7 @@ import torch
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.timer import Timer, TimerConfig
 from tsfm.tasks.forecast import Forecaster
-from tsfm.tasks.row_forecasts import (
+from tsfm.tasks.forecasting.row_forecasts import (
     in_reading_units,
     next_patch_quantiles,
     reads_at_once,

@@ -25,7 +25,7 @@ from tsfm.tasks.sample_features import (
     standardised,
     stretch,
 )
-from tsfm.tasks.series_model import new_tst
+from tsfm.tasks.samples.series_model import new_tst
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import pytest
 
 from tsfm.errors import ConfigError
-from tsfm.tasks.score_rule import ScoreRule
+from tsfm.tasks.detection.score_rule import ScoreRule
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tsfm.tasks.forecast import Forecaster
-from tsfm.tasks.season import PERIODS, Season, find_season
+from tsfm.tasks.forecasting.season import PERIODS, Season, find_season
 
 HORIZON = 30
 

@@ -19,7 +19,7 @@ from tsfm.errors import CheckpointError, ConfigError
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained, save_pretrained
 from tsfm.tasks.classify import SeriesClassifier, SeriesRegressor
-from tsfm.tasks.series_model import new_tst
+from tsfm.tasks.samples.series_model import new_tst
 
 Draw = Callable[..., tuple[list[np.ndarray], np.ndarray]]
 MakeClassifier = Callable[..., SeriesClassifier]

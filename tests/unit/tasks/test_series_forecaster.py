@@ -9,7 +9,7 @@ import pytest
 from tsfm.errors import DataError, NotCalibratedError
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.tasks.forecast import Forecaster
-from tsfm.tasks.quantiles import DECILES
+from tsfm.tasks.forecasting.quantiles import DECILES
 
 NAN = float("nan")
 

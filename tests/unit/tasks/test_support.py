@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tsfm.tasks.support import within_support
+from tsfm.tasks.forecasting.support import within_support
 
 QUANTILES = np.array([-0.7, 0.2, 1.6])
 

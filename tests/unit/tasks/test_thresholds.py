@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tsfm.errors import ConfigError, DataError
-from tsfm.tasks.thresholds import METHODS, fit_threshold
+from tsfm.tasks.detection.thresholds import METHODS, fit_threshold
 
 NAN = float("nan")
 

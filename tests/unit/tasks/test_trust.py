@@ -16,7 +16,7 @@ from tsfm.models.pretrained import save_pretrained
 from tsfm.models.timer import Timer, TimerConfig
 from tsfm.series.windows import WindowBatch
 from tsfm.tasks.forecast import Forecaster
-from tsfm.tasks.trust import least_squares_share, with_trust
+from tsfm.tasks.forecasting.trust import least_squares_share, with_trust
 from tsfm.training.stream import DataInput
 
 CONTEXT, HORIZON = 32, 8

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tsfm.tasks.contexts import Contexts
 from tsfm.tasks.forecast import Forecaster
-from tsfm.tasks.views import (
+from tsfm.tasks.forecasting.contexts import Contexts
+from tsfm.tasks.forecasting.views import (
     COARSE_LEVEL_SHARE,
     COARSE_SPREAD_SHARE,
     COARSE_STEPS,

@@ -1,0 +1,1 @@
+"""Margins that make intervals cover what they claim."""

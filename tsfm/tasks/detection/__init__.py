@@ -1,0 +1,1 @@
+"""From forecast errors to scores of rows, thresholds and streams."""

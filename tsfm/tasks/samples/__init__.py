@@ -1,0 +1,1 @@
+"""Whole series with labels: read, made more, and learned from."""

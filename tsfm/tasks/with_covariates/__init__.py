@@ -1,0 +1,1 @@
+"""Covariates as arrays, and the two ways to forecast with them: ridge and channels."""
