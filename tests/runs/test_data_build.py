@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -47,6 +48,17 @@ def test_what_is_hidden_in_a_folder_is_no_part_of_its_pool(folder, tmp_path) -> 
     (folder / "._two.csv").write_text("not for us")
     assert cli.main(["data", "build", str(folder), "--output", str(tmp_path / "pool")]) == 0
     assert SingleSeriesPool.open(tmp_path / "pool").datasets == ("one", "two")
+
+
+def test_an_index_that_pandas_wrote_is_no_series(tmp_path) -> None:
+    rows = pd.DataFrame({"item_id": "a", "timestamp": range(40), "target": np.arange(40.0) ** 2})
+    (tmp_path / "files").mkdir()
+    rows.to_csv(tmp_path / "files" / "one.csv")
+    rows[::-1].to_parquet(tmp_path / "files" / "two.parquet")
+    pd.read_csv(tmp_path / "files" / "one.csv").to_csv(tmp_path / "files" / "three.csv")
+    output = str(tmp_path / "pool")
+    assert cli.main(["data", "build", str(tmp_path / "files"), "--output", output]) == 0
+    assert SingleSeriesPool.open(output).item_ids == ("a", "a", "a")
 
 
 def test_a_second_build_to_the_same_folder_is_refused(folder, tmp_path, capsys) -> None:

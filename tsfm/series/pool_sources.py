@@ -4,6 +4,7 @@ Nothing here holds more than a chunk of series, whatever the size of a file.
 """
 
 import glob
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from tsfm.shapes import Float64, Int, ndarray
 
 ID_COLUMNS = ("item_id", "unique_id", "series_id", "ticker")
 TIME_COLUMNS = ("timestamp", "ds", "date")
+# A number of the row, as pandas writes it beside the columns: no series, but a straight line.
+INDEX = re.compile(r"(Unnamed: \d+|__index_level_\d+__)?")
 ROLES = ("pretrain", "held_out", "benchmark", "stock", "sample")
 # Values that are read, scaled and written at once: some 100 MB with all that is made of them.
 CHUNK_VALUES = 1_000_000
@@ -38,7 +41,7 @@ class PoolSource:
         Columns; None looks for a usual name, and without one the file is a single item in the
         order of its rows.
     channels
-        Value columns; None takes every numeric one.
+        Value columns; None takes every numeric one but an index of pandas.
     """
 
     name: str
@@ -189,7 +192,9 @@ def _chunks(frame: pl.LazyFrame, source: PoolSource) -> Iterator[SeriesChunk]:
     channels = source.channels or tuple(
         name
         for name, kind in schema.items()
-        if (kind.is_numeric() or kind == pl.Boolean) and name not in (item, time)
+        if (kind.is_numeric() or kind == pl.Boolean)
+        and name not in (item, time)
+        and not INDEX.fullmatch(name)
     )
     missing = [name for name in (item, time, *channels) if name and name not in schema]
     if missing or not channels:
