@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, Positi
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from tsfm.errors import NonFiniteLossError
+from tsfm.errors import DataError, NonFiniteLossError
 from tsfm.series.windows import WindowBatch
 from tsfm.tracking import Tracker
 from tsfm.training.optimizer import OptimizerConfig, ScheduleConfig, rate_at
@@ -105,6 +105,8 @@ def fit(
 
     Raises
     ------
+    DataError
+        When the first step has no value to learn.
     NonFiniteLossError
         At the first loss that is not finite; the last saved state stays as it is.
     """
@@ -138,6 +140,11 @@ def fit(
                     module, batch, (seed, processes.rank, number), precision, device
                 )
         loss, count, points = processes.sum_(totals).tolist()
+        if not count and not state.step:
+            raise DataError(
+                "the first step must have values to learn, got none in its windows; they are "
+                "missing, or their series are too short for the model's patches"
+            )
         # Every process has the mean of the summed losses; the step is a mean over values.
         gradients = [one.grad for one in parameters if one.grad is not None]
         torch._foreach_mul_(gradients, processes.count / max(count, 1.0))
@@ -179,6 +186,9 @@ def fit(
             state.seconds = time.perf_counter() - started
             state.save(folder)
     bar.close()
+    if state.step > steps_before:
+        # Patience may have ended it between two records.
+        state.seconds = time.perf_counter() - started
     result = {"loss": state.loss, "steps": state.step, "points": state.points}
     if validate is not None:
         result |= {"validation_loss": state.best_loss, "best_step": state.best_step}

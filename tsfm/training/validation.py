@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 
+from tsfm.errors import DataError
 from tsfm.training.step import TrainingStep
 from tsfm.training.stream import BatchStream
 
@@ -17,6 +18,11 @@ def held_out_loss(
     ----------
     seed
         Of what an objective draws, such as the spans that it hides.
+
+    Raises
+    ------
+    DataError
+        By what is returned, when no window has a target.
     """
 
     @torch.no_grad()
@@ -27,6 +33,11 @@ def held_out_loss(
             generator = torch.Generator().manual_seed(seed + number)
             loss = trained(stream.validation(number).to(device), generator)
             total, count = total + loss.total.item() * loss.count, count + loss.count
-        return total / max(count, 1)
+        if not count:
+            raise DataError(
+                "held-out windows must have values to measure a loss on, got none in "
+                f"{n_batches} batches; give longer series, or set training.validate_every=0"
+            )
+        return total / count
 
     return measure

@@ -1,6 +1,7 @@
 """The loop must do what its options say: resume, average, accumulate and select, exactly."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from tsfm.errors import ConfigError
+from tsfm.errors import ConfigError, DataError
 from tsfm.models.timer import Timer, TimerConfig
 from tsfm.objectives.next_patch import NextPatch, NextPatchConfig
+from tsfm.series.pool import SingleSeriesPool
 from tsfm.series.windows import WindowBatch
 from tsfm.tracking import ListTracker
 from tsfm.training.fit import TrainingConfig, fit
 from tsfm.training.optimizer import OptimizerConfig, ScheduleConfig, make_optimizer
+from tsfm.training.pool_stream import PoolStream, PoolStreamConfig
 from tsfm.training.state import TrainingState
 from tsfm.training.step import TrainingStep
+from tsfm.training.validation import held_out_loss
 
 SMALL = TimerConfig(d_model=16, n_heads=2, n_layers=1, d_ff=32, patch_length=8, dropout=0.1)
 RATE = OptimizerConfig(learning_rate=1e-2)
@@ -170,6 +174,34 @@ def test_the_best_weights_are_kept_and_patience_ends_the_run(tmp_path: Path) -> 
     assert equal(best, at_best)
     last = list(state.delivered(best=False).parameters())
     assert not equal(last, at_best)
+
+
+def test_a_run_that_patience_ends_between_two_records_has_taken_time(tmp_path: Path) -> None:
+    measured = iter([1.0, 2.0, 2.0, 2.0])
+    options = {"steps": 100, "log_every": 50, "validate_every": 1, "patience": 2}
+    result = run(new_state(), tmp_path, validate=lambda _: next(measured), **options)
+    assert result["steps"] == 3
+    assert result["seconds"] > 0
+    assert 0 < result["share_of_matrix_product_limit"] < 2
+
+
+def empty(number: int) -> WindowBatch:
+    """Windows in which nothing was observed."""
+    batch = four(number)
+    return replace(batch, observed=torch.zeros_like(batch.observed))
+
+
+def test_windows_without_a_value_to_learn_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the first step must have values to learn, got none"):
+        run(new_state(), tmp_path, empty, steps=2)
+
+
+def test_held_out_windows_without_a_target_have_no_loss() -> None:
+    short = SingleSeriesPool.from_series([np.arange(5.0)])
+    stream = PoolStream(PoolStreamConfig(bank_rows=1), seed=0, pool=short)
+    measure = held_out_loss(stream, 2, 0, torch.device("cpu"))
+    with pytest.raises(DataError, match=r"got none in 2 batches; .*training\.validate_every=0"):
+        measure(new_state().trained)
 
 
 def test_an_objective_refuses_a_backbone_that_cannot_serve_it() -> None:
