@@ -195,6 +195,7 @@ def test_a_broken_state_is_refused(tmp_path: Path, content: bytes) -> None:
         ("data.config.window_lengths=[0,128]", r"window_lengths\.0: .* greater than 0, got 0"),
         ("data.config.points_per_batch=0", r"points_per_batch: .* greater than 0, got 0"),
         ("data.config.length_shares=[1.0]", "length_shares must sum to 1"),
+        ("data.config.length_shares=[1.5,-0.5]", r"length_shares\.0: .* equal to 1, got 1\.5"),
         ("training.steps=many", r"training\.steps: .*got 'many'"),
         ("training.steps=0", r"training\.steps: input should be greater than 0, got 0"),
         ("training.log_every=0", r"training\.log_every: input should be greater than 0, got 0"),

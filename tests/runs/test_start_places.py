@@ -3,16 +3,20 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from tsfm import cli
 from tsfm.config import load_recipe
 from tsfm.errors import CheckpointError
-from tsfm.jobs import finetune
+from tsfm.jobs import finetune, pretrain
+from tsfm.jobs.training_recipe import check_same_run, resolve
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.pretrained import save_pretrained
 from tsfm.models.timer import Timer, TimerConfig
+from tsfm.series.pool import SingleSeriesPool
+from tsfm.series.pool_builder import save_pool
 from tsfm.toml_text import dump
 from tsfm.tracking import ListTracker
 
@@ -74,3 +78,37 @@ def test_a_run_does_not_go_on_from_another_start(recipe: Path) -> None:
     tuned(recipe)
     with pytest.raises(CheckpointError, match=r"go on as it began, got start\.model='/.*/second'"):
         tuned(recipe, "start.model=second")
+
+
+def test_a_training_on_a_pool_is_replayed_from_another_folder(
+    tracking_uri: str, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waves = [np.sin(np.arange(200) / one) for one in (3, 5)]
+    save_pool(SingleSeriesPool.from_series(waves), Path("mine"))
+    settings = [*SHORT, "run.output=tuned", "data.config.pool=mine"]
+    assert cli.main(["finetune", str(recipe), "--set", *settings]) == 0
+    described = json.loads(Path("tuned/checkpoint/config.json").read_text())
+    run_id = described["details"]["run_id"]
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert cli.main(["replay", run_id]) == 0
+    assert json.loads(Path(f"runs/replay/{run_id}/report.json").read_text())["differences"] == []
+
+
+def test_bars_are_recorded_from_the_root_and_known_again_as_they_were_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("bars.csv", "others.csv"):
+        Path(name).write_text("ticker,date,close\n")
+    setting = "data.config.panel.dataset=bars.csv"
+    parts = pretrain.sections(load_recipe("sspt_tiny", [setting]))
+    bars = str(tmp_path / "bars.csv")
+    config = dump(resolve(parts))
+    assert f'"{bars}"' in config
+    for before in ("bars.csv", bars, "/gone/bars.csv"):
+        Path("config.toml").write_text(config.replace(f'"{bars}"', f'"{before}"'))
+        check_same_run(Path("config.toml"), parts, 1)
+    Path("config.toml").write_text(config.replace(f'"{bars}"', '"others.csv"'))
+    with pytest.raises(CheckpointError, match=r"got data\.config\.panel\.dataset=.*others\.csv"):
+        check_same_run(Path("config.toml"), parts, 1)

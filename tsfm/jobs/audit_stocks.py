@@ -14,6 +14,7 @@ from tsfm.audits.cutoffs import choose_cutoffs
 from tsfm.config import Recipe
 from tsfm.jobs import backtest, backtest_rankers, pretrain
 from tsfm.jobs.audit_checks import Check, Worth, ask
+from tsfm.jobs.run_folder import folder_of
 from tsfm.shapes import Float, Float64, Int, ndarray
 from tsfm.stocks.cross_sections import CrossSections, SectionConfig, cross_sections
 from tsfm.stocks.fitting import RankerConfig, days_of
@@ -240,7 +241,7 @@ def _rankers(
     parts: Mapping[str, Any], panel: StockPanel, fold: Fold, name: str
 ) -> tuple[list[StockRanker], str]:
     """Return the rankers of the recipe's run when it has left any, else one without training."""
-    folder = Path(parts["run"].output or Path("runs") / name)
+    folder = folder_of(parts["run"].output, Path("runs") / name)
     place = backtest_rankers.place_of(fold, parts, folder)
     places = sorted(one.parent for one in place.glob(f"seed*/{RANKER_FILE}"))
     resolved = {key: asdict(part) for key, part in parts.items()}

@@ -27,6 +27,7 @@ from tsfm.jobs import (
     backtest_rows,
     backtest_tables,
 )
+from tsfm.jobs.run_folder import check_run_folder, folder_of
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.seeds import Seeds
 from tsfm.shapes import Float, Int, ndarray
@@ -173,13 +174,14 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        When the recipe is wrong.
+        When the recipe is wrong, or the folder has files that no backtest left.
     DataError
         When the panel cannot be read.
     """
     started = time.perf_counter()
     parts = sections(recipe)
-    folder = Path(parts["run"].output or Path("runs") / recipe.name)
+    folder = folder_of(parts["run"].output, Path("runs") / recipe.name)
+    check_run_folder(folder, "backtest", (*WRITTEN, "report.json"))
     resolved = {name: asdict(section) for name, section in parts.items()}
     panel = read_panel(parts["panel"])
     shown = cross_sections(panel, parts["ranker"].windows)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tsfm.jobs.backtest_rows import SeedTracker
+from tsfm.jobs.run_folder import write_config
 from tsfm.models.backbone import count_parameters
 from tsfm.stocks.cross_sections import CrossSections
 from tsfm.stocks.fitting import days_of
@@ -134,4 +135,4 @@ def _make_room(folder: Path, resolved: Mapping[str, Any], digests: Mapping[str, 
             old.unlink()
     text = json.dumps(digests, indent=2)
     (folder / INPUTS_FILE).write_text(text + "\n", encoding="utf-8")
-    (folder / "config.toml").write_text(dump(dict(resolved)), encoding="utf-8")
+    write_config(folder, resolved)

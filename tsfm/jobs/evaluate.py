@@ -25,8 +25,8 @@ from tsfm.evaluation import (
     zero_shot,
 )
 from tsfm.evaluation.protocols import Evaluation, Protocol
+from tsfm.jobs.run_folder import check_run_folder, folder_of, write_config
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
-from tsfm.toml_text import dump
 from tsfm.tracking import Tracker, recorded
 
 PROTOCOLS: Mapping[str, Protocol] = {
@@ -82,7 +82,7 @@ def run(
     Raises
     ------
     ConfigError
-        When the recipe is wrong.
+        When the recipe is wrong, or the folder has files that no evaluation left.
     DataError
         When a set cannot be scored, or the harness does not reproduce the published baseline.
     """
@@ -90,7 +90,9 @@ def run(
     sections = _sections(recipe)
     settings, config = sections["run"], sections["evaluate"]
     protocol = PROTOCOLS[config.protocol]
-    folder = Path(output or settings.output or Path("runs") / recipe.name / str(settings.seed))
+    default = Path("runs") / recipe.name / str(settings.seed)
+    folder = folder_of(output or settings.output, default)
+    check_run_folder(folder, "evaluate", (*WRITTEN, "report.json"))
     resolved = {name: asdict(section) for name, section in sections.items()}
     with recorded(tracker or make_tracker(sections["tracking"]), recipe.name, resolved) as record:
         models = _told_apart(
@@ -169,7 +171,7 @@ def _write(
     """Write the results; `report.json` last, so that its presence means that all is there."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").unlink(missing_ok=True)
-    (folder / "config.toml").write_text(dump(resolved), encoding="utf-8")
+    write_config(folder, resolved)
     rows.write_parquet(folder / "results.parquet")
     (folder / "results.md").write_text(report["table"], encoding="utf-8")
     text = json.dumps(_finite(report), indent=2, allow_nan=False)

@@ -28,6 +28,8 @@ FREE_KEYS = (
     *(("training", key) for key in ("steps", "log_every", "save_every", "keep", "patience")),
     *(("training", key) for key in ("validate_every", "validation_batches")),
 )
+# Files and folders, which a run records from the root.
+PLACES = (("start", "model"), ("data", "config", "panel", "dataset"))
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -115,9 +117,10 @@ def build_objective(parts: dict[str, Any], backbone: nn.Module, stream: BatchStr
 
 
 def resolve(parts: dict[str, Any]) -> dict[str, Any]:
-    """Return all values of a run as they stand in a recipe."""
+    """Return all values of a run as they stand in a recipe, with its data named from the root."""
     resolved: dict[str, Any] = {}
-    for name, part in parts.items():
+    for name, given in parts.items():
+        part = given.located() if hasattr(given, "located") else given
         section, _, inner = name.partition(".")
         if inner:
             resolved[section][inner] = asdict(part)
@@ -155,12 +158,12 @@ def check_same_run(file: Path, parts: dict[str, Any], step: int) -> None:
 
 
 def _is_same(path: tuple[str, ...], before: Any, now: Any) -> bool:
-    """Compare what a run is told and was told; where a checkpoint lies may be said in two ways."""
-    if path != ("start", "model") or not Path(now).is_absolute():
+    """Compare what a run is told and was told; where something lies may be said in two ways."""
+    if path not in PLACES or not Path(now).is_absolute():
         return bool(before == now)
-    # Earlier versions recorded the folder as it was given, and whole runs move.
+    # Earlier versions recorded the place as it was given, and whole runs move.
     place = Path(before).absolute()
-    return place == Path(now) or (Path(before).is_absolute() and not place.is_dir())
+    return place == Path(now) or (Path(before).is_absolute() and not place.exists())
 
 
 def _leaves(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:

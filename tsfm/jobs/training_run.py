@@ -11,14 +11,14 @@ import torch
 
 from tsfm.config import Recipe
 from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.jobs.run_folder import check_run_folder, folder_of, write_config
 from tsfm.jobs.training_recipe import TrainingRunConfig, check_same_run, resolve
 from tsfm.locks import locked
 from tsfm.mlflow_tracker import make_tracker
 from tsfm.models.backbone import count_parameters
 from tsfm.models.model import USUAL_CONTEXT, Provenance, TimeSeriesModel
-from tsfm.models.pretrained import save_pretrained
+from tsfm.models.pretrained import check_checkpoint_place, save_pretrained
 from tsfm.tasks.arguments import find_device
-from tsfm.toml_text import dump
 from tsfm.tracking import FileTracker, NoTracker, Tracker, recorded
 from tsfm.training.fit import TrainingConfig, fit
 from tsfm.training.optimizer import make_optimizer
@@ -29,6 +29,7 @@ from tsfm.training.step import TrainingStep
 from tsfm.training.stream import STREAMS, BatchStream
 from tsfm.training.validation import held_out_loss
 
+WRITTEN = ("config.toml", "log.jsonl", "report.json")
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 
 
@@ -76,12 +77,13 @@ def train(
         When the folder holds the state of another model, or of one trained in another way or for
         longer.
     ConfigError
-        When another run trains in the folder.
+        When another run trains in the folder, or it has files that no run of this verb left.
     """
     settings: TrainingRunConfig = parts["run"]
     device = _device(settings.device)
-    folder = Path(settings.output or Path("runs") / recipe.name / str(settings.seed))
-    with joined(torch.device(device)) as processes, _alone_in(folder, processes):
+    folder = folder_of(settings.output, Path("runs") / recipe.name / str(settings.seed))
+    verb = "finetune" if "start" in parts else "pretrain"
+    with joined(torch.device(device)) as processes, _alone_in(folder, verb, processes):
         stream: BatchStream = STREAMS[parts["data"].name](
             parts["data.config"], seed=settings.seed, process=processes.rank
         )
@@ -98,7 +100,7 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.json").unlink(missing_ok=True)
         resolved = resolve(parts)
-        (folder / "config.toml").write_text(dump(resolved), encoding="utf-8")
+        write_config(folder, resolved)
         inner = tracker or make_tracker(parts["tracking"], run_id=state.run_id)
         with recorded(FileTracker(folder / "log.jsonl", inner), recipe.name, resolved) as tracker:
             state.run_id = tracker.run_id
@@ -123,11 +125,13 @@ def train(
 
 
 @contextmanager
-def _alone_in(folder: Path, processes: Processes) -> Iterator[None]:
+def _alone_in(folder: Path, verb: str, processes: Processes) -> Iterator[None]:
     """Refuse to train where another run does: each would go on from what the other one saves."""
     if not processes.is_first:
         yield
         return
+    check_run_folder(folder, verb, WRITTEN)
+    check_checkpoint_place(folder / "checkpoint")
     refusal = (
         f"run.output must be a folder that no other run is training in, got {folder}; wait for "
         "that run, or name another folder"

@@ -56,7 +56,7 @@ def save_pretrained(model: TimeSeriesModel, folder: str | Path) -> Path:
     from tsfm import __version__
 
     folder = Path(folder).expanduser()
-    _refuse_foreign(folder)
+    check_checkpoint_place(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -82,8 +82,14 @@ def save_pretrained(model: TimeSeriesModel, folder: str | Path) -> Path:
     return folder
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """Refuse to write over what somebody else keeps under the names of a checkpoint's files."""
+def check_checkpoint_place(folder: Path) -> None:
+    """Refuse to write over what somebody else keeps under the names of a checkpoint's files.
+
+    Raises
+    ------
+    ConfigError
+        Naming these files.
+    """
     names = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
     taken = [name for name in names if (folder / name).exists()]
     # A save that was cut short has left its card.

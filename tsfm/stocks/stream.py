@@ -167,6 +167,10 @@ class StockStreamConfig:
     split: SplitConfig
     stocks_per_batch: int = 0
 
+    def located(self) -> "StockStreamConfig":
+        """Return the same with the files of its panel named from the root; see `located`."""
+        return replace(self, panel=located(self.panel))
+
 
 @STREAMS.register("stocks")
 class StockStream(DayStream):

@@ -4,7 +4,7 @@ Every batch has a generator of its own, seeded by run, process and number.
 """
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -56,7 +56,7 @@ class PoolStreamConfig:
 
     points_per_batch: PositiveInt = 32_768
     window_lengths: tuple[PositiveInt, ...] = (512,)
-    length_shares: tuple[float, ...] = (1.0,)
+    length_shares: tuple[Share, ...] = (1.0,)
     pool: str = ""
     real_share: Share = 0.5
     temperature: float = 0.4
@@ -82,6 +82,15 @@ class PoolStreamConfig:
             )
         return self
 
+    def located(self) -> "PoolStreamConfig":
+        """Return the same with the pool named from the root, so that a replay elsewhere finds it.
+
+        ``~`` is the user's home.
+        """
+        if not self.pool:
+            return self
+        return replace(self, pool=str(Path(self.pool).expanduser().absolute()))
+
 
 @STREAMS.register("pool")
 class PoolStream:
@@ -101,7 +110,7 @@ class PoolStream:
         self._seed = (seed, process)
         self._sampler = self._validation_sampler = None
         if config.pool:
-            pool = SingleSeriesPool.open(config.pool)
+            pool = SingleSeriesPool.open(Path(config.pool).expanduser())
         if pool is not None:
             mixture = (config.temperature, config.series_exponent, config.factors)
             self._sampler = WindowSampler(pool, *mixture)
@@ -127,7 +136,7 @@ class PoolStream:
         """The pool, with the digest that `tsfm data build` wrote."""
         if not self.config.pool:
             return ()
-        folder = Path(self.config.pool)
+        folder = Path(self.config.located().pool)
         return (DataInput(folder.name, read_index(folder)["sha256"]["values"], str(folder)),)
 
     @property
