@@ -4,6 +4,7 @@ Code below `jobs` knows only this protocol; `tsfm.mlflow_tracker` is the one tha
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -137,14 +138,26 @@ class ListTracker:
 
 
 class FileTracker(NoTracker):
-    """Appends the metrics to a file of JSON lines, and passes everything on to another tracker."""
+    """Appends the metrics to a file of JSON lines, and passes everything on to another tracker.
 
-    def __init__(self, file: Path, then: Tracker) -> None:
+    Parameters
+    ----------
+    after
+        The last step of a run that goes on: lines of later ones, which an interrupted run had
+        written since its last save, are taken out, as they are written again.
+    """
+
+    def __init__(self, file: Path, then: Tracker, *, after: int = 0) -> None:
         self._file = file
         self._then = then
+        self._after = after
 
     def start(self, name: str, config: dict[str, Any]) -> None:
         """Open the run of the other tracker."""
+        if self._file.is_file():
+            lines = self._file.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if _step_of(line) <= self._after]
+            self._file.write_text("".join(kept), encoding="utf-8")
         self._then.start(name, config)
         self.run_id = self._then.run_id
 
@@ -165,3 +178,11 @@ class FileTracker(NoTracker):
     def finish(self, status: str) -> None:
         """Close the run of the other tracker."""
         self._then.finish(status)
+
+
+def _step_of(line: str) -> float:
+    """Return the step of a line; one that was cut off while it was written has none."""
+    try:
+        return float(json.loads(line)["step"])
+    except ValueError:
+        return math.inf

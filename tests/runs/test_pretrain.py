@@ -60,6 +60,10 @@ def run(output: Path, *overrides: str, tracker: ListTracker | None = None) -> di
     return pretrain.run(recipe, tracker=tracker or ListTracker())
 
 
+def steps_of(folder: Path) -> list[int]:
+    return [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
 def test_a_run_killed_at_a_random_step_ends_with_the_same_loss_to_the_bit(tmp_path: Path) -> None:
     # Like the other in a process with one thread: with two, sums end in other last bits.
     finished(command(tmp_path / "whole"), tmp_path)
@@ -77,6 +81,7 @@ def test_a_run_killed_at_a_random_step_ends_with_the_same_loss_to_the_bit(tmp_pa
     assert not (output / "report.json").exists()
     finished(command(output), tmp_path)
     assert report_of(output)["loss"] == report_of(tmp_path / "whole")["loss"]
+    assert steps_of(output) == steps_of(tmp_path / "whole")
     ours, theirs = (
         load_file(folder / "checkpoint" / "model.safetensors")
         for folder in (output, tmp_path / "whole")

@@ -102,7 +102,8 @@ def train(
         resolved = resolve(parts)
         write_config(folder, resolved)
         inner = tracker or make_tracker(parts["tracking"], run_id=state.run_id)
-        with recorded(FileTracker(folder / "log.jsonl", inner), recipe.name, resolved) as tracker:
+        kept = FileTracker(folder / "log.jsonl", inner, after=state.step)
+        with recorded(kept, recipe.name, resolved) as tracker:
             state.run_id = tracker.run_id
             result = _fit(parts, start, stream, state, folder, tracker, processes)
             model, result = _delivered(recipe, parts, start, state, stream, result)
