@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from tsfm import __version__
 from tsfm.errors import CheckpointError, DataError, TsfmError, UnsupportedError
 from tsfm.mlflow_store import DEFAULT_URI, import_mlflow
-from tsfm.mlflow_tracker import MlflowTracker
+from tsfm.mlflow_tracker import tracker_here
 from tsfm.models.pretrained import fetch
 from tsfm.tasks.forecasting.quantiles import DECILES
 from tsfm.tracking import NoTracker, set_default_tracker
@@ -199,17 +199,16 @@ def load_model(model_uri: str | Path) -> Any:
 def autolog(*, disable: bool = False, experiment: str = "tsfm") -> None:
     """Record every fine-tuning from now on as an MLflow run: parameters, losses, data.
 
+    Inside an active run of MLflow it is a run below that one.
+
     Parameters
     ----------
     disable
         Stop doing so.
     experiment
-        Made when it does not exist.
+        Of runs outside of an active one; made when it does not exist.
     """
-    if disable:
-        set_default_tracker(NoTracker)
-    else:
-        set_default_tracker(lambda: MlflowTracker(experiment=experiment))
+    set_default_tracker(NoTracker if disable else lambda: tracker_here(experiment))
 
 
 class _PyFunc:

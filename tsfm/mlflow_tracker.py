@@ -91,6 +91,19 @@ def child_tracker(parent: Tracker) -> Tracker:
     )
 
 
+def tracker_here(experiment: str) -> "MlflowTracker":
+    """Return a tracker whose run lies below MLflow's active one, where the user has opened one."""
+    mlflow = import_mlflow()
+    active = mlflow.active_run()
+    if active is None:
+        return MlflowTracker(experiment=experiment)
+    return MlflowTracker(
+        experiment=mlflow.get_experiment(active.info.experiment_id).name,
+        tracking_uri=mlflow.get_tracking_uri(),
+        parent=active.info.run_id,
+    )
+
+
 class MlflowTracker:
     """Records a run in an MLflow store: a SQLite file, another database, or a server.
 

@@ -281,3 +281,20 @@ def test_autolog_records_fine_tuning_until_it_is_disabled(
     assert run.info.status == "FINISHED"
     assert run.data.params["mode"] == "head"
     assert "train/loss" in run.data.metrics
+
+
+def test_autolog_inside_an_active_run_is_a_run_below_it(
+    forecaster: Forecaster, frame: pd.DataFrame, tracking_uri: str
+) -> None:
+    client = mlflow.MlflowClient(tracking_uri)
+    experiment = client.create_experiment("of the user")
+    flavor.autolog()
+    try:
+        with mlflow.start_run(experiment_id=experiment) as outer:
+            forecaster.finetune(frame, mode="head", steps=2)
+    finally:
+        flavor.autolog(disable=True)
+    below = f"tags.`mlflow.parentRunId` = '{outer.info.run_id}'"
+    (inner,) = client.search_runs([experiment], below)
+    assert inner.data.params["mode"] == "head"
+    assert inner.info.status == "FINISHED"
