@@ -131,3 +131,23 @@ def test_an_output_below_its_input_is_no_input_of_the_next_run(folder):
         report, _ = run(folder, output=folder / "scored")
         assert len(report["files"]) == 2
         assert not report["failed"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_ids_may_be_said_by_folders_alone(folder: Path, tmp_path: Path, kind: str) -> None:
+    whole = pl.read_csv(folder / "first.csv").rename({"item_id": "ticker"})
+    place = tmp_path / "lake" / "ticker=A" / f"part-0.{kind}"
+    place.parent.mkdir(parents=True)
+    frame = whole.drop("ticker")
+    frame.write_csv(place) if kind == "csv" else frame.write_parquet(place)
+    run(tmp_path / "lake", output=tmp_path / "out", id_column="ticker")
+    read = pl.read_csv if kind == "csv" else pl.read_parquet
+    found = read(tmp_path / "out" / "ticker=A" / place.name)
+    assert found.columns == ["timestamp", "target", "note", "anomaly_score"]
+    one = tmp_path / "one.csv"
+    whole.write_csv(one)
+    run(one, output=tmp_path / "as_column", id_column="ticker")
+    expected = pl.read_csv(tmp_path / "as_column" / "one.csv")["anomaly_score"]
+    assert found["anomaly_score"].to_numpy() == pytest.approx(expected.to_numpy(), nan_ok=True)
+    with pytest.raises(DataError, match="'sku' must be present"):
+        run(tmp_path / "lake", output=tmp_path / "wrong", id_column="sku")

@@ -14,6 +14,7 @@ from tsfm.lake.footer import with_added
 from tsfm.lake.store import replacing, write
 from tsfm.lake.text import read_text_file
 from tsfm.series.files import read_table
+from tsfm.series.folder_values import names_in_file
 from tsfm.tasks.detect import FLAG, SCORE, Detector
 from tsfm.tracking import Tracker
 
@@ -79,10 +80,11 @@ def _score(
     detector: Detector, source: Path, place: Path, columns: dict[str, Any]
 ) -> dict[str, Any]:
     """Score one file, and say what was found."""
-    text = read_text_file(source, **columns) if place.suffix == ".csv" else None
-    frame = text.typed if text else read_table(source)
+    text = read_text_file(source, columns) if place.suffix == ".csv" else None
+    frame: Any = text.typed if text else read_table(source)
+    asked = text.asked if text else names_in_file(columns, source, frame.column_names)
     try:
-        scored = detector.detect(frame, **columns)
+        scored = detector.detect(frame, **asked)
     except DataError as error:
         raise DataError(f"{source}: {error}") from None
     names = [SCORE] if detector.threshold is None else [SCORE, FLAG]

@@ -42,10 +42,10 @@ def fill_text(source: str, options: FillOptions, imputer: Imputer) -> FilledText
     DataError
         When it cannot be read or filled; it names the file.
     """
-    file = read_text_file(source, **options.columns)
+    file = read_text_file(source, options.columns)
     sources = [(source, file.typed.height)]
     try:
-        rows = read_rows(file.typed, **options.columns, sources=sources)
+        rows = read_rows(file.typed, **file.asked, sources=sources)
         imputed, left = imputer.impute_rows(
             rows, options.quantile_levels, mode=options.mode, max_gap=options.max_gap
         )

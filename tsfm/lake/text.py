@@ -2,6 +2,7 @@
 
 import warnings
 from codecs import BOM_UTF8
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +13,7 @@ import polars as pl
 from tsfm.errors import DataError
 from tsfm.lake.store import read
 from tsfm.series.files import read_input, separator_of
+from tsfm.series.folder_values import names_in_file
 from tsfm.series.validation import Columns, pick_columns
 
 
@@ -53,10 +55,13 @@ class TextFile(Written):
     typed
         The same rows with stamps and targets as what they are, and ids as text, so that ``01`` and
         ``1`` are two items.
+    asked
+        The names of columns as keywords, see `names_in_file`.
     """
 
     typed: pl.DataFrame
     columns: Columns
+    asked: dict[str, Any]
 
 
 def read_written(address: str) -> Written:
@@ -81,9 +86,7 @@ def read_written(address: str) -> Written:
     return Written(fields, mark, line_end, header.startswith(BOM_UTF8))
 
 
-def read_text_file(
-    source: str | Path, *, id_column: str, timestamp_column: str, target: Any, **_: Any
-) -> TextFile:
+def read_text_file(source: str | Path, asked: Mapping[str, Any]) -> TextFile:
     """Read a CSV file of this machine.
 
     Raises
@@ -92,10 +95,14 @@ def read_text_file(
         When it cannot be read, has no rows or lacks a column.
     """
     typed, sources = read_input([source])
+    asked = names_in_file(asked, source, typed.columns)
+    id_column = asked.get("id_column", "item_id")
     with warnings.catch_warnings():  # whoever reads the rows says it again
         warnings.simplefilter("ignore")
-        columns = pick_columns(typed, id_column, timestamp_column, target, sources)
+        columns = pick_columns(
+            typed, id_column, asked["timestamp_column"], asked["target"], sources
+        )
     written = read_written(str(source))
     if columns.has_id:
         typed = typed.with_columns(written.fields[columns.id])
-    return TextFile(**vars(written), typed=typed, columns=columns)
+    return TextFile(**vars(written), typed=typed, columns=columns, asked=asked)

@@ -37,7 +37,7 @@ class Checking:
         """Compare two files of text field by field."""
         import pyarrow as pa
 
-        before = read_text_file(source, **self.options.columns)
+        before = read_text_file(source, self.options.columns)
         after = read_written(address)
         columns = before.columns
         added = [name for name, _ in added_fields(columns.targets, self.options)]

@@ -1,6 +1,8 @@
 """Columns that the folders of a path say, as Hive writes them: ``item_id=A/part-0.parquet``."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import polars as pl
@@ -46,3 +48,25 @@ def with_folder_values(frames: Sequence[pl.DataFrame], names: Sequence[str]) -> 
         )
         for frame, found in zip(frames, values, strict=True)
     ]
+
+
+def names_in_file(
+    columns: Mapping[str, Any], source: str | Path, found: Collection[str]
+) -> dict[str, Any]:
+    """Return the names of columns to ask a file for: its folders may say the id, which is then one.
+
+    Parameters
+    ----------
+    columns
+        Keywords such as ``id_column``.
+    found
+        Columns of the file.
+
+    Examples
+    --------
+    >>> names_in_file({"id_column": "ticker"}, "lake/ticker=A/part-0.csv", ["timestamp", "target"])
+    {}
+    """
+    asked = columns["id_column"]
+    is_said = asked not in found and asked in hive_values(Path(source).as_posix())
+    return {key: name for key, name in columns.items() if key != "id_column" or not is_said}

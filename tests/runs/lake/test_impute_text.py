@@ -127,3 +127,16 @@ def test_text_at_an_address_is_verified_too() -> None:
     written.unlink()
     with pytest.raises(DataError, match=r"a\.csv must be a readable CSV file, got: "):
         checking(part)
+
+
+def test_ids_may_be_said_by_folders_alone():
+    before = [row[1:] for row in lines(["01"])]
+    place = Path("in/item_id=01/ticker=A/a.csv")
+    place.parent.mkdir(parents=True)
+    place.write_text("".join(",".join(row) + "\n" for row in before))
+    report = run("in", verify=True, id_column="ticker")
+    assert (report["items"], report["filled"], report["verified"]) == (1, 3, 1)
+    after = read_text("out/item_id=01/ticker=A/a.csv")
+    assert after[0] == [*before[0], "target_imputed"]
+    with pytest.raises(DataError, match="'sku' must be present"):
+        run("in", output=Path("wrong"), id_column="sku")
