@@ -22,6 +22,7 @@ from tsfm.training.stream import STREAMS, DataInput
 ROWS_AT_ONCE = 128
 # Standardised values beyond this are outliers that no loss should follow.
 LARGEST_VALUE = 1e4
+VALIDATION_SEED = 0
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -150,9 +151,12 @@ class PoolStream:
         return 1.0 - self.config.real_share if self._sampler is not None else 1.0
 
     def validation(self, number: int) -> WindowBatch:
-        """Return held-out windows as they are: of the end of every series, or newly drawn ones."""
+        """Return held-out windows as they are: of the end of every series, or newly drawn ones.
+
+        They are the same for every seed, so that losses of two runs on one pool can be compared.
+        """
         config = self.config
-        generator = np.random.default_rng([self._seed[0], 2, number])
+        generator = np.random.default_rng([VALIDATION_SEED, 2, number])
         length = config.window_lengths[number % len(config.window_lengths)]
         n_windows = max(1, config.points_per_batch // length)
         if self._validation_sampler is not None:

@@ -1,5 +1,6 @@
 """A batch must depend on its number alone, or a resumed run would see other data."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,14 @@ def test_validation_windows_end_where_training_windows_never_do(config: PoolStre
 def test_validation_is_the_same_in_every_process(config: PoolStreamConfig) -> None:
     first, second = (PoolStream(config, seed=0, process=rank) for rank in (0, 1))
     assert torch.equal(first.validation(3).values, second.validation(3).values)
+
+
+@pytest.mark.parametrize("has_pool", [True, False])
+def test_validation_is_the_same_for_every_seed(config: PoolStreamConfig, has_pool: bool) -> None:
+    config = config if has_pool else replace(config, pool="")
+    first, second = (PoolStream(config, seed=seed) for seed in (0, 7))
+    assert torch.equal(first.validation(2).values, second.validation(2).values)
+    assert not torch.equal(first(2).values, second(2).values)
 
 
 def test_windows_are_as_long_in_every_process(config: PoolStreamConfig) -> None:
