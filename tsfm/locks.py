@@ -1,8 +1,8 @@
 """Locks of folders between processes, which leave no file behind and end with their process."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tsfm.errors import ConfigError
@@ -11,6 +11,8 @@ from tsfm.errors import ConfigError
 @contextmanager
 def locked(folder: Path, *, refusal: str | None = None) -> Iterator[None]:
     """Hold a folder, which is made where it is not.
+
+    With a `refusal`, what was made and is still empty in the end goes again: nobody waits for it.
 
     Windows and some network file systems have no such locks; nothing is held there.
 
@@ -24,6 +26,7 @@ def locked(folder: Path, *, refusal: str | None = None) -> Iterator[None]:
     ConfigError
         When another process holds it, and there is a `refusal`.
     """
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     if os.name == "nt":
         yield
@@ -40,4 +43,13 @@ def locked(folder: Path, *, refusal: str | None = None) -> Iterator[None]:
             pass
         yield
     finally:
+        if refusal is not None:
+            _remove_empty(made)
         os.close(descriptor)  # and the lock is gone
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders, the innermost first, up to one that holds something."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()

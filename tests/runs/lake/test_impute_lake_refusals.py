@@ -91,3 +91,15 @@ def test_ids_of_two_files_that_differ_by_blanks_are_refused(run, make_series):
     message = "column 'item_id': ids must differ by more than blanks around them, got 'A' and 'A '"
     for name, problem in zip(("one", "two"), sorted(report["failed"]), strict=True):
         assert problem.startswith(f"in/{name}.parquet: {message}")
+
+
+def test_where_nothing_can_be_filled_no_folder_is_left(run, tmp_path):
+    file = tmp_path / "twice.csv"
+    file.write_text("item_id,timestamp,target\na,2024-01-01,1\na,2024-01-01,2\na,2024-01-02,\n")
+    with pytest.raises(DataError, match="stamps of an item must differ"):
+        run(file, output=tmp_path / "deep" / "new")
+    assert not (tmp_path / "deep").exists()
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(DataError, match="stamps of an item must differ"):
+        run(file, output=tmp_path / "mine")
+    assert list((tmp_path / "mine").iterdir()) == []
