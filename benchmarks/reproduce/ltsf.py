@@ -48,7 +48,7 @@ from random weights; "pool, trusted": as "pool", and the share of its move from 
 a forecast goes is chosen on validation rows, one number a set (pre-trained on the later pool).
 Seconds are those of one seed, without the pre-training on the pool. "tsfm-small" is the bundled
 decoder as it forecasts, 2.9 M parameters, with nothing of these sets in its training; its many
-windows of ETTm1 and weather take hours, and may be left out.""",
+windows of weather take an hour or more, and may be left out.""",
     """weather_jena_2020 lacks one repeated stamp and keeps its codes of -9999, as copies in use
 do.""",
 )
