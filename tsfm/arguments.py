@@ -20,8 +20,7 @@ def at_least_zero(name: str, number: Any) -> int:
 
 
 def _at_least(least: int, name: str, number: Any) -> int:
-    is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-    if not is_whole or number < least:
+    if not is_whole(number) or number < least:
         raise ConfigError(f"{name} must be a whole number of at least {least}, got {number!r}")
     return int(number)
 
@@ -46,9 +45,13 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
+def is_whole(value: Any) -> bool:
+    """Say whether a value is a whole number; a truth is none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def a_seed(number: Any) -> int:
     """Return the number, or say that `seed` must be one that generators take."""
-    is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-    if not is_whole or not 0 <= number < 2**63:
+    if not is_whole(number) or not 0 <= number < 2**63:
         raise ConfigError(f"seed must be a whole number from 0 to 2**63 - 1, got {number!r}")
     return int(number)

@@ -1,5 +1,7 @@
 """Every error of this package is a `TsfmError`, and also the built-in a caller would expect."""
 
+from typing import Any
+
 
 class TsfmError(Exception):
     """Base of all errors raised on purpose by this package."""
@@ -31,3 +33,15 @@ class UnsupportedError(TsfmError, NotImplementedError):
 
 class NonFiniteLossError(TsfmError, RuntimeError):
     """Raised when a training loss is not finite; names step, items and the last finite loss."""
+
+
+def problems_of(error: Any) -> str:
+    """Return in one line what pydantic found wrong with options, key by key."""
+    found = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()]
+    words = [(key, text.removeprefix("Value error, ")) for key, text in found]
+    return "; ".join(f"{key}: {text}" if key else text for key, text in words)
+
+
+def is_panic(error: BaseException) -> bool:
+    """Say whether a library written in Rust gave up, whose error is no `Exception`."""
+    return type(error).__name__ == "PanicException"

@@ -12,7 +12,7 @@ from typing import Any
 
 from cyclopts import CycloptsError
 
-from tsfm.errors import TsfmError
+from tsfm.errors import TsfmError, is_panic
 
 DONE, WRONG, USAGE, PARTIAL, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -37,8 +37,7 @@ def exit_code(run: Callable[[], dict[str, Any] | None]) -> int:
         _say("interrupted")
         return INTERRUPTED
     except BaseException as error:
-        # A panic of the library that reads files is no `Exception`.
-        if type(error).__name__ != "PanicException":
+        if not is_panic(error):
             raise
         _say(f"error: {error}")
         return WRONG

@@ -157,7 +157,9 @@ class FileTracker(NoTracker):
         if self._file.is_file():
             lines = self._file.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if _step_of(line) <= self._after]
-            self._file.write_text("".join(kept), encoding="utf-8")
+            partial = self._file.with_name(f".{self._file.name}.partial")
+            partial.write_text("".join(kept), encoding="utf-8")
+            partial.replace(self._file)
         self._then.start(name, config)
         self.run_id = self._then.run_id
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tsfm.arguments import is_whole
 from tsfm.errors import ConfigError, DataError
 from tsfm.series.cutoffs import as_stamps
 
@@ -30,8 +31,7 @@ def choose_cutoffs(
             )
         return chosen
     for name, number, least in (("n_cutoffs", n_cutoffs, 1), ("seed", seed, 0)):
-        is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-        if not is_whole or number < least:
+        if not is_whole(number) or number < least:
             raise ConfigError(
                 f"{name} must be a whole number of at least {least}, got {number!r}; pass one"
             )

@@ -107,7 +107,9 @@ def evaluate(
         When our Seasonal Naive is not the published one on a set of `must_match`.
     """
     if config.like is not None:
-        sets = [(OWN, one) for one in sets_of_file(Path(config.like), config)]
+        assert config.prediction_length is not None  # or there would be no such config
+        horizon = config.prediction_length
+        sets = [(OWN, one) for one in sets_of_file(Path(config.like), horizon, config)]
     else:
         sets = [
             (group, read_benchmark_set(name, missing=config.missing.get(name, "keep")))
@@ -116,7 +118,7 @@ def evaluate(
     return scored(sets, models, published_results(), config)
 
 
-def sets_of_file(path: Path, config: ZeroShotConfig) -> list[BenchmarkSet]:
+def sets_of_file(path: Path, prediction_length: int, config: ZeroShotConfig) -> list[BenchmarkSet]:
     """Return the last windows of a file, one set per column.
 
     Raises
@@ -126,11 +128,11 @@ def sets_of_file(path: Path, config: ZeroShotConfig) -> list[BenchmarkSet]:
     """
     series = read_series(path, config)
     season = config.seasonality or season_of(series)
-    horizon = config.prediction_length or 1
     sets = []
     for column, values in zip(series.targets, series.values.T, strict=True):
         items = np.split(values, series.offsets[1:-1])
-        own = last_windows(f"{path.stem}/{column}", items, season, horizon, config.n_windows)
+        name = f"{path.stem}/{column}"
+        own = last_windows(name, items, season, prediction_length, config.n_windows)
         sets.append(replace(own, card=path.stem))
     return sets
 

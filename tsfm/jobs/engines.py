@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
 from typing import Any, Generic, TypeVar
 
-from tsfm.errors import ConfigError, TsfmError, UnsupportedError
+from tsfm.errors import ConfigError, TsfmError, UnsupportedError, is_panic
 
 Unit = TypeVar("Unit")
 Function = Callable[[Any], Any]
@@ -90,8 +90,7 @@ def attempt(function: Function, unit: Unit) -> Outcome[Unit]:
     try:
         return Outcome(unit, function(unit))
     except BaseException as error:
-        # A panic of the library that reads files is no `Exception`.
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        if not isinstance(error, Exception) and not is_panic(error):
             raise
         text = " ".join(str(error).split())
         is_ours = isinstance(error, TsfmError | OSError) and text

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_vali
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from tsfm.errors import ConfigError
+from tsfm.errors import ConfigError, problems_of
 from tsfm.objectives.objective import OBJECTIVES, Loss
 from tsfm.series.windows import WindowBatch
 from tsfm.shapes import Float, Inside, Observed, Tensor, Values
@@ -125,8 +125,5 @@ def _made(name: str, values: Mapping[str, Any], backbone: Any) -> Any:
     try:
         config = TypeAdapter(objective_class.Config).validate_python(dict(values))
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
-        )
-        raise ConfigError(f"parts.{name}.config must fit {name}: {problems}") from None
+        raise ConfigError(f"parts.{name}.config must fit {name}: {problems_of(error)}") from None
     return objective_class(config, backbone)

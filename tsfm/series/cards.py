@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ConfigDict, Field, PositiveInt, ValidationError
 from pydantic.dataclasses import dataclass
 
-from tsfm.errors import DataError
+from tsfm.errors import DataError, problems_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -162,10 +162,9 @@ def read_card(file: Path) -> DatasetCard:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: a card must be valid TOML: {error}") from None
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
-        )
-        raise DataError(f"{file}: a card must have the fields of DatasetCard: {problems}") from None
+        raise DataError(
+            f"{file}: a card must have the fields of DatasetCard: {problems_of(error)}"
+        ) from None
     if card.name != file.parent.name:
         raise DataError(
             f"{file}: the name on a card must be that of its folder, got {card.name!r}; rename one"

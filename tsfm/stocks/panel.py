@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 import numpy as np
 from pydantic import BeforeValidator
 
-from tsfm.arguments import is_number
+from tsfm.arguments import is_number, is_whole
 from tsfm.errors import ConfigError, DataError
 from tsfm.series.windows import WindowBatch
 from tsfm.shapes import Bool, Float, Float64, Int, Tensor, ndarray
@@ -255,7 +255,7 @@ def check_execution(execution_lag: Any, fill: Any) -> None:
             f"execution_lag must be at least 1, got {execution_lag}: a score of day t has seen the "
             "return of day t"
         )
-    if not isinstance(execution_lag, int | np.integer) or isinstance(execution_lag, bool):
+    if not is_whole(execution_lag):
         raise ConfigError(f"execution_lag must be a whole number of days, got {execution_lag!r}")
     if fill not in get_args(Fill):
         raise ConfigError(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from tsfm.errors import ConfigError
+from tsfm.errors import ConfigError, problems_of
 from tsfm.models.backbone import BACKBONES
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained
@@ -66,8 +66,5 @@ def _options(config: "RankerConfig") -> Any:
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        problems = "; ".join(
-            ": ".join([*map(str, one["loc"]), one["msg"].removeprefix("Value error, ")])
-            for one in error.errors()
-        )
+        problems = problems_of(error)
         raise ConfigError(f"ranker.model must fit {config.backbone}: {problems}") from None

@@ -25,8 +25,7 @@ from tsfm.tasks.forecasting.contexts import Contexts, context_batches
 from tsfm.tasks.on_device import OnDevice
 from tsfm.tasks.progress import Advance, progress_bar
 
-WINDOWS_AT_ONCE = 4096
-DEPTH = 0.6
+WINDOWS_AT_ONCE, DEPTH = 4096, 0.6
 
 
 class Embedder(OnDevice):

@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from tsfm.errors import ConfigError
+from tsfm.errors import ConfigError, problems_of
 from tsfm.models.backbone import Encoder
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.models.pretrained import load_pretrained
@@ -46,10 +46,7 @@ def new_tst(seed: int, **sizes: Any) -> TimeSeriesModel:
     try:
         config = TstConfig(**sizes)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        raise ConfigError(
-            f"sizes must be those of a TstConfig, got {'; '.join(problems)}"
-        ) from None
+        raise ConfigError(f"sizes must be those of a TstConfig, got {problems_of(error)}") from None
     # The type that samples are read in, whatever the caller has made the default one of torch.
     backbone = Tst(config).float()
     backbone.reset_parameters(torch.Generator().manual_seed(seed))
