@@ -74,7 +74,8 @@ class Forecaster(SeriesForecaster):
         """Forecast; returns the kind of frame that came in.
 
         Columns: id, timestamp, `target_name`, `predictions` (the median), one per level. Items
-        are sorted; every target of every item is forecast by itself.
+        are sorted; every target of every item is forecast by itself. A value 20 times as far from
+        the median as the usual ones is read as missing (`tsfm.tasks.forecasting.outliers`).
 
         Parameters
         ----------

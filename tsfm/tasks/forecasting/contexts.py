@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tsfm.shapes import Bool, Float64, Int, ndarray
+from tsfm.tasks.forecasting.outliers import outliers
 
 TOKENS_PER_BATCH = 4096
 
@@ -37,7 +38,7 @@ def context_batches(
     """Yield batches in which no series is padded by more than one patch.
 
     The padding of a series depends on its own length alone, never on its neighbours. A series
-    begins with its first value: missing steps before it are not read.
+    begins with its first value: missing steps before it are not read, nor are `outliers`.
     """
     lengths = _lengths(values, offsets, context_length)
     tokens = np.maximum(1, -(-lengths // patch_length))
@@ -86,6 +87,7 @@ def _batch(
     inside = step >= -lengths[:, None]
     context = values[np.where(inside, offsets[rows + 1][:, None] + step, 0)]
     observed = inside & np.isfinite(context)
+    observed &= ~outliers(context, observed)
     scaled, loc, scale = on_one_scale(np.where(observed, context, 0.0), observed)
     return Contexts(rows, scaled, observed, inside, loc, scale)
 

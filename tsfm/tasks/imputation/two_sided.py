@@ -10,7 +10,8 @@ from tsfm.models.model import TimeSeriesModel
 from tsfm.shapes import Bool, Float64, Int, ndarray
 from tsfm.tasks.forecasting.array_forecast import FEWEST_TOKENS
 from tsfm.tasks.forecasting.contexts import TOKENS_PER_BATCH, on_one_scale
-from tsfm.tasks.imputation.gaps import Gaps, lines
+from tsfm.tasks.forecasting.outliers import without_outliers
+from tsfm.tasks.imputation.gaps import Gaps, find_gaps, lines
 from tsfm.tasks.imputation.season import toward_season
 
 LARGEST = float(np.finfo(np.float64).max)
@@ -50,7 +51,8 @@ def fill_two_sided(
     frequency counts where a window cannot say what its season is.
     """
     windows = place_windows(offsets, gaps, context_length)
-    line = lines(values, offsets, gaps)
+    values = without_outliers(values, offsets, np.unique(gaps.item))
+    line = _lines_in(values, offsets, gaps)
     correction = np.zeros((len(line), len(model.backbone.quantile_levels)))
     lengths = gaps.lengths
     steps, window_of_step = gaps.steps(), np.repeat(windows.of_gap, lengths)
@@ -68,6 +70,17 @@ def fill_two_sided(
     with np.errstate(over="ignore"):
         filled = np.sort(line[:, None] + correction, axis=1)
     return np.clip(filled, -LARGEST, LARGEST)
+
+
+def _lines_in(
+    values: Float64[ndarray, " total_time"], offsets: Int[ndarray, " item_and_end"], gaps: Gaps
+) -> Float64[ndarray, " step"]:
+    """Return the lines through the gaps where these may be parts of larger ones."""
+    whole = find_gaps(values, offsets)
+    whole = whole.where(np.isin(whole.item, gaps.item))
+    line = np.full(len(values), np.nan)
+    line[whole.steps()] = lines(values, offsets, whole)
+    return line[gaps.steps()]
 
 
 def place_windows(
