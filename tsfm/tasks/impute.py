@@ -70,9 +70,8 @@ class Imputer(OnDevice):
 
         Adds ``<target>_imputed``, True where a value was filled, and one column per level, such as
         ``<target>_0.1``, which on rows that had a value is that value. Values that were there come
-        back to the bit. What has no value at all stays missing, with a `StaysMissingWarning`.
-        Fills do not follow a value 20 times as far from the median as the usual ones
-        (`tsfm.tasks.forecasting.outliers`).
+        back to the bit. What has no value at all stays missing, with a `StaysMissingWarning`. No
+        fill follows a value far from all others (`tsfm.tasks.forecasting.outliers`).
 
         Parameters
         ----------
