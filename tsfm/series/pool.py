@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from tsfm.errors import DataError
+from tsfm.errors import ConfigError, DataError
 from tsfm.series.scaling import SeriesScaler
-from tsfm.series.splits import split_by_fraction
 from tsfm.shapes import Bool, Float32, Float64, Int, ndarray
 
 FORMAT = 1
@@ -146,8 +145,23 @@ def pool_of(
 
 
 def train_lengths_of(lengths: Int[ndarray, " item"], train_share: float) -> Int[ndarray, " item"]:
-    """Return the steps of every series that training may use; the rest is for validation."""
-    return split_by_fraction(lengths, (train_share, 1 - train_share, 0.0)).train_end
+    """Return the steps of every series that training may use, one at least; the rest validates.
+
+    Raises
+    ------
+    ConfigError
+        When the share is not above 0 and at most 1.
+
+    Examples
+    --------
+    >>> train_lengths_of(np.array([10, 1, 0]), 0.7).tolist()
+    [7, 1, 0]
+    """
+    if not 0 < train_share <= 1:
+        raise ConfigError(f"train_share must be above 0 and at most 1, got {train_share}")
+    # 0.57 * 100 is 56.999...: a share that is whole in decimals must stay whole.
+    whole = np.floor(lengths * train_share + 1e-6).astype(np.int64)
+    return np.maximum(whole, np.minimum(lengths, 1))
 
 
 def read_index(folder: Path) -> dict[str, Any]:
