@@ -35,14 +35,12 @@ def draw(kind: str, n_steps: int, seed: int) -> np.ndarray:
 
 LENGTHS, SEEDS = st.integers(1, 150), st.integers(0, 10**6)
 SERIES = st.builds(draw, st.sampled_from(KINDS), LENGTHS, SEEDS)
-# The forecasts of counts are whole numbers and none below zero, so they depend on the unit.
-MEASURES = st.builds(draw, st.sampled_from([k for k in KINDS if k != "counts"]), LENGTHS, SEEDS)
 # Counts are forecast in whole numbers and not below zero: for them a unit is more than a scale.
 UNBOUNDED = st.builds(
     draw,
     st.sampled_from([kind for kind in KINDS if kind != "counts"]),
-    st.integers(1, 150),
-    st.integers(0, 10**6),
+    LENGTHS,
+    SEEDS,
 )
 MANY = st.lists(SERIES, min_size=2, max_size=8)
 HORIZONS = st.sampled_from([1, 16, 17, 64, 65, 130])

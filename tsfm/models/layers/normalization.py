@@ -1,6 +1,6 @@
 """Statistics that put every token on a common scale, with or without a look at the future."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -20,21 +20,6 @@ class Statistics(NamedTuple):
     loc: Float[Tensor, "batch channel token"]
     scale: Float[Tensor, "batch channel token"]
     sums: Float64[Tensor, "moment batch channel"]
-
-
-class TokenNorm(Protocol):
-    """Computes the statistics of every token."""
-
-    is_causal: bool
-
-    def __call__(
-        self,
-        patches: Patches,
-        observed: PatchMask,
-        sums: Float64[Tensor, "moment batch channel"] | None = None,
-    ) -> Statistics:
-        """Return the statistics; `sums` are those of earlier tokens."""
-        ...
 
 
 def _moments(

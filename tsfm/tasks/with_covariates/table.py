@@ -13,8 +13,6 @@ from tsfm.series.frame import SeriesFrame
 from tsfm.series.stamps import as_integers, parse_text, to_stamps
 from tsfm.shapes import Float64, ndarray
 
-STEP = "__step__"
-
 
 @dataclass(frozen=True)
 class CovariateTable:
