@@ -155,10 +155,8 @@ class OnnxBackbone(nn.Module):
 
     def predict_next(self, values: Values, observed: Observed, inside: Inside) -> Values:
         """Return at the place of patch k the median forecast of patch k + 1."""
-        forecast = self.forecast_patches(values, observed, inside).values
-        middle = forecast[:, :, :, forecast.shape[3] // 2, : self.patch_length]
-        joined = rearrange(middle, "batch channel token patch -> batch (token patch) channel")
-        return joined[:, -values.shape[1] :]
+        forecast = self.forecast_patches(values, observed, inside)
+        return forecast.next_steps(self.patch_length)[:, -values.shape[1] :]
 
 
 class _Graph(nn.Module):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from einops import rearrange
 from torch import nn
 
 from tsfm.registry import Registry
@@ -34,6 +35,12 @@ class PatchForecast:
         """Undo the normalisation."""
         values = self.values.sinh() if self.is_arcsinh else self.values
         return values * self.scale[..., None, None] + self.loc[..., None, None]
+
+    def next_steps(self, patch_length: int) -> Values:
+        """Return the middle quantile of the patch after every token, end to end, in input units."""
+        quantiles = self.in_input_units()
+        middle = quantiles[:, :, :, quantiles.shape[3] // 2, :patch_length]
+        return rearrange(middle, "batch channel token patch -> batch (token patch) channel")
 
 
 class Filled(NamedTuple):

@@ -40,16 +40,16 @@ from torch import nn
 from tsfm.errors import ConfigError
 from tsfm.models.backbone import BACKBONES, PatchForecast
 from tsfm.models.layers.attention import KeyValue
+from tsfm.models.layers.decoder_state import last_token
+from tsfm.models.layers.initial import INTO_RESIDUAL, draw_weights
 from tsfm.models.layers.normalization import TOKEN_NORMS, Statistics
 from tsfm.models.layers.patching import PatchedWindow, to_patches
 from tsfm.models.layers.places import Places, causal_places
 from tsfm.models.layers.pooling import Pooling
 from tsfm.models.layers.stage import Stage
 from tsfm.models.layers.units import drift, in_units, of_token_before
+from tsfm.models.sizes import DECILES, check_heads, check_levels
 from tsfm.shapes import Bool, Float, Float64, Inside, Observed, Patches, Tensor, Tokens, Values
-
-DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-INITIAL_STD = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -92,18 +92,11 @@ class GPHTConfig:
                 "pools must be divisors of patch_length, at least one, got "
                 f"pools={self.pools} and patch_length={self.patch_length}"
             )
-        if self.d_model % (2 * self.n_heads):
-            raise ValueError(
-                f"d_model must be a multiple of 2 * n_heads, got d_model={self.d_model} and "
-                f"n_heads={self.n_heads}"
-            )
+        check_heads(self.d_model, self.n_heads)
         if not 1 <= self.n_output_patches <= 8:
             raise ValueError(f"n_output_patches must be 1 to 8, got {self.n_output_patches}")
-        levels = self.quantile_levels
-        if list(levels) != sorted(set(levels)) or any(not 0 < level < 1 for level in levels):
-            raise ValueError(f"quantile_levels must rise strictly between 0 and 1, got {levels}")
-        if levels and levels[len(levels) // 2] != 0.5:
-            raise ValueError(f"quantile_levels must have 0.5 in the middle, got {levels}")
+        if self.quantile_levels:
+            check_levels(self.quantile_levels)
         return self
 
 
@@ -171,17 +164,9 @@ class GPHT(nn.Module):
         d_out = self.horizon * max(1, len(config.quantile_levels))
         self.heads = nn.ModuleList(nn.Linear(config.d_model, d_out) for _ in config.pools)
 
-    @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator) -> None:
         """Draw all weights anew; projections into the residual stream start at zero."""
-        for name, parameter in self.named_parameters():
-            if parameter.ndim == 1:
-                parameter.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
-            elif name.endswith(("output.weight", "contract.weight")) and self.config.norm_first:
-                parameter.zero_()
-            else:
-                std = max(INITIAL_STD, parameter.shape[1] ** -0.5 / 2)
-                parameter.normal_(0.0, std, generator=generator)
+        draw_weights(self, generator, zero=INTO_RESIDUAL if self.config.norm_first else ())
 
     def encode(self, values: Values, observed: Observed, inside: Inside) -> Tokens:
         """Return one token per patch: the sum over the stages, as the forecast is one."""
@@ -206,11 +191,8 @@ class GPHT(nn.Module):
 
     def predict_next(self, values: Values, observed: Observed, inside: Inside) -> Values:
         """Return at the place of patch k the point forecast of patch k + 1, in input units."""
-        forecast = self.forecast_patches(values, observed, inside).in_input_units()
-        joined = rearrange(
-            self._next_patch(forecast), "batch channel token patch -> batch (token patch) channel"
-        )
-        return joined[:, -values.shape[1] :]
+        forecast = self.forecast_patches(values, observed, inside)
+        return forecast.next_steps(self.patch_length)[:, -values.shape[1] :]
 
     def read(
         self,
@@ -265,7 +247,7 @@ class GPHT(nn.Module):
             all_tokens.append(tokens)
             layers.append(present)
             all_said.append(said[:, :, -1:])
-        last = Statistics(now.loc[..., -1:], now.scale[..., -1:], now.sums)
+        last = last_token(now)
         kept = HierarchyState(layers, attend, now.sums, last, all_said)
         return Reading(outputs, all_tokens, now, kept)
 

@@ -33,15 +33,14 @@ from tsfm.models.backbone import BACKBONES, PatchForecast
 from tsfm.models.layers.block import Block
 from tsfm.models.layers.decoder_state import Decoded, DecoderState, in_steps, joined, last_token
 from tsfm.models.layers.feed_forward import ResidualMLP
+from tsfm.models.layers.initial import INTO_RESIDUAL, draw_weights
 from tsfm.models.layers.normalization import TOKEN_NORMS, Statistics
 from tsfm.models.layers.patching import PatchedWindow, to_patches
 from tsfm.models.layers.places import causal_places
 from tsfm.models.layers.season_reader import SeasonReader
 from tsfm.models.layers.units import drift, in_units, of_token_before
+from tsfm.models.sizes import DECILES, check_heads, check_levels
 from tsfm.shapes import Float, Inside, Observed, Tensor, Tokens, Values
-
-DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-INITIAL_STD = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -74,18 +73,11 @@ class TimerConfig:
 
     @model_validator(mode="after")
     def _check(self) -> "TimerConfig":
-        if self.d_model % (2 * self.n_heads):
-            raise ValueError(
-                f"d_model must be a multiple of 2 * n_heads, got d_model={self.d_model} and "
-                f"n_heads={self.n_heads}"
-            )
+        check_heads(self.d_model, self.n_heads)
         if not 1 <= self.n_output_patches <= 8:
             raise ValueError(f"n_output_patches must be 1 to 8, got {self.n_output_patches}")
-        levels = self.quantile_levels
-        if list(levels) != sorted(set(levels)) or any(not 0 < level < 1 for level in levels):
-            raise ValueError(f"quantile_levels must rise strictly between 0 and 1, got {levels}")
-        if levels and levels[len(levels) // 2] != 0.5:
-            raise ValueError(f"quantile_levels must have 0.5 in the middle, got {levels}")
+        if self.quantile_levels:
+            check_levels(self.quantile_levels)
         return self
 
 
@@ -144,17 +136,9 @@ class Timer(nn.Module):
             )
         self.dropout = nn.Dropout(config.dropout)
 
-    @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator) -> None:
         """Draw all weights anew; projections into the residual stream start at zero."""
-        for name, parameter in self.named_parameters():
-            if parameter.ndim == 1:
-                parameter.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
-            elif name.endswith(("output.weight", "contract.weight")) and self.config.norm_first:
-                parameter.zero_()
-            else:
-                std = max(INITIAL_STD, parameter.shape[1] ** -0.5 / 2)
-                parameter.normal_(0.0, std, generator=generator)
+        draw_weights(self, generator, zero=INTO_RESIDUAL if self.config.norm_first else ())
         if self.season is not None:
             self.season.ignore()
 
@@ -177,7 +161,7 @@ class Timer(nn.Module):
     def predict_next(self, values: Values, observed: Observed, inside: Inside) -> Values:
         """Return at the place of patch k the point forecast of patch k + 1, in input units."""
         forecast = self.forecast_patches(values, observed, inside)
-        return next_steps(forecast, self.patch_length)[:, -values.shape[1] :]
+        return forecast.next_steps(self.patch_length)[:, -values.shape[1] :]
 
     def read(
         self,
@@ -262,10 +246,3 @@ class Timer(nn.Module):
             values = self.season.move(values, decoded.tokens, decoded.seasons)
         statistics = decoded.statistics
         return PatchForecast(values, statistics.loc, statistics.scale, self.config.arcsinh)
-
-
-def next_steps(forecast: PatchForecast, patch_length: int) -> Values:
-    """Return the middle quantile of the patch after every token, end to end, in input units."""
-    quantiles = forecast.in_input_units()
-    middle = quantiles[:, :, :, quantiles.shape[3] // 2, :patch_length]
-    return rearrange(middle, "batch channel token patch -> batch (token patch) channel")

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from tsfm.models.backbone import BACKBONES, PatchForecast
 from tsfm.models.layers.patching import PatchedWindow, to_patches
-from tsfm.models.timer import Timer, TimerConfig, next_steps
+from tsfm.models.timer import Timer, TimerConfig
 from tsfm.shapes import Float, Inside, Observed, Tensor, Tokens, Values
 
 
@@ -174,7 +174,7 @@ class WithCovariates(nn.Module):
     def predict_next(self, values: Values, observed: Observed, inside: Inside) -> Values:
         """Return at the place of patch k the point forecast of patch k + 1, in input units."""
         forecast = self.forecast_patches(values, observed, inside)
-        return next_steps(forecast, self.patch_length)[:, -values.shape[1] :]
+        return forecast.next_steps(self.patch_length)[:, -values.shape[1] :]
 
 
 def with_covariates(timer: Timer, known: tuple[str, ...], past: tuple[str, ...]) -> CovariateTimer:

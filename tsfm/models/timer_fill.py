@@ -27,10 +27,11 @@ from tsfm.models.backbone import BACKBONES, Filled
 from tsfm.models.layers.block import Block
 from tsfm.models.layers.feed_forward import ResidualMLP
 from tsfm.models.layers.gaps import Bridged, bridge, roughness
+from tsfm.models.layers.initial import INTO_RESIDUAL, draw_weights
 from tsfm.models.layers.normalization import WindowNorm
 from tsfm.models.layers.positions import rotary_angles
 from tsfm.models.layers.season import Season, seasonal_bridge
-from tsfm.models.timer import DECILES, INITIAL_STD
+from tsfm.models.sizes import DECILES, check_heads, check_levels
 from tsfm.shapes import Float, Inside, Observed, Tensor, Tokens, Values
 
 FEATURES_PER_STEP, SEASON_FEATURES = 5, 2
@@ -62,16 +63,8 @@ class TimerFillConfig:
 
     @model_validator(mode="after")
     def _check(self) -> "TimerFillConfig":
-        if self.d_model % (2 * self.n_heads):
-            raise ValueError(
-                f"d_model must be a multiple of 2 * n_heads, got d_model={self.d_model} and "
-                f"n_heads={self.n_heads}"
-            )
-        levels = self.quantile_levels
-        if list(levels) != sorted(set(levels)) or any(not 0 < level < 1 for level in levels):
-            raise ValueError(f"quantile_levels must rise strictly between 0 and 1, got {levels}")
-        if not levels or levels[len(levels) // 2] != 0.5:
-            raise ValueError(f"quantile_levels must have 0.5 in the middle, got {levels}")
+        check_heads(self.d_model, self.n_heads)
+        check_levels(self.quantile_levels)
         return self
 
 
@@ -116,18 +109,10 @@ class TimerFill(nn.Module):
         self.head = ResidualMLP(config.d_model, 2 * config.d_model, d_out)
         self.dropout = nn.Dropout(config.dropout)
 
-    @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator) -> None:
         """Draw all weights anew; with a head at zero the model is linear interpolation."""
-        zero = ("output.weight", "contract.weight", "head.skip.weight", "head.correction.weight")
-        for name, parameter in self.named_parameters():
-            if parameter.ndim == 1:
-                parameter.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
-            elif name.endswith(zero):
-                parameter.zero_()
-            else:
-                std = max(INITIAL_STD, parameter.shape[1] ** -0.5 / 2)
-                parameter.normal_(0.0, std, generator=generator)
+        zero = (*INTO_RESIDUAL, "head.skip.weight", "head.correction.weight")
+        draw_weights(self, generator, zero=zero)
 
     def encode(self, values: Values, observed: Observed, inside: Inside) -> Tokens:
         """Return one token per patch; every one knows the whole window."""
