@@ -5,9 +5,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from tsfm.errors import ConfigError
 from tsfm.models.backbone import BACKBONES
-from tsfm.objectives.objective import OBJECTIVES
+from tsfm.objectives.objective import OBJECTIVES, check_backbone
 from tsfm.training.step import TrainingStep
 
 
@@ -35,11 +34,7 @@ def check_pair(backbone: nn.Module, objective: str, config: Any) -> None:
     """
     kind = OBJECTIVES[objective]
     if getattr(kind, "reads_labels", False):  # its head is made when the samples are known
-        if not isinstance(backbone, kind.requires):
-            raise ConfigError(
-                f"objective {objective!r} needs a {kind.requires.__name__}, got "
-                f"{type(backbone).__name__}; choose another objective or backbone"
-            )
+        check_backbone(repr(objective), backbone, kind.requires)
         return
     with torch.device("meta"):
         TrainingStep(backbone, kind(config, backbone))

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 from torch.nn import functional as F
 
-from tsfm.errors import ConfigError, DataError
+from tsfm.errors import DataError
 from tsfm.models.backbone import Encoder
 from tsfm.models.heads import (
     ClassHead,
@@ -23,7 +23,7 @@ from tsfm.models.heads import (
     ValueHeadConfig,
     series_sizes,
 )
-from tsfm.objectives.objective import OBJECTIVES, Loss
+from tsfm.objectives.objective import OBJECTIVES, Loss, check_backbone
 from tsfm.series.sample_form import SampleForm
 from tsfm.series.samples import SampleSet
 from tsfm.series.scaling import SeriesScaler
@@ -118,11 +118,7 @@ class LabelObjective(nn.Module):
 
     def __init__(self, config: Any, backbone: Any, labelled: LabelledSamples) -> None:
         super().__init__()
-        if not isinstance(backbone, Encoder):
-            raise ConfigError(
-                f"objective {type(self).__name__} needs an Encoder, got {type(backbone).__name__}; "
-                "choose another objective or backbone"
-            )
+        check_backbone(type(self).__name__, backbone, Encoder)
         self.config = config
         scaler = labelled.scaler
         options = {

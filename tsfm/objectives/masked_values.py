@@ -17,11 +17,10 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from tsfm.errors import ConfigError
 from tsfm.models.backbone import Encoder
 from tsfm.models.heads import ReconstructionHead
 from tsfm.models.reconstruction import reconstructed
-from tsfm.objectives.objective import OBJECTIVES, Loss
+from tsfm.objectives.objective import OBJECTIVES, Loss, check_backbone
 from tsfm.series.windows import WindowBatch
 from tsfm.shapes import Observed
 
@@ -126,11 +125,7 @@ class MaskedValues(nn.Module):
 
     def __init__(self, config: MaskedValuesConfig, backbone: Any) -> None:
         super().__init__()
-        if not isinstance(backbone, Encoder):
-            raise ConfigError(
-                f"objective MaskedValues needs an Encoder, got {type(backbone).__name__}; choose "
-                "another objective or backbone"
-            )
+        check_backbone(type(self).__name__, backbone, Encoder)
         self.config = config
         self.head = ReconstructionHead.on(backbone, scaling=config.scaling)
 

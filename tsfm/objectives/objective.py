@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from tsfm.errors import ConfigError
 from tsfm.registry import Registry
 from tsfm.series.windows import WindowBatch
 from tsfm.shapes import Scalar
@@ -33,3 +34,24 @@ class Objective(Protocol):
     def __call__(self, model: Any, batch: WindowBatch, generator: torch.Generator) -> Loss:
         """Return the loss of `model` on `batch`; randomness comes from `generator`."""
         ...
+
+
+def check_backbone(objective: str, backbone: object, requires: type) -> None:
+    """Raise when a backbone does not offer what an objective needs.
+
+    Parameters
+    ----------
+    objective
+        What it is called.
+
+    Raises
+    ------
+    ConfigError
+        Saying what is needed.
+    """
+    if not isinstance(backbone, requires):
+        article = "an" if requires.__name__[0] in "AEIOU" else "a"
+        raise ConfigError(
+            f"objective {objective} needs {article} {requires.__name__}, got "
+            f"{type(backbone).__name__}; choose another objective or backbone"
+        )

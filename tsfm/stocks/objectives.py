@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from tsfm.errors import ConfigError
 from tsfm.models.backbone import Encoder
 from tsfm.models.heads import TokenSizes, token_inside
-from tsfm.objectives.objective import OBJECTIVES, Loss
+from tsfm.objectives.objective import OBJECTIVES, Loss, check_backbone
 from tsfm.series.windows import WindowBatch
 from tsfm.shapes import Bool, Float, Inside, Int, Observed, Tensor, Tokens, Values
 from tsfm.stocks.panel import StockBatch
@@ -62,11 +62,7 @@ class HeadObjective(nn.Module):
 
     def __init__(self, backbone: Any, d_out: int) -> None:
         super().__init__()
-        if not isinstance(backbone, Encoder):
-            raise ConfigError(
-                f"objective {type(self).__name__} needs an Encoder, got "
-                f"{type(backbone).__name__}; choose another objective or backbone"
-            )
+        check_backbone(type(self).__name__, backbone, Encoder)
         sizes = TokenSizes.of(backbone)
         self.patch_length = sizes.patch_length
         self.head = nn.Linear(sizes.d_model, d_out)

@@ -5,8 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tsfm.errors import ConfigError
-from tsfm.objectives.objective import Loss, Objective
+from tsfm.objectives.objective import Loss, Objective, check_backbone
 from tsfm.series.windows import WindowBatch
 
 
@@ -23,11 +22,7 @@ class TrainingStep(nn.Module):
 
     def __init__(self, backbone: nn.Module, objective: Objective) -> None:
         super().__init__()
-        if not isinstance(backbone, objective.requires):
-            raise ConfigError(
-                f"objective {type(objective).__name__} needs a {objective.requires.__name__}, got "
-                f"{type(backbone).__name__}; choose another objective or backbone"
-            )
+        check_backbone(type(objective).__name__, backbone, objective.requires)
         self.backbone: Any = backbone
         self.objective = objective
 
