@@ -5,7 +5,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
-from numbers import Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tsfm.arguments import a_seed, at_least_one
+from tsfm.arguments import a_seed, at_least_one, is_number
 from tsfm.errors import ConfigError, DataError
 from tsfm.models.model import TRUST, Provenance, TimeSeriesModel
 from tsfm.objectives.next_patch import NextPatch, NextPatchConfig
@@ -35,6 +34,7 @@ LEARNING_RATES = {"full": 2e-4, "gradual": 2e-4, "head": 1e-3, "lora": 1e-3}
 WINDOWS_PER_BATCH = 32
 VALIDATION_BATCHES = 2
 HIDDEN_SHARE = 0.5
+VALIDATION_SHARE = 0.1
 
 
 def finetuned(
@@ -45,7 +45,6 @@ def finetuned(
     steps: int = 200,
     learning_rate: float | None = None,
     rank: int = 8,
-    validation_share: float = 0.1,
     seed: int = 0,
     context_length: int | None = None,
     batch_size: int = WINDOWS_PER_BATCH,
@@ -62,8 +61,6 @@ def finetuned(
     ----------
     mode, rank
         See `apply_policy`.
-    validation_share
-        Of every series, at its end.
     context_length
         Steps of a window, at most; by default what the model reads and forecasts.
     batch_size
@@ -76,15 +73,14 @@ def finetuned(
     ConfigError
         When an option is wrong.
     DataError
-        When no series is longer than a patch.
+        When no series is longer than two patches.
     """
     check_options(mode, steps, rank, learning_rate, seed)
-    refuse_without_value(series)
+    check_series(series, model.patch_length)
     backbone = copy.deepcopy(model.backbone).cpu()
     stream = _own_windows(
         model,
         series,
-        validation_share=validation_share,
         context_length=context_length,
         batch_size=batch_size,
         seed=seed,
@@ -109,7 +105,6 @@ def _own_windows(
     model: TimeSeriesModel,
     series: SeriesFrame,
     *,
-    validation_share: float,
     context_length: int | None,
     batch_size: int,
     seed: int,
@@ -120,17 +115,13 @@ def _own_windows(
         for first, last in zip(series.offsets[:-1], series.offsets[1:], strict=True)
         for channel in range(series.values.shape[1])
     ]
-    longest = max(len(one) for one in values)
-    if longest <= 2 * model.patch_length:
-        raise DataError(
-            f"a series must have more than {2 * model.patch_length} steps to fine-tune on, got at "
-            f"most {longest}; use the model as it is"
-        )
-    window = min(model.context_length + getattr(model.backbone, "horizon", 0), longest)
+    window = min(
+        model.context_length + getattr(model.backbone, "horizon", 0), int(series.lengths.max())
+    )
     if context_length is not None:
         shortest = 2 * model.patch_length
         window = min(window, max(at_least_one("context_length", context_length), shortest))
-    pool = SingleSeriesPool.from_series(values, train_share=1 - validation_share, name="own")
+    pool = SingleSeriesPool.from_series(values, train_share=1 - VALIDATION_SHARE, name="own")
     return PoolStream(
         PoolStreamConfig(
             points_per_batch=at_least_one("batch_size", batch_size) * window,
@@ -232,22 +223,28 @@ def _told(seen: Provenance, finetuned: dict[str, Any]) -> Provenance:
     return replace(seen, training_cutoff=None, details={**details, "finetuned": finetuned})
 
 
-def refuse_without_value(series: SeriesFrame) -> None:
-    """Raise when there is nothing to learn from."""
+def check_series(series: SeriesFrame, patch_length: int) -> None:
+    """Raise when there is nothing to learn from: no value, or no series longer than two patches."""
     if not np.isfinite(series.values).any():
         raise DataError(
             "a series must have values to fine-tune on, got only missing ones in all "
             f"{series.n_items} items; check target="
         )
+    longest = int(series.lengths.max())
+    if longest <= 2 * patch_length:
+        raise DataError(
+            f"a series must have more than {2 * patch_length} steps to fine-tune on, got at most "
+            f"{longest}; use the model as it is"
+        )
 
 
-def check_options(mode: Any, steps: Any, rank: Any, learning_rate: Any, seed: Any = 0) -> None:
+def check_options(mode: Any, steps: Any, rank: Any, learning_rate: Any, seed: Any) -> None:
     """Say at once which option of fine-tuning is wrong."""
     if mode not in LEARNING_RATES:
         raise ConfigError(f"mode must be one of {list(LEARNING_RATES)}, got {mode!r}")
     at_least_one("steps", steps)
     at_least_one("rank", rank)
     a_seed(seed)
-    is_number = isinstance(learning_rate, Real) and not isinstance(learning_rate, bool)
-    if learning_rate is not None and not (is_number and 0 < learning_rate < math.inf):
+    is_positive = is_number(learning_rate) and 0 < learning_rate < math.inf
+    if learning_rate is not None and not is_positive:
         raise ConfigError(f"learning_rate must be a positive number, got {learning_rate!r}")

@@ -1,5 +1,6 @@
 """Fine-tuning with covariates: windows of a target and its covariates, and what is learnt there."""
 
+from dataclasses import replace
 from hashlib import sha256
 from itertools import pairwise
 
@@ -7,7 +8,7 @@ import numpy as np
 import torch
 
 from tsfm.arguments import at_least_one
-from tsfm.errors import DataError, UnsupportedError
+from tsfm.errors import UnsupportedError
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.timer import Timer
 from tsfm.models.timer_covariates import CovariateTimer, WithCovariates, with_covariates
@@ -18,9 +19,10 @@ from tsfm.series.windows import WindowBatch
 from tsfm.shapes import Float64, Int, ndarray
 from tsfm.tasks.finetune import (
     HIDDEN_SHARE,
+    VALIDATION_SHARE,
     WINDOWS_PER_BATCH,
     check_options,
-    refuse_without_value,
+    check_series,
     train_further,
 )
 from tsfm.training.policies import Mode
@@ -93,8 +95,7 @@ class CovariateStream:
         batch = self._windows(item, end)
         step = end[:, None] - self.context_length + np.arange(self.context_length)
         late = torch.from_numpy(step >= self._train_ends[item][:, None])[..., None]
-        supervised = batch.observed & late
-        return WindowBatch(batch.values, batch.observed, batch.inside, batch.item, supervised)
+        return replace(batch, supervised=batch.observed & late)
 
     def _items(
         self, weights: Int[ndarray, " item"], generator: np.random.Generator
@@ -147,7 +148,6 @@ def finetuned_with_covariates(
     seed: int,
     device: torch.device,
     progress: bool | None,
-    validation_share: float = 0.1,
 ) -> TimeSeriesModel:
     """Return a copy of `model` that reads covariates, trained on the series.
 
@@ -163,7 +163,7 @@ def finetuned_with_covariates(
     UnsupportedError
         When the model cannot take covariates.
     DataError
-        When no series is long enough.
+        When no series is longer than two patches.
     """
     if type(model.backbone) is not Timer:
         raise UnsupportedError(
@@ -171,14 +171,8 @@ def finetuned_with_covariates(
             f"{model.name!r}; take CovariateForecaster.predict, which fits a ridge beside any model"
         )
     check_options(mode, steps, rank, learning_rate, seed)
-    refuse_without_value(series)
+    check_series(series, model.patch_length)
     backbone = with_covariates(model.backbone, known, past)
-    longest = int(series.lengths.max())
-    if longest <= 2 * model.patch_length:
-        raise DataError(
-            f"a series must have more than {2 * model.patch_length} steps to fine-tune on, got at "
-            f"most {longest}; use the model as it is"
-        )
     read = model.context_length
     if context_length is not None:
         read = min(read, max(at_least_one("context_length", context_length), model.patch_length))
@@ -188,8 +182,8 @@ def finetuned_with_covariates(
             for start, end in pairwise(series.offsets)
             for channel in range(series.values.shape[1])
         ],
-        window_length=min(read + backbone.horizon, longest),
-        validation_share=validation_share,
+        window_length=min(read + backbone.horizon, int(series.lengths.max())),
+        validation_share=VALIDATION_SHARE,
         batch_size=at_least_one("batch_size", batch_size),
         seed=seed,
     )
