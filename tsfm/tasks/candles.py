@@ -19,6 +19,7 @@ from tsfm.series.frame import SeriesFrame
 from tsfm.shapes import Float, Float64, Int, ndarray
 from tsfm.tasks.arguments import a_horizon
 from tsfm.tasks.forecast import Forecaster
+from tsfm.tasks.forecasting.contexts import last_observed
 
 PRICES = ("open", "high", "low", "close")
 # Levels that samples are interpolated between; the outer ones say how far the tails reach.
@@ -107,7 +108,7 @@ def forecast_candles(
         past = slice(series.offsets[item], series.offsets[item + 1])
         levels = sample_levels(parts[past], prediction_length, n_samples, generator)
         sampled = at_sampled_levels(quantiles[item], levels)
-        paths.append(candles_of(sampled, _last_close(series.values[past])))
+        paths.append(candles_of(sampled, float(last_observed(series.values[past])[3])))
     return series.to_origin(_frame(series, np.stack(paths), names))
 
 
@@ -220,11 +221,6 @@ def _check(series: SeriesFrame) -> None:
         f"{shown} of {series.items[item]!r} at {stamp} and {len(wrong) - 1} more; correct or drop "
         "them"
     )
-
-
-def _last_close(candles: Float64[ndarray, "time channel"]) -> float:
-    known = candles[:, 3][np.isfinite(candles[:, 3])]
-    return float(known[-1]) if len(known) else float("nan")
 
 
 def _normal_scores(levels: Float64[ndarray, "*shape"]) -> Float64[ndarray, "*shape"]:
