@@ -59,17 +59,30 @@ def plot_forecast(series: SeriesFrame, forecast: pl.DataFrame, file: str | Path)
             figure.add_trace(trace)
     (item, target), _, _ = panels[0]
     figure.update_layout(
-        template="plotly_white",
-        title={"text": _title(series, item, target), "x": 0.01, "xanchor": "left"},
-        font={"family": "system-ui, sans-serif", "size": 13},
-        hovermode="x",
-        legend={"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
-        margin={"l": 70, "r": 30, "t": 110, "b": 60},
+        **page_layout(_title(series, item, target)),
         xaxis={"title": {"text": text(series.columns.timestamp)}},
         yaxis={"title": {"text": text(series.targets[0])}, "zeroline": False},
-        updatemenus=[_menu(series, panels, len(figure.data))] if len(panels) > 1 else [],
+        updatemenus=picked_from(_buttons(series, panels, len(figure.data))),
     )
     return write_page(figure, file, "Forecast")
+
+
+def page_layout(title: str) -> dict[str, Any]:
+    """Return what all pages look like."""
+    return {
+        "template": "plotly_white",
+        "title": {"text": title, "x": 0.01, "xanchor": "left"},
+        "font": {"family": "system-ui, sans-serif", "size": 13},
+        "hovermode": "x",
+        "legend": {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
+        "margin": {"l": 70, "r": 30, "t": 110, "b": 60},
+    }
+
+
+def picked_from(buttons: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the list that a reader picks from; none where there is nothing to choose."""
+    menu = {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.16, "yanchor": "top"}
+    return [menu] if len(buttons) > 1 else []
 
 
 def write_page(figure: Any, file: str | Path, title: str) -> Path:
@@ -104,10 +117,10 @@ def _panels(series: SeriesFrame, forecast: pl.DataFrame) -> list[Panel]:
     return found
 
 
-def _menu(series: SeriesFrame, panels: list[Panel], n_traces: int) -> dict[str, Any]:
-    """Return the list that a panel is picked from."""
+def _buttons(series: SeriesFrame, panels: list[Panel], n_traces: int) -> list[dict[str, Any]]:
+    """Return what shows each panel alone."""
     per_panel = n_traces // len(panels)
-    buttons = [
+    return [
         {
             "label": _label(series, item, target),
             "method": "update",
@@ -124,7 +137,6 @@ def _menu(series: SeriesFrame, panels: list[Panel], n_traces: int) -> dict[str, 
         }
         for number, ((item, target), _, _) in enumerate(panels)
     ]
-    return {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.16, "yanchor": "top"}
 
 
 def _first_items(series: SeriesFrame, n_items: int) -> SeriesFrame:

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tsfm.tasks.plot import FORECAST_RGB, OBSERVED_COLOUR, check_plot, text, write_page
+from tsfm.tasks.plot import (
+    FORECAST_RGB,
+    OBSERVED_COLOUR,
+    check_plot,
+    page_layout,
+    picked_from,
+    text,
+    write_page,
+)
 
 FILLED_COLOUR = f"rgb{FORECAST_RGB}"
 
@@ -61,16 +69,7 @@ def plot_gaps(examples: Sequence[GapExample], file: str | Path) -> Path:
         }
         for number, title in enumerate(titles)
     ]
-    menu = {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.16, "yanchor": "top"}
-    figure.update_layout(
-        template="plotly_white",
-        title={"text": titles[0], "x": 0.01, "xanchor": "left"},
-        font={"family": "system-ui, sans-serif", "size": 13},
-        hovermode="x",
-        legend={"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
-        margin={"l": 70, "r": 30, "t": 110, "b": 60},
-        updatemenus=[menu] if len(examples) > 1 else [],
-    )
+    figure.update_layout(**page_layout(titles[0]), updatemenus=picked_from(buttons))
     return write_page(figure, file, "Filled gaps")
 
 
