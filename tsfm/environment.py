@@ -4,6 +4,7 @@ import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 PACKAGES = ("tsfm-kit", "torch", "numpy", "polars", "mlflow")
 # `ru_maxrss` counts kilobytes on Linux and bytes on macOS.
@@ -47,3 +48,8 @@ def peak_memory_mb() -> float | None:
     except ImportError:  # not on Windows
         return None
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / PEAK_UNITS_PER_MB
+
+
+def ran_on() -> dict[str, Any]:
+    """Return what every report says of the run: its commit, versions, and the most memory so far."""
+    return {"commit": commit(), "versions": versions(), "peak_memory_mb": peak_memory_mb()}

@@ -10,7 +10,7 @@ import polars as pl
 from pydantic_core import to_jsonable_python
 
 from tsfm.config import Recipe
-from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.environment import ran_on
 from tsfm.errors import UnsupportedError
 from tsfm.jobs import audit_forecasts, audit_ltsf, audit_stocks
 from tsfm.jobs.audit_checks import Check
@@ -62,9 +62,7 @@ def run(
             for check in found
         ],
         "table": render(recipe.name, found),
-        "commit": commit(),
-        "versions": versions(),
-        "peak_memory_mb": peak_memory_mb(),
+        **ran_on(),
         "seconds": time.perf_counter() - started,
     }
     folder = Path(output or Path("runs") / "audit" / recipe.name)

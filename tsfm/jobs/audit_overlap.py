@@ -13,7 +13,7 @@ import polars as pl
 
 from tsfm.audits.near_copies import NearCopy, near_copies
 from tsfm.audits.overlap import WINDOW, Benchmark, IndexBuilder, OverlapIndex
-from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.environment import ran_on
 from tsfm.errors import DataError
 from tsfm.jobs.audit_overlap_inputs import (
     cards_here,
@@ -111,9 +111,7 @@ def run(
         "near_sets": list(near),
         "near": [asdict(one) for one in _near(near_sets, benchmarks)],
         "absent": sorted([*absent, *missing]),
-        "commit": commit(),
-        "versions": versions(),
-        "peak_memory_mb": peak_memory_mb(),
+        **ran_on(),
         "seconds": time.perf_counter() - started,
     }
     report["table"] = render(report)

@@ -18,7 +18,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import to_jsonable_python
 
 from tsfm.config import Recipe, build_sections, discover_all
-from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.environment import ran_on
 from tsfm.errors import ConfigError
 from tsfm.jobs import (
     backtest_luck,
@@ -204,9 +204,7 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
             "luck": backtest_luck.rows(daily, parts, record),
             "look_ahead": _look_ahead(parts["backtest"], shown, panel, days, rankers),
             **backtest_rankers.training_of(rankers),
-            "commit": commit(),
-            "versions": versions(),
-            "peak_memory_mb": peak_memory_mb(),
+            **ran_on(),
             "seconds": time.perf_counter() - started,
         }
         report["table"] = backtest_tables.render(report, rows)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.environment import ran_on
 from tsfm.jobs.audit_overlap import shared_with
 from tsfm.markdown import markdown_table
 from tsfm.series.cards import file_digest, find_file, list_cards, load_card, require_file
@@ -63,9 +63,7 @@ def build(
         "datasets": statistics,
         "sha256": index["sha256"],
         "seconds": round(time.perf_counter() - started, 3),
-        "peak_memory_mb": peak_memory_mb(),
-        "commit": commit(),
-        "versions": versions(),
+        **ran_on(),
     }
     (Path(output) / REPORT_FILE).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     rows = [[one["name"], *(f"{one[key]:,}" for key in COUNTS)] for one in statistics]

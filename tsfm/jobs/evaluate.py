@@ -13,7 +13,7 @@ from pydantic import ConfigDict, NonNegativeInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.config import Recipe, build_sections
-from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.environment import ran_on
 from tsfm.errors import ConfigError
 from tsfm.evaluation import (
     classification,
@@ -106,9 +106,7 @@ def run(
             **found.findings,
             "results": found.rows.to_dicts(),
             "models": {model.name: model.facts() for model in models},
-            "commit": commit(),
-            "versions": versions(),
-            "peak_memory_mb": peak_memory_mb(),
+            **ran_on(),
             "seconds": time.perf_counter() - started,
         }
         _write(folder, resolved, found.rows, report)

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.environment import ran_on
 from tsfm.export import GRAPH_FILE, export_onnx
 from tsfm.models.pretrained import load_pretrained
 
@@ -39,9 +39,7 @@ def run(model: str, output: str | Path) -> dict[str, Any]:
         "bytes": size,
         "largest_difference": settings["largest_difference"],
         "seconds": round(time.perf_counter() - started, 3),
-        "peak_memory_mb": peak_memory_mb(),
-        "commit": commit(),
-        "versions": versions(),
+        **ran_on(),
     }
     (folder / REPORT_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     message = (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.environment import ran_on
 from tsfm.errors import DataError
 from tsfm.jobs.places import output_places
 from tsfm.jobs.report_place import REPORT_FILE, check_report_place
@@ -67,9 +67,7 @@ def run_file_by_file(
             **numbers,
             "failed": [str(error) for error in failed],
             "seconds": round(time.perf_counter() - started, 3),
-            "commit": commit(),
-            "versions": versions(),
-            "peak_memory_mb": peak_memory_mb(),
+            **ran_on(),
         }
         text = json.dumps(report, indent=2, ensure_ascii=False)
         write(str(file), f"{text}\n".encode())

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.environment import ran_on
 from tsfm.errors import DataError
 from tsfm.jobs.report_place import REPORT_FILE, check_report_place
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
@@ -139,9 +139,7 @@ def _to_files(
         "plot": None if plot is None else str(plot),
         "run_id": record.run_id,
         "failed": record.failed,
-        "commit": commit(),
-        "versions": versions(),
-        "peak_memory_mb": peak_memory_mb(),
+        **ran_on(),
     }
     _write_whole(file, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     record.add(report, [file] if plot is None else [file, Path(plot)])

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.environment import ran_on
 from tsfm.jobs.file_by_file import n_files
 from tsfm.jobs.report_place import REPORT_FILE
 from tsfm.lake.gap_counts import GapCounts
@@ -117,9 +117,7 @@ class Progress:
             "points_per_second": round(
                 self._rows * len(self.filling.options.target) / self.seconds
             ),
-            "commit": commit(),
-            "versions": versions(),
-            "peak_memory_mb": peak_memory_mb(),
+            **ran_on(),
         }
 
     def _n_items(self, records: Sequence[Record]) -> int:

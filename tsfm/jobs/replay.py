@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tsfm.config import Recipe
-from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.environment import ran_on
 from tsfm.errors import ConfigError, UnsupportedError
 from tsfm.mlflow_store import DEFAULT_URI, answers, import_mlflow
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
@@ -68,9 +68,7 @@ def run(run_id: str) -> dict[str, Any]:
         "differences": differences,
         "failed": [*again["failed"], *_lines(differences)],
         "recorded": {"commit": recorded.get("commit"), "versions": recorded.get("versions")},
-        "commit": commit(),
-        "versions": versions(),
-        "peak_memory_mb": peak_memory_mb(),
+        **ran_on(),
         "seconds": round(time.perf_counter() - started, 3),
     }
     file = folder / REPORT_FILE

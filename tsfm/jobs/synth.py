@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from tsfm.arguments import at_least_one
-from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.environment import ran_on
 from tsfm.errors import ConfigError
 from tsfm.jobs.report_place import REPORT_FILE, check_report_place
 from tsfm.lake.store import write
@@ -95,9 +95,7 @@ def run(
         "freq": freq,
         "missing_share": missing_share,
         "seconds": round(time.perf_counter() - started, 3),
-        "peak_memory_mb": peak_memory_mb(),
-        "commit": commit(),
-        "versions": versions(),
+        **ran_on(),
     }
     write(str(report_file), f"{json.dumps(report, indent=2)}\n".encode())
     message = f"{n_series:,} series of {length:,} steps in {output}, report in {report_file}"

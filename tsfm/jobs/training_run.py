@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tsfm.config import Recipe
-from tsfm.environment import commit, peak_memory_mb, versions
+from tsfm.environment import ran_on
 from tsfm.jobs.run_folder import check_run_folder, folder_of, write_config
 from tsfm.jobs.training_recipe import TrainingRunConfig, check_same_run, resolve
 from tsfm.locks import locked
@@ -114,9 +114,7 @@ def train(
                 **result,
                 "parameters": count_parameters(model.backbone),
                 "processes": processes.count,
-                "commit": commit(),
-                "versions": versions(),
-                "peak_memory_mb": peak_memory_mb(),
+                **ran_on(),
             }
             text = json.dumps(report, indent=2)
             (folder / "report.json").write_text(text + "\n", encoding="utf-8")
