@@ -51,5 +51,5 @@ def peak_memory_mb() -> float | None:
 
 
 def ran_on() -> dict[str, Any]:
-    """Return what every report says of the run: its commit, versions, and the most memory so far."""
+    """Return what every report says of its run: commit, versions, and most memory so far."""
     return {"commit": commit(), "versions": versions(), "peak_memory_mb": peak_memory_mb()}

@@ -1,19 +1,18 @@
 """The look-ahead audit of a recipe: its data get another future, and nothing before may move."""
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from pydantic_core import to_jsonable_python
 
 from tsfm.config import Recipe
 from tsfm.environment import ran_on
 from tsfm.errors import UnsupportedError
 from tsfm.jobs import audit_forecasts, audit_ltsf, audit_stocks
 from tsfm.jobs.audit_checks import Check
+from tsfm.jobs.reports import REPORT_FILE, write_report
 from tsfm.markdown import markdown_table
 
 N_CUTOFFS = 50
@@ -152,9 +151,8 @@ def _checks(recipe: Recipe, n_cutoffs: int) -> list[Check]:
 def _write(folder: Path, report: dict[str, Any]) -> None:
     """Write the results; `report.json` last, so that its presence means that all is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").unlink(missing_ok=True)
+    (folder / REPORT_FILE).unlink(missing_ok=True)
     leaks = pl.DataFrame(report["leaks"], infer_schema_length=None)
     leaks.write_parquet(folder / "leaks.parquet")
     (folder / "audit.md").write_text(report["table"], encoding="utf-8")
-    text = json.dumps(to_jsonable_python(report, inf_nan_mode="null"), indent=2)
-    (folder / "report.json").write_text(text + "\n", encoding="utf-8")
+    write_report(folder / REPORT_FILE, report)

@@ -1,6 +1,5 @@
 """The training pool against every benchmark: the windows that are in both."""
 
-import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from tsfm.jobs.audit_overlap_inputs import (
     training_sets,
 )
 from tsfm.jobs.audit_overlap_tables import render
+from tsfm.jobs.reports import REPORT_FILE, write_report
 from tsfm.series.cards import DatasetCard
 from tsfm.series.pool_builder import Shared
 from tsfm.series.pool_sources import ROLES, SeriesChunk, find_sources
@@ -227,7 +227,7 @@ def _facts(one: Benchmark, found: np.ndarray) -> dict[str, Any]:
 def _write(folder: Path, pairs: list[Pair], report: dict[str, Any]) -> None:
     """Write the results; `report.json` last, so that its presence means that all is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").unlink(missing_ok=True)
+    (folder / REPORT_FILE).unlink(missing_ok=True)
     schema = {
         "benchmark": pl.String,
         "training": pl.String,
@@ -240,4 +240,4 @@ def _write(folder: Path, pairs: list[Pair], report: dict[str, Any]) -> None:
     frame = pl.DataFrame([asdict(pair) for pair in pairs], schema=schema)
     frame.write_parquet(folder / "overlap.parquet")
     (folder / "overlap.md").write_text(report["table"], encoding="utf-8")
-    (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_report(folder / REPORT_FILE, report)

@@ -4,7 +4,6 @@ A seed whose ranker is in the run's folder is not fitted again, as long as panel
 are configured as they were.
 """
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, field, replace
@@ -27,6 +26,7 @@ from tsfm.jobs import (
     backtest_rows,
     backtest_tables,
 )
+from tsfm.jobs.reports import REPORT_FILE, write_report
 from tsfm.jobs.run_folder import check_run_folder, folder_of
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.seeds import Seeds
@@ -181,7 +181,7 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
     started = time.perf_counter()
     parts = sections(recipe)
     folder = folder_of(parts["run"].output, Path("runs") / recipe.name)
-    check_run_folder(folder, "backtest", (*WRITTEN, "report.json"))
+    check_run_folder(folder, "backtest", (*WRITTEN, REPORT_FILE))
     resolved = {name: asdict(section) for name, section in parts.items()}
     panel = read_panel(parts["panel"])
     shown = cross_sections(panel, parts["ranker"].windows)
@@ -213,7 +213,7 @@ def run(recipe: Recipe, *, tracker: Tracker | None = None) -> dict[str, Any]:
         for fold in report["folds"]:
             found = {f"stocks/fold/{name}": fold[name] for name in ("ic", "rank_ic")}
             record.log(fold["fold"], {k: one for k, one in found.items() if np.isfinite(one)})
-        for name in (*WRITTEN, "report.json"):
+        for name in (*WRITTEN, REPORT_FILE):
             record.artifact(folder / name)
     return {**report, "message": f"{report['table']}\nresults: {folder}"}
 
@@ -278,5 +278,4 @@ def _write(folder: Path, rows: pl.DataFrame, daily: pl.DataFrame, report: dict[s
     rows.write_parquet(folder / "results.parquet")
     daily.write_parquet(folder / RETURNS_FILE)
     (folder / "results.md").write_text(report["table"], encoding="utf-8")
-    text = json.dumps(to_jsonable_python(report, inf_nan_mode="null"), indent=2)
-    (folder / "report.json").write_text(text + "\n", encoding="utf-8")
+    write_report(folder / REPORT_FILE, report)

@@ -1,6 +1,5 @@
 """Data sets: list them, find them, check them, and build the pool that pre-training reads."""
 
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -9,13 +8,12 @@ from typing import Any
 
 from tsfm.environment import ran_on
 from tsfm.jobs.audit_overlap import shared_with
+from tsfm.jobs.reports import REPORT_FILE, write_report
 from tsfm.markdown import markdown_table
 from tsfm.series.cards import file_digest, find_file, list_cards, load_card, require_file
 from tsfm.series.pool_builder import COUNTS, build_pool
 
 log = logging.getLogger(__name__)
-
-REPORT_FILE = "report.json"
 
 
 def build(
@@ -65,7 +63,7 @@ def build(
         "seconds": round(time.perf_counter() - started, 3),
         **ran_on(),
     }
-    (Path(output) / REPORT_FILE).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_report(Path(output) / REPORT_FILE, report)
     rows = [[one["name"], *(f"{one[key]:,}" for key in COUNTS)] for one in statistics]
     table = markdown_table(["name", *COUNTS], rows)
     summary = f"{totals['series']:,} series and {totals['points']:,} points in {output}"

@@ -1,5 +1,6 @@
 """Score files: every one is read, scored and written under its own name; `report.json` last."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -7,16 +8,18 @@ from typing import Any
 
 import polars as pl
 
+from tsfm.environment import ran_on
 from tsfm.errors import DataError
-from tsfm.jobs.file_by_file import n_files, run_file_by_file
-from tsfm.jobs.report_place import REPORT_FILE
+from tsfm.jobs.places import output_places
+from tsfm.jobs.reports import REPORT_FILE, check_report_place, n_files, write_report
 from tsfm.lake.footer import with_added
 from tsfm.lake.store import replacing, write
 from tsfm.lake.text import read_text_file
+from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.series.files import read_table
 from tsfm.series.folder_values import names_in_file
 from tsfm.tasks.detect import FLAG, SCORE, Detector
-from tsfm.tracking import Tracker
+from tsfm.tracking import Tracker, recorded
 
 
 def run(
@@ -53,7 +56,7 @@ def run(
     ConfigError
         When two files would be written to one place, or an input would be overwritten.
     DataError
-        When no file can be scored.
+        When no file can be scored: what is wrong with the first; or when the report has no place.
     """
     detector = Detector.from_pretrained(model)
     columns: dict[str, Any] = {
@@ -64,15 +67,33 @@ def run(
         "calendar": calendar,
     }
     threshold = None if detector.threshold is None else asdict(detector.threshold)
-    report = run_file_by_file(
-        "detect",
-        inputs,
-        Path(output),
-        facts={"model": model, "threshold": threshold, **columns},
-        do=lambda source, place: _score(detector, source, place, columns),
-        totals=lambda done: {"rows": sum(one["rows"] for one in done)},
-        tracker=tracker,
-    )
+    facts = {"model": model, "threshold": threshold, **columns}
+    started = time.perf_counter()
+    places = output_places(inputs, output)
+    file = output / REPORT_FILE
+    check_report_place(str(file))
+    file.unlink(missing_ok=True)
+    done, failed = [], []
+    with recorded(tracker or make_tracker(TrackingConfig()), "detect", facts) as tracker:
+        for source, place in places.items():
+            try:
+                done.append(_score(detector, source, place, columns))
+            except DataError as error:
+                failed.append(error)
+        if not done:
+            raise failed[0]
+        report = {
+            **facts,
+            "output": str(output),
+            "files": done,
+            "rows": sum(one["rows"] for one in done),
+            "failed": [str(error) for error in failed],
+            "seconds": round(time.perf_counter() - started, 3),
+            **ran_on(),
+        }
+        write_report(file, report)
+        tracker.log(0, {"rows": float(report["rows"]), "seconds": report["seconds"]})
+        tracker.artifact(file)
     return {**report, "message": _message(report)}
 
 

@@ -1,6 +1,5 @@
 """Score models on benchmarks: a recipe in, tables and `report.json` out."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -25,6 +24,7 @@ from tsfm.evaluation import (
     zero_shot,
 )
 from tsfm.evaluation.protocols import Evaluation, Protocol
+from tsfm.jobs.reports import REPORT_FILE, write_report
 from tsfm.jobs.run_folder import check_run_folder, folder_of, write_config
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.tracking import Tracker, recorded
@@ -92,7 +92,7 @@ def run(
     protocol = PROTOCOLS[config.protocol]
     default = Path("runs") / recipe.name / str(settings.seed)
     folder = folder_of(output or settings.output, default)
-    check_run_folder(folder, "evaluate", (*WRITTEN, "report.json"))
+    check_run_folder(folder, "evaluate", (*WRITTEN, REPORT_FILE))
     resolved = {name: asdict(section) for name, section in sections.items()}
     with recorded(tracker or make_tracker(sections["tracking"]), recipe.name, resolved) as record:
         models = _told_apart(
@@ -111,7 +111,7 @@ def run(
         }
         _write(folder, resolved, found.rows, report)
         record.log(0, _metrics(config.protocol, found))
-        for name in (*WRITTEN, "report.json"):
+        for name in (*WRITTEN, REPORT_FILE):
             record.artifact(folder / name)
     return {**report, "message": f"{report['table']}\nresults: {folder}"}
 
@@ -168,20 +168,8 @@ def _write(
 ) -> None:
     """Write the results; `report.json` last, so that its presence means that all is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").unlink(missing_ok=True)
+    (folder / REPORT_FILE).unlink(missing_ok=True)
     write_config(folder, resolved)
     rows.write_parquet(folder / "results.parquet")
     (folder / "results.md").write_text(report["table"], encoding="utf-8")
-    text = json.dumps(_finite(report), indent=2, allow_nan=False)
-    (folder / "report.json").write_text(text + "\n", encoding="utf-8")
-
-
-def _finite(value: Any) -> Any:
-    """Return the same with None for numbers that JSON does not know."""
-    if isinstance(value, Mapping):
-        return {str(key): _finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
+    write_report(folder / REPORT_FILE, report)

@@ -1,15 +1,13 @@
 """Export a model for ONNX Runtime: a folder out, `report.json` last."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 from tsfm.environment import ran_on
 from tsfm.export import GRAPH_FILE, export_onnx
+from tsfm.jobs.reports import REPORT_FILE, write_report
 from tsfm.models.pretrained import load_pretrained
-
-REPORT_FILE = "report.json"
 
 
 def run(model: str, output: str | Path) -> dict[str, Any]:
@@ -41,7 +39,7 @@ def run(model: str, output: str | Path) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - started, 3),
         **ran_on(),
     }
-    (folder / REPORT_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_report(folder / REPORT_FILE, report)
     message = (
         f"{folder / GRAPH_FILE}: {size / 1e6:.1f} MB, at most {settings['largest_difference']:.1g} "
         f"from torch; {folder / 'README.md'} says how to call it"

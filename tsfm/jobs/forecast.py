@@ -1,6 +1,5 @@
 """Forecast files: a Parquet or CSV out, `report.json` last."""
 
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ import polars as pl
 
 from tsfm.environment import ran_on
 from tsfm.errors import DataError
-from tsfm.jobs.report_place import REPORT_FILE, check_report_place
+from tsfm.jobs.reports import REPORT_FILE, check_report_place, write_report
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.series.cards import file_digest
 from tsfm.series.files import read_input, write_output
@@ -141,7 +140,7 @@ def _to_files(
         "failed": record.failed,
         **ran_on(),
     }
-    _write_whole(file, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    write_report(file, report)
     record.add(report, [file] if plot is None else [file, Path(plot)])
     return {**report, "message": f"{found.height} rows in {output}, report in {file}"}
 
@@ -239,9 +238,3 @@ def _digest(files: Sequence[str]) -> str:
     """Return the SHA-256 of one file, as `sha256sum` prints it, or of the digests of several."""
     digests = [file_digest(Path(name)) for name in files]
     return digests[0] if len(digests) == 1 else sha256("\n".join(digests).encode()).hexdigest()
-
-
-def _write_whole(file: Path, text: str) -> None:
-    temporary = file.with_name(f".{file.name}.partial")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(file)

@@ -10,9 +10,9 @@ import polars as pl
 
 from tsfm.errors import ConfigError, DataError
 from tsfm.jobs.engines import ENGINES, Outcome, attempt, check_engine, n_cores, run_units
-from tsfm.jobs.impute_report import Progress, finished_report, named, rewrite_report, write_report
+from tsfm.jobs.impute_report import Progress, finished_report, named, record_report, rewrite_report
 from tsfm.jobs.places import lake_places
-from tsfm.jobs.report_place import REPORT_FILE, check_report_place
+from tsfm.jobs.reports import REPORT_FILE, check_report_place
 from tsfm.lake.manifest import FOLDER, forget, proves, read_records, remove_fills, remove_parts
 from tsfm.lake.options import Checkpoint, FillOptions, check_options, digest_of
 from tsfm.lake.parts import Part, scan
@@ -204,7 +204,7 @@ def _run(
             raise DataError(progress.failed[0])
         remove_fills(output)
         progress.log_inputs(parts, tracker)
-        return write_report(progress, tracker)
+        return record_report(progress, tracker)
 
 
 def _facts(job: _Job) -> dict[str, Any]:

@@ -11,12 +11,11 @@ from typing import Any
 import polars as pl
 
 from tsfm.environment import ran_on
-from tsfm.jobs.file_by_file import n_files
-from tsfm.jobs.report_place import REPORT_FILE
+from tsfm.jobs.reports import REPORT_FILE, n_files, write_report
 from tsfm.lake.gap_counts import GapCounts
 from tsfm.lake.manifest import Record
 from tsfm.lake.parts import Part
-from tsfm.lake.store import exists, join, read, remove, write
+from tsfm.lake.store import exists, join, read, remove
 from tsfm.lake.work import Filling
 from tsfm.tracking import Tracker
 
@@ -145,22 +144,23 @@ def named(source: str, error: str) -> str:
     return error if source in error else f"{source}: {error}"
 
 
-def write_report(progress: Progress, tracker: Tracker) -> dict[str, Any]:
+def record_report(progress: Progress, tracker: Tracker) -> dict[str, Any]:
     """Write `report.json`, and record it."""
     report = progress.report()
-    _write(progress.filling.output, report)
+    write_report(join(progress.filling.output, REPORT_FILE), report)
     numbers = ("rows", "filled", "seconds", "rows_per_second", "points_per_second")
     tracker.log(len(progress.records), {name: float(report[name]) for name in numbers})
     with TemporaryDirectory() as scratch:
         file = Path(scratch) / REPORT_FILE
-        file.write_text(_text(report), encoding="utf-8")
+        write_report(file, report)
         tracker.artifact(file)
     return {**report, "message": _message(report)}
 
 
 def rewrite_report(output: str, report: dict[str, Any]) -> dict[str, Any]:
     """Write a report again, to which something was added."""
-    _write(output, {name: one for name, one in report.items() if name != "message"})
+    written = {name: one for name, one in report.items() if name != "message"}
+    write_report(join(output, REPORT_FILE), written)
     return report
 
 
@@ -179,14 +179,6 @@ def finished_report(output: str, job: str, names: AbstractSet[str]) -> dict[str,
         return None
     message = f"nothing to do: {n_files(report)} done before, report in {address}"
     return {**report, "message": message}
-
-
-def _write(output: str, report: dict[str, Any]) -> None:
-    write(join(output, REPORT_FILE), _text(report).encode())
-
-
-def _text(report: dict[str, Any]) -> str:
-    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
 
 
 def _message(report: dict[str, Any]) -> str:

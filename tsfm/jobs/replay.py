@@ -13,10 +13,10 @@ from typing import Any
 from tsfm.config import Recipe
 from tsfm.environment import ran_on
 from tsfm.errors import ConfigError, UnsupportedError
+from tsfm.jobs.reports import REPORT_FILE, write_report
 from tsfm.mlflow_store import DEFAULT_URI, answers, import_mlflow
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 
-REPORT_FILE = "report.json"
 # What may differ between two runs that did the same: where, when, how fast, on what, and how many
 # runs the store had before (which is what luck counts).
 VOLATILE = {
@@ -72,7 +72,7 @@ def run(run_id: str) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - started, 3),
     }
     file = folder / REPORT_FILE
-    file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_report(file, report)
     equal = f"{n_compared - len(differences)} of {n_compared} recorded values are the same again"
     return {**report, "message": f"{verb} of run {run_id}: {equal}; report in {file}"}
 

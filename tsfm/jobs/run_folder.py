@@ -9,10 +9,10 @@ from typing import Any
 
 from tsfm.config import SECTION_OF_VERB
 from tsfm.errors import ConfigError
+from tsfm.jobs.reports import REPORT_FILE
 from tsfm.toml_text import dump
 
 CONFIG_FILE = "config.toml"
-REPORT_FILE = "report.json"
 MARK = "# Written by tsfm: every value of the run in this folder."
 # What runs of earlier versions, whose configuration has no mark, leave before their report.
 TRACES = ("resume/state.pt", "seed*/ranker.json", "fold*/seed*/ranker.json")

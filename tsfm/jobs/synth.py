@@ -1,6 +1,5 @@
 """Series of the synthetic prior in a file, with the family of each beside it."""
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +11,7 @@ import polars as pl
 from tsfm.arguments import at_least_one
 from tsfm.environment import ran_on
 from tsfm.errors import ConfigError
-from tsfm.jobs.report_place import REPORT_FILE, check_report_place
-from tsfm.lake.store import write
+from tsfm.jobs.reports import REPORT_FILE, check_report_place, write_report
 from tsfm.series.files import check_output, write_output
 from tsfm.series.frequency import MONTHS, WEEKDAYS, YEAR_MONTHS, grid_of, parse_alias
 from tsfm.series.grids import DAY, month_days
@@ -97,7 +95,7 @@ def run(
         "seconds": round(time.perf_counter() - started, 3),
         **ran_on(),
     }
-    write(str(report_file), f"{json.dumps(report, indent=2)}\n".encode())
+    write_report(report_file, report)
     message = f"{n_series:,} series of {length:,} steps in {output}, report in {report_file}"
     return {**report, "message": message}
 

@@ -1,6 +1,5 @@
 """A training run: from its parts to a checkpoint and a report; pretrain and finetune share it."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import torch
 
 from tsfm.config import Recipe
 from tsfm.environment import ran_on
+from tsfm.jobs.reports import REPORT_FILE, write_report
 from tsfm.jobs.run_folder import check_run_folder, folder_of, write_config
 from tsfm.jobs.training_recipe import TrainingRunConfig, check_same_run, resolve
 from tsfm.locks import locked
@@ -29,7 +29,7 @@ from tsfm.training.step import TrainingStep
 from tsfm.training.stream import STREAMS, BatchStream
 from tsfm.training.validation import held_out_loss
 
-WRITTEN = ("config.toml", "log.jsonl", "report.json")
+WRITTEN = ("config.toml", "log.jsonl", REPORT_FILE)
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 
 
@@ -98,7 +98,7 @@ def train(
             _fit(parts, start, stream, state, folder, NoTracker(), processes)
             return {}
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "report.json").unlink(missing_ok=True)
+        (folder / REPORT_FILE).unlink(missing_ok=True)
         resolved = resolve(parts)
         write_config(folder, resolved)
         inner = tracker or make_tracker(parts["tracking"], run_id=state.run_id)
@@ -116,9 +116,8 @@ def train(
                 "processes": processes.count,
                 **ran_on(),
             }
-            text = json.dumps(report, indent=2)
-            (folder / "report.json").write_text(text + "\n", encoding="utf-8")
-            for name in ("checkpoint", "config.toml", "report.json"):
+            write_report(folder / REPORT_FILE, report)
+            for name in ("checkpoint", "config.toml", REPORT_FILE):
                 tracker.artifact(folder / name)
     return {**report, "message": _summary(result, folder)}
 
