@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tsfm.errors import CheckpointError, ConfigError, UnsupportedError
+from tsfm.jobs.engines import n_cores
 from tsfm.mlflow import save_model
 from tsfm.mlflow_store import DEFAULT_URI
 from tsfm.models.backbone import GapFiller, NextPatchModel
@@ -104,9 +105,7 @@ def serving_environment() -> dict[str, str]:
     >>> serving_environment()["OMP_WAIT_POLICY"]
     'PASSIVE'
     """
-    has_affinity = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    wanted = dict.fromkeys(THREADS, str(cores))
+    wanted = dict.fromkeys(THREADS, str(n_cores()))
     wanted |= {"OMP_WAIT_POLICY": "PASSIVE", "MLFLOW_DISABLE_TELEMETRY": "true"}
     wanted |= {"MLFLOW_TRACKING_URI": DEFAULT_URI}  # MLflow's own default differs by version
     # MLflow calls its web server by name, which an environment that is not active does not show.
