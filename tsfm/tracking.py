@@ -137,6 +137,26 @@ class ListTracker:
         self.events.append(("finish", status))
 
 
+class PrefixTracker(NoTracker):
+    """Passes metrics on under a prefix.
+
+    Examples
+    --------
+    >>> tracker = ListTracker()
+    >>> PrefixTracker("seed1", tracker).log(1, {"loss": 0.5})
+    >>> tracker.events
+    [('log', (1, {'seed1/loss': 0.5}))]
+    """
+
+    def __init__(self, prefix: str, then: Tracker) -> None:
+        self._prefix = prefix
+        self._then = then
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        """Pass on metrics."""
+        self._then.log(step, {f"{self._prefix}/{name}": one for name, one in metrics.items()})
+
+
 class FileTracker(NoTracker):
     """Appends the metrics to a file of JSON lines, and passes everything on to another tracker.
 

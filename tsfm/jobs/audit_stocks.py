@@ -15,7 +15,7 @@ from tsfm.config import Recipe
 from tsfm.jobs import backtest, backtest_rankers, pretrain
 from tsfm.jobs.audit_checks import Check, Worth, ask
 from tsfm.jobs.run_folder import folder_of
-from tsfm.shapes import Float, Float64, Int, ndarray
+from tsfm.shapes import Float64, Int, ndarray
 from tsfm.stocks.cross_sections import CrossSections, SectionConfig, cross_sections
 from tsfm.stocks.fitting import RankerConfig, days_of
 from tsfm.stocks.folds import Fold
@@ -60,7 +60,7 @@ def checks(recipe: Recipe, n_cutoffs: int) -> list[Check]:
     scores = ask(
         f"scores, {kind}",
         where,
-        observe_scores(_score(rankers, config.windows), panel),
+        observe_scores(backtest_rankers.score_days(rankers, config.windows), panel),
         panel_frame(panel),
         KEYS,
         (*panel.fields, *STATES),
@@ -261,13 +261,3 @@ def _rankers(
         for parameter in (*ranker.model.parameters(), *ranker.objective.parameters()):
             parameter.normal_(0.0, 0.1, generator=generator)
     return [ranker], "random weights"
-
-
-def _score(rankers: list[StockRanker], windows: SectionConfig) -> Any:
-    def score(
-        known: StockPanel, asked: Int[ndarray, " asked"]
-    ) -> Float[ndarray, "ranker asked stock"]:
-        again = cross_sections(known, windows, first_day=int(asked.min()))
-        return np.stack([one.predict(known, days=asked, sections=again)[asked] for one in rankers])
-
-    return score

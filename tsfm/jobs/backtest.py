@@ -30,7 +30,7 @@ from tsfm.jobs.reports import REPORT_FILE, write_report
 from tsfm.jobs.run_folder import check_run_folder, folder_of
 from tsfm.mlflow_tracker import TrackingConfig, make_tracker
 from tsfm.seeds import Seeds
-from tsfm.shapes import Float, Int, ndarray
+from tsfm.shapes import Int, ndarray
 from tsfm.stocks.boosting import Boosting
 from tsfm.stocks.cross_sections import CrossSections, cross_sections
 from tsfm.stocks.fitting import RankerConfig
@@ -226,15 +226,7 @@ def _look_ahead(
     rankers: Mapping[int, FoldedRanker],
 ) -> dict[str, Any]:
     """Change the future, and hide it."""
-
-    def score(
-        known: StockPanel, asked: Int[ndarray, " asked"]
-    ) -> Float[ndarray, "ranker asked stock"]:
-        again = cross_sections(known, shown.config, first_day=int(asked.min()))
-        return np.stack(
-            [one.predict(known, days=asked, sections=again)[asked] for one in rankers.values()]
-        )
-
+    score = backtest_rankers.score_days(list(rankers.values()), shown.config)
     found = audit(
         score,
         panel,

@@ -9,19 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from tsfm.jobs.backtest_rows import SeedTracker
 from tsfm.jobs.run_folder import write_config
 from tsfm.models.backbone import count_parameters
-from tsfm.stocks.cross_sections import CrossSections
+from tsfm.shapes import Float, Int, ndarray
+from tsfm.stocks.cross_sections import CrossSections, SectionConfig, cross_sections
 from tsfm.stocks.fitting import days_of
 from tsfm.stocks.folds import Fold, folds_of
+from tsfm.stocks.look_ahead import ScoreDays
+from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.ranker import RANKER_FILE, StockRanker
 from tsfm.stocks.split import SplitDays
 from tsfm.stocks.stream import panel_inputs
 from tsfm.stocks.walk_forward import FoldedRanker, fold_record
 from tsfm.tasks.arguments import find_device
 from tsfm.toml_text import dump
-from tsfm.tracking import Tracker
+from tsfm.tracking import PrefixTracker, Tracker
 
 FITTED = ("panel", "split", "walk_forward", "ranker")
 WALK = "walk_forward"
@@ -77,7 +79,7 @@ def fitted(
                     parts["ranker"],
                     seed=seed,
                     device=device,
-                    tracker=SeedTracker(seed, record),
+                    tracker=PrefixTracker(f"seed{seed}", record),
                     sections=shown,
                 )
                 ranker.save_pretrained(place)
@@ -113,6 +115,18 @@ def is_as_before(folder: Path, resolved: Mapping[str, Any], digests: Mapping[str
     return _has_same_inputs(folder, digests) and all(
         before.get(name) == wanted.get(name) for name in FITTED
     )
+
+
+def score_days(rankers: Sequence[StockRanker | FoldedRanker], config: SectionConfig) -> ScoreDays:
+    """Return what computes the scores of rankers again from another panel."""
+
+    def score(
+        known: StockPanel, asked: Int[ndarray, " asked"]
+    ) -> Float[ndarray, "ranker asked stock"]:
+        again = cross_sections(known, config, first_day=int(asked.min()))
+        return np.stack([one.predict(known, days=asked, sections=again)[asked] for one in rankers])
+
+    return score
 
 
 def _has_same_inputs(folder: Path, digests: Mapping[str, str]) -> bool:

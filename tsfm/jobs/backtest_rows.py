@@ -13,22 +13,13 @@ from tsfm.stocks import rivals
 from tsfm.stocks.backtest import BacktestReport, backtest
 from tsfm.stocks.boosting import BoostedRanker, Boosting
 from tsfm.stocks.cross_sections import CrossSections
-from tsfm.stocks.metrics import (
-    information_coefficient,
-    information_ratio,
-    mean_of,
-    newey_west_t,
-    precision_at,
-    rank_information_coefficient,
-)
+from tsfm.stocks.metrics import mean_of, precision_at
+from tsfm.stocks.scores import BAND, of_scores
 from tsfm.stocks.split import SplitDays
 from tsfm.stocks.walk_forward import FoldedRanker
-from tsfm.tracking import NoTracker, Tracker
 
 OURS, AVERAGED, MARKET, RANDOM = "ranker", "ranker, seeds averaged", "market", "random picks"
 PRECISION_AT = 10
-# Of the random portfolios, nine in ten lie between these.
-BAND = (0.05, 0.95)
 
 
 def make_rows(
@@ -175,19 +166,8 @@ def _of_scores(
 ) -> dict[str, float]:
     asked = scores[test]
     returns, tradable = shown.forward_returns[test], shown.panel.tradable[test]
-    found = {
-        "ic": information_coefficient(asked, returns, tradable),
-        "rank_ic": rank_information_coefficient(asked, returns, tradable),
-    }
-    values: dict[str, float] = {}
-    for name, daily in found.items():
-        values |= {
-            name: mean_of(daily),
-            f"{name}_t": newey_west_t(daily),
-            f"{name}ir": information_ratio(daily),
-        }
-    values["precision"] = mean_of(precision_at(asked, returns, PRECISION_AT, tradable))
-    return values
+    precision = mean_of(precision_at(asked, returns, PRECISION_AT, tradable))
+    return {**of_scores(asked, returns, tradable), "precision": precision}
 
 
 def _daily(key: dict[str, Any], report: BacktestReport, borrow: float) -> pl.DataFrame:
@@ -233,15 +213,3 @@ def _of_random(
     means = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
     key = {"model": RANDOM, "kind": "rival", **portfolio, "cost_bps": cost}
     return {**key, **means, "sharpe_low": float(low), "sharpe_high": float(high)}
-
-
-class SeedTracker(NoTracker):
-    """Passes the metrics of a seed on under its name."""
-
-    def __init__(self, seed: int, then: Tracker) -> None:
-        self._seed = seed
-        self._then = then
-
-    def log(self, step: int, metrics: dict[str, float]) -> None:
-        """Pass on metrics."""
-        self._then.log(step, {f"seed{self._seed}/{key}": one for key, one in metrics.items()})

@@ -11,7 +11,7 @@ from torch import nn
 
 from tsfm.errors import ConfigError
 from tsfm.stocks.stream import DayStream
-from tsfm.tracking import NoTracker, Tracker
+from tsfm.tracking import PrefixTracker, Tracker
 from tsfm.training.fit import TrainingConfig, fit
 from tsfm.training.optimizer import OptimizerConfig, ScheduleConfig, make_optimizer
 from tsfm.training.policies import apply_policy, merge
@@ -102,7 +102,7 @@ def run_phase(
             patience=phase.patience,
         ),
         folder=Path(),
-        tracker=_Under(name, tracker),
+        tracker=PrefixTracker(name, tracker),
         device=device,
         validate=validate,
         thaw=thaw,
@@ -165,15 +165,3 @@ class _Parts(nn.Module):
         self.heads = trained.objective
         self.blocks = trained.backbone.blocks
         self.rest = trained.backbone
-
-
-class _Under(NoTracker):
-    """Passes metrics on under a name of the phase."""
-
-    def __init__(self, name: str, then: Tracker) -> None:
-        self._name = name
-        self._then = then
-
-    def log(self, step: int, metrics: dict[str, float]) -> None:
-        """Pass on metrics."""
-        self._then.log(step, {f"{self._name}/{key}": value for key, value in metrics.items()})

@@ -147,7 +147,7 @@ def backtest_scores(
     market = _market(table, panel, days, execution).net(cost_bps, cash_rate=cash_rate)[:, 0]
     net = report.net(cost_bps, **costs)[:, 0]
     returns = panel.forward_returns(execution_lag=execution_lag, fill=fill)
-    summary = _of_scores(table[days], returns[days], panel.tradable[days])
+    summary = of_scores(table[days], returns[days], panel.tradable[days])
     summary |= report.summary(cost_bps, **costs) | relative_to(net, market)
     summary |= {
         "market_sharpe": sharpe_ratio(market),
@@ -179,11 +179,12 @@ def _tested(table: Float64[ndarray, "day stock"]) -> Int[ndarray, " asked"]:
     return np.arange(scored[0], min(scored[-1] + usual, len(table)))
 
 
-def _of_scores(
+def of_scores(
     scores: Float64[ndarray, "day stock"],
     returns: Float64[ndarray, "day stock"],
     tradable: Bool[ndarray, "day stock"],
 ) -> dict[str, float]:
+    """Return the coefficients of scores, each with its ``_t`` and its ratio ``ir``."""
     found: dict[str, float] = {}
     for name, measure in (
         ("ic", information_coefficient),
