@@ -28,8 +28,8 @@ from tsfm.metrics.forecasting import (
 )
 from tsfm.shapes import Float, Float64, Int, ndarray
 from tsfm.tasks.forecasting.baselines import SeasonalNaive
+from tsfm.tasks.forecasting.quantiles import DECILES
 
-LEVELS = tuple(round(level / 10, 1) for level in range(1, 10))
 OUR_SEASONAL_NAIVE = "seasonal naive"
 log = logging.getLogger(__name__)
 
@@ -132,10 +132,10 @@ def score(benchmark: BenchmarkSet, rival: Rival, context_length: int | None) -> 
         contexts, offsets = last_steps(contexts, offsets, context_length)
     started = time.perf_counter()
     quantiles = rival.forecaster.forecast_arrays(
-        contexts, offsets, benchmark.prediction_length, LEVELS
+        contexts, offsets, benchmark.prediction_length, DECILES
     )
     seconds = time.perf_counter() - started
-    target, median = benchmark.targets, quantiles[:, LEVELS.index(0.5)]
+    target, median = benchmark.targets, quantiles[:, DECILES.index(0.5)]
     lower, upper = quantiles[:, 0], quantiles[:, -1]
     return {
         "dataset": benchmark.name,
@@ -145,7 +145,7 @@ def score(benchmark: BenchmarkSet, rival: Rival, context_length: int | None) -> 
         "n_items": len(benchmark),
         "mase": mase(target, median, scale),
         "mase_standard_error": _standard_error(scaled_errors(target, median, scale)),
-        "wql": weighted_quantile_loss(target, quantiles, LEVELS),
+        "wql": weighted_quantile_loss(target, quantiles, DECILES),
         "coverage_80": coverage(target, lower, upper),
         "interval_width_80": mean_interval_width(target, lower, upper),
         "seconds": seconds,

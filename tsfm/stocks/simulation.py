@@ -11,9 +11,9 @@ from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.stocks.columns import FIELDS
+from tsfm.stocks.metrics import DAYS_PER_YEAR
 from tsfm.stocks.panel import StockPanel
 
-DAYS_PER_YEAR = 252
 DRIFT, MARKET_VOLATILITY, SECTOR_VOLATILITY = 0.1, 0.12, 0.12
 
 

@@ -22,11 +22,10 @@ from tsfm.models.model import TimeSeriesModel
 from tsfm.series.samples import SampleSet
 from tsfm.shapes import Float, Float64, Tensor, ndarray
 from tsfm.tasks.embed import DEPTH, Embedder
-from tsfm.tasks.samples.read import read_samples
+from tsfm.tasks.samples.read import COLUMNS, read_samples
 
 # A deviation below so small a share of the largest value is one of rounding.
 ROUNDING = 1e-12
-COLUMNS = ("id_column", "timestamp_column", "target", "freq")
 
 
 class SampleFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] # untyped

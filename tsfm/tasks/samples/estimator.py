@@ -20,7 +20,7 @@ from tsfm.series.samples import SampleSet, held_out
 from tsfm.series.scaling import SeriesScaler
 from tsfm.shapes import Float64, Int, Tensor, ndarray
 from tsfm.tasks.arguments import find_device
-from tsfm.tasks.samples.read import read_for, read_labelled, sample_form
+from tsfm.tasks.samples.read import COLUMNS, read_for, read_labelled, sample_form
 from tsfm.tasks.samples.series_model import new_tst, start_from, with_head
 from tsfm.tasks.samples.training import (
     LabelKind,
@@ -35,7 +35,6 @@ from tsfm.tasks.samples.training import (
 # Attention costs the square of the tokens: longer samples are cut into patches.
 MOST_TOKENS = 128
 SIZES = ("kernel_length", "d_model", "n_heads", "n_layers", "d_ff", "norm", "dropout")
-COLUMNS = ("id_column", "timestamp_column", "target", "freq")
 COUNTS = ("max_epochs", "patience", "samples_per_batch", "batch_size")
 Own = TypeVar("Own", bound="SeriesEstimator")
 

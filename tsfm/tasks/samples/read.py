@@ -15,6 +15,7 @@ from tsfm.series.samples import SampleSet
 from tsfm.series.scaling import SeriesScaler
 from tsfm.shapes import ndarray
 
+COLUMNS = ("id_column", "timestamp_column", "target", "freq")
 MOST = 1e15
 """Largest distance from what was trained on, in its scale, whose square layers can still add up."""
 
