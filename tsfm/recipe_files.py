@@ -19,8 +19,6 @@ def recipe_names() -> tuple[str, ...]:
     True
     """
     folder = files("tsfm") / "recipes"
-    if not folder.is_dir():
-        return ()
     names = (Path(entry.name) for entry in folder.iterdir())
     return tuple(sorted(name.stem for name in names if name.suffix == ".toml"))
 
