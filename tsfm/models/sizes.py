@@ -1,5 +1,7 @@
 """Sizes that the models over patches share, and what must hold between them."""
 
+from tsfm.errors import ConfigError
+
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -8,11 +10,11 @@ def check_heads(d_model: int, n_heads: int) -> None:
 
     Raises
     ------
-    ValueError
-        As pydantic wants it of a rule between fields.
+    ConfigError
+        Which is a ValueError, as pydantic wants it of a rule between fields.
     """
     if d_model % (2 * n_heads):
-        raise ValueError(
+        raise ConfigError(
             f"d_model must be a multiple of 2 * n_heads, got d_model={d_model} and "
             f"n_heads={n_heads}"
         )
@@ -23,10 +25,10 @@ def check_levels(levels: tuple[float, ...]) -> None:
 
     Raises
     ------
-    ValueError
-        As pydantic wants it of a rule between fields.
+    ConfigError
+        Which is a ValueError, as pydantic wants it of a rule between fields.
     """
     if list(levels) != sorted(set(levels)) or any(not 0 < level < 1 for level in levels):
-        raise ValueError(f"quantile_levels must rise strictly between 0 and 1, got {levels}")
+        raise ConfigError(f"quantile_levels must rise strictly between 0 and 1, got {levels}")
     if not levels or levels[len(levels) // 2] != 0.5:
-        raise ValueError(f"quantile_levels must have 0.5 in the middle, got {levels}")
+        raise ConfigError(f"quantile_levels must have 0.5 in the middle, got {levels}")
