@@ -111,6 +111,12 @@ def test_one_set_has_no_spread(data: Path, model: Path, tmp_path: Path):
     assert "±" not in report["message"]
 
 
+def test_without_published_rows_nothing_is_compared(data: Path, model: Path, tmp_path: Path):
+    report = run(model, tmp_path / "out", "evaluate.published=[]")
+    assert "| mean" in report["message"]
+    assert "seconds for 2 sets:" not in report["message"]
+
+
 def test_a_published_file_beside_the_data_is_read_too(data: Path):
     (data / "published").mkdir()
     lines = [

@@ -195,6 +195,16 @@ def test_a_set_without_labels_is_refused(data):
         read_detection_set("m4_hourly")
 
 
+def test_what_is_said_of_the_windows_of_nab_is_said_of_no_other_set(data):
+    pl.DataFrame(
+        {"series_id": "x", "timestamp": [0, 1, 2], "target": [1.0, 2.0, 3.0], "anomaly": [0, 1, 0]}
+    ).write_parquet(data / "m4_hourly.parquet")
+    assert "a tenth of the rows" in read_detection_set("nab_shared").note
+    other = read_detection_set("m4_hourly").note
+    assert "at most 750 rows, are for training" in other
+    assert "a tenth" not in other
+
+
 @pytest.mark.parametrize(
     ("labels", "is_right"),
     [

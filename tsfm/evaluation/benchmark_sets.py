@@ -1,5 +1,6 @@
 """Benchmark sets as arrays: every series up to its last horizon, and that horizon."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +20,11 @@ Missing = Literal["keep", "zero", "weekday_median"]
 alike (Taieb et al. 2012, for NN5).
 """
 DAYS_PER_WEEK = 7
+Window = tuple[Float64[ndarray, " _time"], Float64[ndarray, " _horizon"]]
+
+
+class WindowsLeftOutWarning(UserWarning):
+    """Says that windows with nothing to forecast from are not scored."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +63,14 @@ class BenchmarkSet:
 def read_benchmark_set(name: str, *, missing: Missing = "keep") -> BenchmarkSet:
     """Cut the last horizon off every series of the set `name`, as its card says.
 
+    A series without a value before its last horizon is left out, with a warning.
+
     Raises
     ------
     ConfigError
         When the card has no ``[zero_shot]`` section.
     DataError
-        When a series is not longer than the horizon.
+        When a series is not longer than the horizon, or none has a value before it.
     """
     card = load_card(name)
     if card.zero_shot is None:
@@ -71,7 +79,7 @@ def read_benchmark_set(name: str, *, missing: Missing = "keep") -> BenchmarkSet:
             "prediction_length and seasonality there"
         )
     horizon = card.zero_shot.prediction_length
-    contexts, targets = [], []
+    windows: list[tuple[str, Window]] = []
     for item, series in read_series(card):
         if len(series) <= horizon:
             raise DataError(
@@ -79,16 +87,66 @@ def read_benchmark_set(name: str, *, missing: Missing = "keep") -> BenchmarkSet:
                 f"{len(series)} rows; leave it out or shorten the horizon"
             )
         filled = filled_series(series, horizon, missing)
-        contexts.append(filled[:-horizon])
-        targets.append(filled[-horizon:])
+        windows.append((f"item {item!r}", (filled[:-horizon], filled[-horizon:])))
+    return set_of_windows(
+        name,
+        with_values(name, windows),
+        seasonality=card.zero_shot.seasonality,
+        published_name=card.zero_shot.published_name,
+    )
+
+
+def set_of_windows(
+    name: str,
+    windows: Sequence[Window],
+    *,
+    seasonality: int,
+    published_name: str | None = None,
+    card: str = "",
+) -> BenchmarkSet:
+    """Put contexts and targets end to end; every window is an item."""
+    contexts = [context for context, _ in windows]
     return BenchmarkSet(
         name=name,
-        published_name=card.zero_shot.published_name,
-        seasonality=card.zero_shot.seasonality,
+        published_name=published_name,
+        seasonality=seasonality,
         contexts=np.concatenate(contexts)[:, None],
         offsets=np.concatenate([[0], np.cumsum([len(context) for context in contexts])]),
-        targets=np.stack(targets)[:, :, None],
+        targets=np.stack([target for _, target in windows])[:, :, None],
+        card=card,
     )
+
+
+def with_values(name: str, windows: Sequence[tuple[str, Window]]) -> list[Window]:
+    """Return the windows that have something to forecast from; a warning names the others.
+
+    Nobody has a forecast of the others: one of them would make the loss of every model infinite.
+
+    Parameters
+    ----------
+    windows
+        With what to call them.
+
+    Raises
+    ------
+    DataError
+        When no window is left.
+    """
+    kept = [window for _, window in windows if np.isfinite(window[0]).any()]
+    if not kept:
+        raise DataError(
+            f"{name} must have a value before its windows, got only missing ones; leave it out or "
+            "shorten the horizon"
+        )
+    if n_empty := len(windows) - len(kept):
+        first = next(called for called, window in windows if not np.isfinite(window[0]).any())
+        warnings.warn(
+            f"{name}: {first} has no value before its window, so it is not scored ({n_empty} such "
+            f"window{'' if n_empty == 1 else 's'} of {len(windows)})",
+            WindowsLeftOutWarning,
+            stacklevel=2,
+        )
+    return kept
 
 
 def last_windows(
@@ -103,7 +161,7 @@ def last_windows(
     DataError
         When no window is left.
     """
-    contexts, targets = [], []
+    windows: list[Window] = []
     for values in series:
         for window in range(n_windows):
             end = len(values) - window * horizon
@@ -111,23 +169,14 @@ def last_windows(
                 break
             context, target = values[: end - horizon], values[end - horizon : end]
             if np.isfinite(context).sum() > seasonality and np.isfinite(target).any():
-                contexts.append(context)
-                targets.append(target)
-    if not contexts:
+                windows.append((context, target))
+    if not windows:
         raise DataError(
             f"{name} must have a series of more values than a season of {seasonality} and a "
             f"horizon of {horizon} steps, got at most {max(map(_n_values, series), default=0)}; "
             "shorten prediction_length or give longer series"
         )
-    offsets = np.concatenate([[0], np.cumsum([len(one) for one in contexts])])
-    return BenchmarkSet(
-        name,
-        None,
-        seasonality,
-        np.concatenate(contexts)[:, None],
-        offsets,
-        np.stack(targets)[:, :, None],
-    )
+    return set_of_windows(name, windows, seasonality=seasonality)
 
 
 def filled_series(

@@ -38,6 +38,8 @@ def verdicts(rows: pl.DataFrame, bar: str) -> Iterator[str]:
         if label in ("frozen", "seen", "from scratch")
     ]
     others = list(dict.fromkeys(rows.filter(label="published")["model"]))
+    if not others:
+        return
     for model in dict.fromkeys(ours):
         own = rows.filter(model=model)
         lines = [f"{model}, {own['seconds'].sum():.0f} seconds for {len(own)} sets:"]

@@ -18,6 +18,13 @@ from tsfm.shapes import Bool, Float64, ndarray
 LABEL = "anomaly"
 SKAB_TRAIN_ROWS = 400
 """By the rules of its leaderboard."""
+PROBATION_NOTE = "The first 15 % of a series, at most 750 rows, are for training (NAB's probation)."
+NOTES = {
+    "skab": f"The first {SKAB_TRAIN_ROWS} rows of a series are for training; the file without an "
+    "anomaly is left out. All channels count.",
+    "nab_shared": f"{PROBATION_NOTE} Windows are wide, a tenth of the rows, and were drawn around "
+    "shorter events.",
+}
 
 
 @dataclass(frozen=True)
@@ -100,11 +107,4 @@ def read_detection_set(name: str) -> DetectionSet:
             continue
         n_train = SKAB_TRAIN_ROWS if is_skab else probation_length(len(labels))
         series.append(LabelledSeries(str(item), np.array(values), labels, n_train))
-    note = (
-        f"The first {SKAB_TRAIN_ROWS} rows of a series are for training; the file without an "
-        "anomaly is left out. All channels count."
-        if is_skab
-        else "The first 15 % of a series, at most 750 rows, are for training (NAB's probation). "
-        "Windows are wide, a tenth of the rows, and were drawn around shorter events."
-    )
-    return DetectionSet(name, tuple(series), note)
+    return DetectionSet(name, tuple(series), NOTES.get(name, PROBATION_NOTE))

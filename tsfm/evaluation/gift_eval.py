@@ -21,7 +21,7 @@ from pydantic import ConfigDict, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from tsfm.errors import ConfigError, DataError
-from tsfm.evaluation.benchmark_sets import BenchmarkSet
+from tsfm.evaluation.benchmark_sets import BenchmarkSet, set_of_windows, with_values
 from tsfm.evaluation.beside_published import BesidePublished, scored, summarised
 from tsfm.evaluation.protocols import Evaluation, Protocol
 from tsfm.evaluation.rivals import Rival
@@ -147,10 +147,12 @@ def cut_windows(
 ) -> BenchmarkSet:
     """Cut the last windows of every series; each is an item, with all that came before it.
 
+    One with no value before it is left out, with a warning.
+
     Raises
     ------
     DataError
-        When nothing comes before the first window of a series.
+        When nothing comes before the first window of a series, or no window has a value before it.
     """
     horizon = times * one.horizon
     shortest = min(len(values) for values in series)
@@ -160,19 +162,17 @@ def cut_windows(
             f"series of {name} must be longer than {n_windows} windows of {horizon} steps, got one "
             f"of {shortest}; lower horizon, incomplete or n_windows, or leave the term out"
         )
-    ends = [
-        (values, len(values) - back * horizon)
-        for values in series
-        for back in reversed(range(n_windows))
-    ]
-    contexts = [values[: end - horizon] for values, end in ends]
-    return BenchmarkSet(
-        name=name,
-        published_name=name,
+    windows = []
+    for number, values in enumerate(series):
+        for back in reversed(range(n_windows)):
+            end = len(values) - back * horizon
+            called = f"series {number + 1}, window {n_windows - back}"
+            windows.append((called, (values[: end - horizon], values[end - horizon : end])))
+    return set_of_windows(
+        name,
+        with_values(name, windows),
         seasonality=one.seasonality,
-        contexts=np.concatenate(contexts)[:, None],
-        offsets=np.concatenate([[0], np.cumsum([len(context) for context in contexts])]),
-        targets=np.stack([values[end - horizon : end] for values, end in ends])[..., None],
+        published_name=name,
         card=one.dataset,
     )
 

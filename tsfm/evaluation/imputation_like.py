@@ -59,7 +59,8 @@ def evaluate(config: ImputationConfig, models: list[Filler]) -> pl.DataFrame:
     path = Path(str(config.like))
     series = read_series(path, config)
     missing = ~np.isfinite(series.values)
-    if not missing.any():
+    gaps = gaps_beside_values(missing, series.offsets)
+    if not gaps.any():
         raise DataError(
             f"{path} must have gaps that can be mimicked, got none; score one of the benchmarks, "
             "which hide points and segments"
@@ -70,7 +71,7 @@ def evaluate(config: ImputationConfig, models: list[Filler]) -> pl.DataFrame:
     fillers = [*told, *rivals(config.seasonality or season)]
     rows: list[dict[str, Any]] = []
     for seed in config.mask_seeds:
-        hidden = drawn_mask(missing, series.offsets, np.random.default_rng(seed)) & ~missing
+        hidden = drawn_mask(gaps, series.offsets, np.random.default_rng(seed)) & ~missing
         shown = np.where(hidden, np.nan, scaled)
         lengths = gap_lengths(~np.isfinite(shown), series.offsets)
         trained = []
@@ -100,6 +101,16 @@ def standardised(series: SeriesFrame) -> Float64[ndarray, "total_time channel"]:
                 unit = spread if spread > 0 else 1.0
                 scaled[start:end, channel] = (values - values[seen].mean()) / unit
     return scaled
+
+
+def gaps_beside_values(
+    missing: Bool[ndarray, "total_time channel"], offsets: Int[ndarray, " item_and_end"]
+) -> Bool[ndarray, "total_time channel"]:
+    """Return what is missing in columns of items that have a value; the others have no gap."""
+    gaps = missing.copy()
+    for start, end in pairwise(offsets):
+        gaps[start:end, missing[start:end].all(axis=0)] = False
+    return gaps
 
 
 def drawn_mask(
@@ -204,10 +215,10 @@ def bin_name(place: int) -> str:
 def render(rows: pl.DataFrame, config: ImputationConfig) -> str:
     """Return the results as Markdown, with the gaps of the file and those that were drawn."""
     series = read_series(Path(str(config.like)), config)
-    missing = ~np.isfinite(series.values)
-    lines = [_described("the file", gap_facts(missing, series.offsets))]
+    gaps = gaps_beside_values(~np.isfinite(series.values), series.offsets)
+    lines = [_described("the file", gap_facts(gaps, series.offsets))]
     for seed in config.mask_seeds[:1]:
-        drawn = drawn_mask(missing, series.offsets, np.random.default_rng(seed))
+        drawn = drawn_mask(gaps, series.offsets, np.random.default_rng(seed))
         lines.append(_described(f"the masks of seed {seed}", gap_facts(drawn, series.offsets)))
     bins = rows.select("gap_length", "place").unique().sort("place")["gap_length"].to_list()
     body = []

@@ -76,6 +76,11 @@ def cut_set(
     """Cut and standardise the channels of a set; see `read_ltsf_set`."""
     lengths = sorted({len(values) for values in series})
     n_missing = sum(int(np.isnan(values).sum()) for values in series)
+    if len(lengths) > 1 and missing == "keep":
+        raise DataError(
+            f"{name} must have series of one length, got lengths {lengths[:3]}; a split has the "
+            "same rows of all of them: leave it out, or cut them to one length"
+        )
     if len(lengths) > 1 or (n_missing and missing == "refuse"):
         raise DataError(
             f"{name} must be one series without missing values, got lengths {lengths[:3]} and "

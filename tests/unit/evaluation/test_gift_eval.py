@@ -8,6 +8,7 @@ import pytest
 
 from tsfm.config import load_recipe
 from tsfm.errors import ConfigError, DataError
+from tsfm.evaluation.benchmark_sets import WindowsLeftOutWarning
 from tsfm.evaluation.gift_eval import (
     TERMS,
     GiftEvalConfig,
@@ -17,6 +18,8 @@ from tsfm.evaluation.gift_eval import (
     read_at_rate,
     read_tasks,
 )
+
+NAN = float("nan")
 
 
 @pytest.fixture
@@ -116,3 +119,13 @@ def test_every_task_of_the_recipe_that_must_match_exists() -> None:
     assert set(sections["must_match"]) <= every
     assert len(every) == 21
     assert {term for one in sets.values() for term in one.terms} == set(TERMS)
+
+
+def test_a_window_with_nothing_to_forecast_from_is_named_and_not_scored() -> None:
+    late = np.append(np.full(17, NAN), [1.0, 2.0, 3.0])
+    with pytest.warns(WindowsLeftOutWarning, match=r"a/h: series 2, window 1 has no .*\(1 such wi"):
+        task = cut_windows("a/h", of(n_windows=2), [np.arange(20.0), late], 1)
+    assert task.targets[..., 0].tolist() == [[16.0, 17.0], [18.0, 19.0], [2.0, 3.0]]
+    assert np.isfinite(task.contexts[task.offsets[1:] - 1]).all()
+    with pytest.raises(DataError, match="a/h must have a value before its windows, got only miss"):
+        cut_windows("a/h", of(n_windows=2), [np.full(20, NAN)], 1)

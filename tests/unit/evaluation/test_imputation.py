@@ -10,7 +10,7 @@ from tsfm.evaluation import imputation
 from tsfm.evaluation.imputation import hidden_values, scored_windows, scores
 from tsfm.evaluation.imputation_config import ImputationConfig
 from tsfm.evaluation.imputation_fillers import Filler, filler_of, load_filler
-from tsfm.series.ltsf_set import LtsfSet
+from tsfm.series.ltsf_set import LtsfSet, cut_set
 from tsfm.tasks.imputation import interpolation
 
 
@@ -154,3 +154,11 @@ def test_both_kinds_of_models_fill_windows(generator) -> None:
         assert np.array_equal(filled[seen], windows[seen])
         assert np.isfinite(filled).all()
         assert filler.facts()["n_parameters"] > 0
+
+
+def test_missing_values_are_not_blamed_for_series_of_several_lengths() -> None:
+    series = [np.arange(40.0), np.arange(41.0)]
+    with pytest.raises(
+        DataError, match=r"made must have series of one length, got lengths \[40, 41"
+    ):
+        cut_set("made", series, None, seasonality=1, missing="keep")

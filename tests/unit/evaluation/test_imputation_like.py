@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -128,6 +128,22 @@ def test_errors_stand_by_length_of_gap(file):
     assert "| last value" in text
 
 
+def test_a_column_without_a_value_is_no_gap(tmp_path):
+    days = [date(2024, 1, 1) + timedelta(days=n) for n in range(60)]
+    values = np.sin(np.arange(60.0))
+    values[[10, 30]] = np.nan
+    items = {"a": values, "b": values + 1, "never measured": np.full(60, np.nan)}
+    parts = [
+        pl.DataFrame({"item_id": item, "timestamp": days, "target": own})
+        for item, own in items.items()
+    ]
+    path = tmp_path / "mine.parquet"
+    pl.concat(parts).write_parquet(path)
+    rows = imputation_like.evaluate(config(like=str(path)), [])
+    assert set(rows["gap_length"]) == {"all", "1"}
+    assert "Gaps of the file: 4, " in render(rows, config(like=str(path)))
+
+
 def test_what_is_recorded_has_names_that_a_tracker_takes(file):
     rows = imputation_like.evaluate(config(like=str(file), mask_seeds=(0,)), [])
     places = [place for place, _ in imputation._metrics(Evaluation(rows, {}))]
@@ -151,6 +167,9 @@ def test_files_that_cannot_be_mimicked_are_refused(tmp_path, generator):
         DataError, match=r"whole.parquet must have gaps that can be mimicked, got no"
     ):
         imputation_like.evaluate(config(like=str(whole)), [])
+    nothing = file_of(tmp_path / "nothing.parquet", np.array([[1.0, np.nan]] * 9))
+    with pytest.raises(DataError, match=r"nothing.parquet must have gaps that can be mimicked"):
+        imputation_like.evaluate(config(like=str(nothing)), [])
     text = tmp_path / "text.csv"
     text.write_text("timestamp,kind\n2024-01-01,a\n2024-01-02,b\n")
     with pytest.raises(DataError, match=r"text.csv must have columns of numbers, got"):

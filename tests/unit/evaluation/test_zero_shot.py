@@ -7,7 +7,12 @@ import polars as pl
 import pytest
 
 from tsfm.errors import DataError
-from tsfm.evaluation.benchmark_sets import BenchmarkSet, filled_series
+from tsfm.evaluation.benchmark_sets import (
+    BenchmarkSet,
+    WindowsLeftOutWarning,
+    filled_series,
+    read_benchmark_set,
+)
 from tsfm.evaluation.beside_published import _add_ratios, check_harness, last_steps, score
 from tsfm.evaluation.published import published_results
 from tsfm.evaluation.rivals import Rival
@@ -136,6 +141,22 @@ def test_missing_targets_stay_missing_unless_the_set_was_filled(missing, expecte
     series = np.array([1, NAN, 3, NAN])
     np.testing.assert_array_equal(filled_series(series, 2, missing), expected)
     assert np.isnan(series[1])
+
+
+def test_a_series_without_a_value_before_its_window_is_named_and_not_scored(write_card):
+    folder = write_card(more="[zero_shot]\nprediction_length = 2\nseasonality = 1\n")
+    values = {"late": [None, None, 1.0, 2.0], "sound": [5.0, 6.0, 7.0, 8.0]}
+    rows = [
+        {"item_id": item, "timestamp": step, "target": value}
+        for item, own in values.items()
+        for step, value in enumerate(own)
+    ]
+    pl.DataFrame(rows).write_parquet(folder / "made.parquet")
+    with pytest.warns(WindowsLeftOutWarning, match="made: item 'late' has no value before its win"):
+        benchmark = read_benchmark_set("made")
+    row = score(benchmark, Rival("naive", "baseline", SeasonalNaive(1)), None)
+    assert row["n_items"] == 1
+    assert row["wql"] == pytest.approx((1 + 2) / (7 + 8))
 
 
 def test_weekday_median_fills_context_and_target():
