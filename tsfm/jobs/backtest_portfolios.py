@@ -12,10 +12,11 @@ from tsfm.stocks.backtest import BacktestReport, simulate
 from tsfm.stocks.cross_sections import CrossSections
 from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.portfolio import PortfolioConfig, target_weights, trailing_volatility
+from tsfm.stocks.rivals import held_without_scores
 from tsfm.stocks.selection import select
 
 Wanted = tuple[str | None, int | None, Float64[ndarray, "day stock"], float | None]
-"""Name, or how many of the best; weights, NaN on other days; most that is traded in a day."""
+"""Name, or how many of the best; weights, NaN without a trade; most that is traded in a day."""
 
 
 # A name is part of a metric's; the best few stocks are called top5.
@@ -44,11 +45,11 @@ def wanted(
     test: Int[ndarray, " test_day"],
 ) -> Iterator[Wanted]:
     """Yield what every portfolio of a ``[backtest]`` section wants to hold."""
-    tradable = shown.panel.tradable[test]
+    tradable, scored = shown.panel.tradable[test], np.isfinite(scores)
     for top_k in config.top_k:
         weights = np.full(scores.shape, np.nan)
         weights[test] = select(scores[test], top_k=top_k, tradable=tradable)
-        yield None, top_k, weights, None
+        yield None, top_k, held_without_scores(weights, scored, test), None
     for name, rule in config.portfolios.items():
         volatility = _volatility(shown, rule)
         weights = np.full(scores.shape, np.nan)
@@ -59,7 +60,7 @@ def wanted(
             sector=shown.panel.sector,
             volatility=None if volatility is None else volatility[test],
         )
-        yield name, None, weights, rule.max_turnover
+        yield name, None, held_without_scores(weights, scored, test), rule.max_turnover
 
 
 def random_scores(
@@ -75,7 +76,9 @@ def random_scores(
     volatility = _volatility(shown, rule)
     shape = (n_portfolios, shown.panel.n_stocks)
 
-    def target(day: int) -> Float64[ndarray, "portfolio stock"]:
+    def target(day: int) -> Float64[ndarray, "portfolio stock"] | None:
+        if day != test[0] and not shown.eligible[day].any():
+            return None
         chance = generator.random(shape)
         chance[:, ~shown.selectable[day]] = np.nan
         return target_weights(

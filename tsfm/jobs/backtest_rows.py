@@ -10,11 +10,11 @@ import polars as pl
 from tsfm.jobs import backtest_portfolios
 from tsfm.shapes import Float64, Int, ndarray
 from tsfm.stocks import rivals
-from tsfm.stocks.backtest import BacktestReport, backtest
+from tsfm.stocks.backtest import BacktestReport
 from tsfm.stocks.boosting import BoostedRanker, Boosting
 from tsfm.stocks.cross_sections import CrossSections
 from tsfm.stocks.metrics import mean_of, precision_at
-from tsfm.stocks.scores import BAND, of_scores
+from tsfm.stocks.scores import BAND, of_scores, traded
 from tsfm.stocks.split import SplitDays
 from tsfm.stocks.walk_forward import FoldedRanker
 
@@ -51,7 +51,7 @@ def make_rows(
             ours.append(scores)
         of_scores = _of_scores(scores, shown, test)
         traded = {
-            (name, top_k): _traded(weights, shown, config.delisting_return, cap)
+            (name, top_k): _traded(weights, shown, test, config.delisting_return, cap)
             for name, top_k, weights, cap in backtest_portfolios.wanted(config, scores, shown, test)
         }
         for (name, top_k), report in traded.items():
@@ -71,7 +71,7 @@ def _of_nobody(
     config: Any, shown: CrossSections, test: Int[ndarray, " test_day"]
 ) -> list[dict[str, Any]]:
     """Return the rows of the market and of random picks."""
-    market = _traded(rivals.equal_weights(shown, test), shown, config.delisting_return)
+    market = _traded(rivals.equal_weights(shown, test), shown, test, config.delisting_return)
     key = {"model": MARKET, "kind": "rival"}
     rows = [{**key, "cost_bps": cost, **market.summary(cost)} for cost in config.costs_bps]
     for top_k in config.top_k:
@@ -190,13 +190,15 @@ def _daily(key: dict[str, Any], report: BacktestReport, borrow: float) -> pl.Dat
 def _traded(
     weights: Float64[ndarray, "day stock"],
     shown: CrossSections,
+    test: Int[ndarray, " test_day"],
     delisting_return: float,
     cap: float | None = None,
 ) -> BacktestReport:
     config = shown.config
-    return backtest(
+    return traded(
         weights,
         shown.panel,
+        test,
         execution_lag=config.execution_lag,
         fill=config.fill,
         delisting_return=delisting_return,

@@ -20,7 +20,18 @@ def equal_weights(
     weights = np.full(sections.eligible.shape, np.nan)
     chosen = sections.selectable[days]
     weights[days] = chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1)
-    return weights
+    return held_without_scores(weights, sections.eligible, days)
+
+
+def held_without_scores(
+    weights: Float64[ndarray, "day stock"],
+    scored: Bool[ndarray, "day stock"],
+    days: Int[ndarray, " test_day"],
+) -> Float64[ndarray, "day stock"]:
+    """Return weights with NaN, which is no trade, on days without any score, but for the first."""
+    result = weights.copy()
+    result[days[1:][~scored[days[1:]].any(axis=1)]] = np.nan
+    return result
 
 
 def random_picks(
@@ -34,7 +45,9 @@ def random_picks(
 ) -> BacktestReport:
     """Return portfolios that draw `top_k` stocks anew every day: what luck looks like."""
 
-    def target(day: int) -> Float64[ndarray, "portfolio stock"]:
+    def target(day: int) -> Float64[ndarray, "portfolio stock"] | None:
+        if day != days[0] and not sections.eligible[day].any():
+            return None
         chance = generator.random((n_portfolios, sections.panel.n_stocks), dtype=np.float32)
         chance[:, ~sections.selectable[day]] = 2.0
         n_held = min(top_k, int(sections.selectable[day].sum()))
@@ -148,7 +161,8 @@ def window_inputs(
 ) -> Float32[ndarray, "row input"]:
     """Return the features of each window in a row."""
     values, _, _ = sections.features.window(day, stocks, sections.config.context_length)
-    return values.reshape(len(stocks), -1)
+    # Without a stock, as when all are closed, the size of a row cannot be told from the others.
+    return values.reshape(len(stocks), values.shape[1] * values.shape[2])
 
 
 def _kept(

@@ -142,7 +142,7 @@ def backtest_scores(
         volatility=None if volatility is None else volatility[days],
     )
     weights[~np.isfinite(table).any(axis=1)] = np.nan
-    report = _traded(weights, panel, days, max_turnover=portfolio.max_turnover, **execution)
+    report = traded(weights, panel, days, max_turnover=portfolio.max_turnover, **execution)
     costs: dict[str, Any] = {"borrow_bps": borrow_bps, "cash_rate": cash_rate}
     market = _market(table, panel, days, execution).net(cost_bps, cash_rate=cash_rate)[:, 0]
     net = report.net(cost_bps, **costs)[:, 0]
@@ -209,16 +209,24 @@ def _market(
     weights = np.full(table.shape, np.nan)
     weights[days] = chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1)
     weights[~np.isfinite(table).any(axis=1)] = np.nan
-    return _traded(weights, panel, days, **execution)
+    return traded(weights, panel, days, **execution)
 
 
-def _traded(
+def traded(
     weights: Float64[ndarray, "day stock"],
     panel: StockPanel,
     days: Int[ndarray, " asked"],
     **options: Any,
 ) -> BacktestReport:
-    """Return what the weights earned on all of the days, also those after the last trade."""
+    """Return what the weights earned on all of the days, also those after the last trade.
+
+    Parameters
+    ----------
+    weights
+        See `backtest`; on days without a trade what is held stays, and the first has one.
+    options
+        See `simulate`.
+    """
 
     def target(day: int) -> Float64[ndarray, "portfolio stock"] | None:
         return weights[day : day + 1] if np.isfinite(weights[day]).all() else None

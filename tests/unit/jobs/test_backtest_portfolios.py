@@ -51,6 +51,22 @@ def test_random_scores_obey_the_rule(shown: CrossSections) -> None:
     np.testing.assert_allclose(report.cash, 1.0)
 
 
+def test_a_day_without_scores_has_no_trade(shown: CrossSections) -> None:
+    bars = shown.panel.bars.copy()
+    bars[40] = np.nan
+    has_bar = np.isfinite(bars[..., 0])
+    panel = replace(shown.panel, bars=bars, member=has_bar, tradable=has_bar)
+    again = cross_sections(panel, shown.config)
+    config = SimpleNamespace(top_k=(3,), portfolios={"neutral": NEUTRAL})
+    scores = np.where(again.eligible, np.random.default_rng(0).normal(size=(60, 8)), np.nan)
+    for _, _, weights, _ in wanted(config, scores, again, TEST):
+        # Windows of four days, none of which may lack a bar.
+        assert np.flatnonzero(np.isnan(weights[TEST]).all(axis=1)).tolist() == [10, 11, 12, 13]
+    report = random_scores(again, TEST, NEUTRAL, n_portfolios=5, generator=np.random.default_rng(0))
+    np.testing.assert_array_equal(report.turnover[10:14], 0.0)
+    assert (report.shorted > 0.4).all()
+
+
 def test_a_rule_without_its_sectors_is_refused(shown: CrossSections) -> None:
     check({"mine": NEUTRAL}, shown.panel)
     without = replace(shown.panel, sectors=())

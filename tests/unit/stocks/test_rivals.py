@@ -1,12 +1,14 @@
 """A rival that is weaker than it should be makes any model look good."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
 from tsfm.stocks.backtest import backtest
+from tsfm.stocks.boosting import BoostedRanker
 from tsfm.stocks.cross_sections import CrossSections
 from tsfm.stocks.metrics import information_coefficient, mean_of
 from tsfm.stocks.panel import StockPanel
@@ -47,6 +49,26 @@ def test_random_picks_of_all_are_the_market(make_sections: MakeSections) -> None
     np.testing.assert_allclose(report.gross, np.repeat(market.gross, 2, axis=1))
 
 
+def test_market_and_random_picks_hold_what_they_have_on_days_without_scores(
+    panel: StockPanel, make_sections: MakeSections
+) -> None:
+    bars = panel.bars.copy()
+    bars[[60, 70]] = np.nan
+    has_bar = np.isfinite(bars[..., 0])
+    sections = make_sections(of=replace(panel, bars=bars, member=has_bar, tradable=has_bar))
+    weights = equal_weights(sections, DAYS)
+    assert np.flatnonzero(np.isnan(weights[DAYS]).all(axis=1)).tolist() == [10]
+    market = backtest(weights, sections.panel)
+    drawn = random_picks(
+        sections, DAYS, top_k=2, n_portfolios=5, generator=np.random.default_rng(0)
+    )
+    for report in (market, drawn):
+        # Nobody can be chosen on the first of them, and all is held on the other.
+        np.testing.assert_array_equal(report.cash[0], 1.0)
+        np.testing.assert_array_equal(report.turnover[10], 0.0)
+        np.testing.assert_allclose(report.cash[1:], 0.0, atol=1e-12)
+
+
 def test_reversal_likes_what_fell_and_momentum_what_rose(
     make_sections: MakeSections, make_panel: Callable[..., StockPanel]
 ) -> None:
@@ -85,6 +107,23 @@ def test_ridge_is_that_of_another_library(make_sections: MakeSections) -> None:
     other = Ridge(alpha=ridge.penalty * size * len(x)).fit(x, y)
     np.testing.assert_allclose(ridge.weights, other.coef_, rtol=1e-6, atol=1e-12)
     assert ridge.bias == pytest.approx(other.intercept_, rel=1e-6)
+
+
+def test_days_without_a_bar_teach_nothing_and_are_not_scored(
+    panel: StockPanel, make_sections: MakeSections
+) -> None:
+    bars = panel.bars.copy()
+    bars[[30, 55, 70]] = np.nan
+    has_bar = np.isfinite(bars[..., 0])
+    sections = make_sections(of=replace(panel, bars=bars, member=has_bar, tradable=has_bar))
+    train, validation = np.arange(20, 50), np.arange(50, 60)
+    ridge = RidgeRanker.fit(sections, train, validation)
+    others = RidgeRanker.fit(sections, np.setdiff1d(train, 30), np.setdiff1d(validation, 55))
+    np.testing.assert_array_equal(ridge.weights, others.weights)
+    assert np.isnan(ridge.predict(sections, DAYS)[70]).all()
+    generator = np.random.default_rng(0)
+    trees = BoostedRanker.fit(sections, train, validation, generator=generator)
+    assert np.isnan(trees.predict(sections, DAYS)[70]).all()
 
 
 def test_ridge_finds_a_planted_edge(make_sections: MakeSections) -> None:
