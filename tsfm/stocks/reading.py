@@ -1,6 +1,7 @@
 """Frames and cards to panels, with every problem named by stock and day."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tsfm.stocks.bars import ADJUSTED, usual_name, with_bars
 from tsfm.stocks.columns import FIELDS, RAW_CLOSE, key_names, truths_of
 from tsfm.stocks.days import as_days
 from tsfm.stocks.panel import StockPanel, bound_of
+from tsfm.stocks.wide import open_wide, refuse_days_twice, sector_by_stock
 
 SECTOR_COLUMNS = ("sector", "industry")
 UNKNOWN_SECTORS = ("", "n/a", "na", "none", "unknown")
@@ -140,7 +142,7 @@ def read_frame(
 def read_wide(
     close: Any,
     *,
-    sectors: dict[str, str] | None = None,
+    sectors: Mapping[Any, Any] | None = None,
     calendar: str | None = None,
     name: str = "",
     **others: Any,
@@ -150,9 +152,9 @@ def read_wide(
     Parameters
     ----------
     close
-        One column per stock.
+        One column per stock. Days are written as in `tsfm.stocks.days.as_days`.
     sectors
-        Sector by stock.
+        Sector by stock; a stock that it lacks has none.
     others
         Further frames of the same form, by field: ``open=``, ``high=``, ``low=``, ``volume=``,
         ``adj_close=``.
@@ -160,7 +162,7 @@ def read_wide(
     Raises
     ------
     ConfigError
-        When there is no such field.
+        When there is no such field, or `sectors` is no dict.
     DataError
         When a frame is long, or breaks a rule of `read_frame`.
     """
@@ -173,22 +175,24 @@ def read_wide(
         )
     long: pl.DataFrame | None = None
     for field, wide in {"close": close, **others}.items():
-        frame, _ = to_polars(wide, "timestamp")
+        of_field = f"{field} of {name}" if name else field
+        frame = open_wide(wide, of_field)
         if {"item_id", field} & set(frame.columns):
             raise DataError(
                 f"{field} must be a wide frame, a column per stock, got the columns "
                 f"{frame.columns}; a long one is read by StockPanel.from_frame"
             )
-        stamps = "timestamp" if "timestamp" in frame.columns else frame.columns[0]
-        part = frame.unpivot(index=stamps, variable_name="item_id", value_name=field).rename(
-            {stamps: "timestamp"}
-        )
+        refuse_days_twice(frame, of_field)
+        part = frame.unpivot(index="timestamp", variable_name="item_id", value_name=field)
         keys = ["timestamp", "item_id"]
         long = part if long is None else long.join(part, on=keys, how="full", coalesce=True)
     if long is None:
         raise DataError("close must be a frame, got nothing")
     if sectors is not None:
-        named = pl.col("item_id").replace_strict(sectors, default=None, return_dtype=pl.String)
+        known_sectors = sector_by_stock(sectors, long["item_id"].unique())
+        named = pl.col("item_id").replace_strict(
+            known_sectors, default=None, return_dtype=pl.String
+        )
         long = long.with_columns(named.alias("sector"))
     return read_frame(
         long,

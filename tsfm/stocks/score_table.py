@@ -11,6 +11,7 @@ from tsfm.shapes import Float64, Int, ndarray
 from tsfm.stocks.columns import key_names, numbers_of
 from tsfm.stocks.days import as_days
 from tsfm.stocks.panel import StockPanel
+from tsfm.stocks.wide import open_wide
 
 
 def read_scores(
@@ -31,9 +32,10 @@ def read_scores(
             f"{frame.columns}; name yours, or give a wide frame with a column per stock"
         )
     if missing:
-        stamps = timestamp_column if timestamp_column in frame.columns else frame.columns[0]
-        frame = frame.unpivot(index=stamps, variable_name=id_column, value_name=score_column)
-        frame = frame.rename({stamps: timestamp_column})
+        frame = open_wide(scores, "scores", timestamp_column)
+        frame = frame.unpivot(
+            index=timestamp_column, variable_name=id_column, value_name=score_column
+        )
     if timestamp_column not in frame.columns:
         raise DataError(
             f"scores must have the column {timestamp_column!r}, got {frame.columns}; name yours "
@@ -46,14 +48,29 @@ def read_scores(
         numbers_of(frame, score_column, keys, "scores"),
     ).drop_nulls(score_column)
     stock, row = _places(frame, panel, id_column, timestamp_column)
+    _check_scores(frame, id_column, timestamp_column, score_column)
     table = np.full((panel.n_days, panel.n_stocks), np.nan)
     table[row, stock] = frame[score_column].to_numpy()
-    if int(np.isfinite(table).sum()) < len(frame):
-        raise DataError(
-            f"scores must be finite, one per stock and day, got {len(frame)} rows for "
-            f"{int(np.isfinite(table).sum())} of them; aggregate them"
-        )
     return table
+
+
+def _check_scores(
+    frame: pl.DataFrame, id_column: str, timestamp_column: str, score_column: str
+) -> None:
+    for wrong, what, remedy in (
+        (frame[score_column].is_infinite(), "an infinite one", "correct or drop them"),
+        (
+            frame.select(id_column, timestamp_column).is_duplicated(),
+            "several",
+            "aggregate them",
+        ),
+    ):
+        if wrong.any():
+            stock, day = frame.filter(wrong).select(id_column, timestamp_column).row(0)
+            raise DataError(
+                f"scores must be finite, one per stock and day, got {what} of {stock!r} on {day}, "
+                f"and {int(wrong.sum()) - 1} more such rows; {remedy}"
+            )
 
 
 def _places(

@@ -1,6 +1,7 @@
 """Anyone's scores: the same numbers whatever the frame, and the same conventions as our own."""
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ def test_every_kind_of_frame_gives_the_same(panel: StockPanel, table: np.ndarray
     wide = pd.DataFrame(table[20:70], index=index, columns=list(panel.stocks)).reset_index()
     for scores, bars in (
         (wide, panel),
+        (wide.drop(columns="timestamp").set_axis(list(map(str, panel.days[20:70]))), panel),
         (frame.to_pandas(), panel),
         (frame.with_columns(pl.col("timestamp").cast(pl.String)), panel),
         (frame, prices(panel)),
@@ -225,6 +227,18 @@ def test_scores_that_are_no_numbers_are_refused(panel: StockPanel, table: np.nda
         read_scores(frame.rename({"score": "alpha"}), panel)
     with pytest.raises(DataError, match="scores must have the column 'timestamp', got"):
         read_scores(frame.rename({"timestamp": "when"}), panel)
+
+
+def test_the_stock_and_day_of_a_wrong_score_are_named(panel: StockPanel, table: np.ndarray) -> None:
+    frame = long(panel, table).sort("timestamp", "item_id")
+    place = {"item_id": "S0003", "timestamp": date(2013, 2, 5)}
+    is_it = (pl.col("item_id") == "S0003") & (pl.col("timestamp") == place["timestamp"])
+    infinite = frame.with_columns(pl.when(is_it).then(-np.inf).otherwise("score").alias("score"))
+    with pytest.raises(DataError, match=r"an infinite one of 'S0003' on 2013-02-05, and 0 more"):
+        read_scores(infinite, panel)
+    twice = pl.concat([frame, frame.filter(is_it)])
+    with pytest.raises(DataError, match=r"several of 'S0003' on 2013-02-05, .*; aggregate them"):
+        read_scores(twice, panel)
 
 
 def test_scores_are_on_the_day_of_their_own_clock(panel: StockPanel, table: np.ndarray) -> None:
