@@ -56,7 +56,8 @@ def filtered_value_at_risk(
     """Return the value at risk of every day: past returns in units of their scale, times today's.
 
     How heavy the tail is comes from the last `n_days` before the day, how wide it is today from the
-    forecast. NaN for the first `n_days` and where the scale is missing.
+    forecast. NaN for the first `n_days`, where fewer than half of the last ones are known, as of a
+    young stock, and where the scale is missing.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def filtered_value_at_risk(
     found = np.full(units.shape, np.nan)
     for day in range(n_days, len(units)):
         past = units[day - n_days : day]
-        known = np.isfinite(past).any(axis=0)
+        known = np.isfinite(past).sum(axis=0) >= n_days / 2
         found[day, known] = np.nanquantile(past[:, known], level, axis=0)
     return found * scale
 

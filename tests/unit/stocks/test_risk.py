@@ -149,6 +149,15 @@ def test_with_a_constant_scale_filtered_history_is_history() -> None:
     assert np.isnan(filtered_value_at_risk(returns, np.zeros((60, 3)), n_days=50)).all()
 
 
+def test_a_stock_without_half_a_history_has_no_value_at_risk() -> None:
+    returns = np.random.default_rng(3).normal(size=(90, 2))
+    returns[:60, 1] = np.nan  # listed on day 60
+    found = filtered_value_at_risk(returns, np.ones((90, 2)), 0.1, n_days=40)
+    assert np.isfinite(found[40:, 0]).all()
+    assert np.isnan(found[:80, 1]).all()
+    np.testing.assert_allclose(found[80, 1], np.quantile(returns[60:80, 1], 0.1))
+
+
 def test_what_is_missing_has_no_shortfall() -> None:
     samples = np.array([[-0.3, -0.1, 0.0, 0.1], [math.nan, -0.1, 0.0, 0.1]])
     np.testing.assert_array_equal(expected_shortfall(samples, 0.5), [-0.2, math.nan])
