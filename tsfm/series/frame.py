@@ -16,7 +16,7 @@ from tsfm.errors import DataError, OffGridError
 from tsfm.series.bad_rows import count_rows
 from tsfm.series.convert import Origin, from_polars, to_polars
 from tsfm.series.frequency import grid_of, infer_grid, infer_steps, session_grid
-from tsfm.series.grids import OFF_GRID, FixedGrid, Grid, SessionGrid, TradingGrid
+from tsfm.series.grids import OFF_GRID, FixedGrid, Grid, rule_and_remedy
 from tsfm.series.mixed import warn_of_mixed
 from tsfm.series.stamps import to_stamps, uses_utc
 from tsfm.series.validation import Columns, Rows, check_rows, pick_columns
@@ -231,7 +231,7 @@ def _on_grid(
         place = grid.ordinals(stamps, origin_stamps[of_row])
         off = np.flatnonzero(place == OFF_GRID)
         if len(off):
-            rule, remedy = _rule_and_remedy(grid)
+            rule, remedy = rule_and_remedy(grid)
             bad = int(off[0])
             raise OffGridError(
                 f"{rows.where(bad)}: stamps must be {rule}, got {rows.stamp_text(bad)} "
@@ -251,25 +251,6 @@ def _on_grid(
         values[offsets[of_row] + place - first[of_row]] = rows.values
     return SeriesFrame(
         values, offsets, rows.items, first, origin_stamps, grid, columns, rows.stamp_type, origin
-    )
-
-
-def _rule_and_remedy(grid: Grid) -> tuple[str, str]:
-    """Say what stamps on a grid are, and what to do about others."""
-    if isinstance(grid, SessionGrid):
-        return (
-            f"sessions of {grid.calendar}, each item at one time of day",
-            "drop the other rows, or pass freq='B' in place of calendar=",
-        )
-    if isinstance(grid, TradingGrid):
-        return (
-            f"steps of {grid.freq} in the trading hours of {grid.calendar}, from the open on"
-            + (", by the exchange's clock" if grid.is_local else ""),
-            "drop the other rows, give stamps their time zone, or leave calendar= out",
-        )
-    return (
-        f"regular steps of freq={grid.freq!r}",
-        "pass another freq= or a calendar=, or resample",
     )
 
 
@@ -293,8 +274,11 @@ def _check_expansion(
     if stretched or filled.sum() > MOST_ROWS:
         start = int(rows.starts[worst])
         after = start + int(np.argmax(np.diff(place[start : start + lengths[worst]], append=0)))
+        remedy = "pass the true freq=, split the item or resample"
+        if rows.is_steps:
+            remedy = "split the item, or number its rows"
         raise OffGridError(
             f"{rows.where(after)}: stamps must not be mostly gaps, got {lengths[worst]} rows on "
             f"{filled[worst]} steps of freq={grid.freq if grid else None!r}, the longest gap after "
-            f"{rows.stamp_text(after)}; pass the true freq=, split the item or resample"
+            f"{rows.stamp_text(after)}; {remedy}"
         )

@@ -220,6 +220,30 @@ class StepGrid:
         return origin + ordinals * self.step
 
 
+def rule_and_remedy(grid: Grid) -> tuple[str, str]:
+    """Say what stamps on a grid are, and what to do about others."""
+    if isinstance(grid, SessionGrid):
+        return (
+            f"sessions of {grid.calendar}, each item at one time of day",
+            "drop the other rows, or pass freq='B' in place of calendar=",
+        )
+    if isinstance(grid, TradingGrid):
+        return (
+            f"steps of {grid.freq} in the trading hours of {grid.calendar}, from the open on"
+            + (", by the exchange's clock" if grid.is_local else ""),
+            "drop the other rows, give stamps their time zone, or leave calendar= out",
+        )
+    if isinstance(grid, StepGrid):
+        return (
+            f"whole numbers {grid.step} apart, or a multiple of it",
+            "number the rows of every item 0, 1, 2, or pass stamps of time",
+        )
+    return (
+        f"regular steps of freq={grid.freq!r}",
+        "pass another freq= or a calendar=, or resample",
+    )
+
+
 def _days(stamps: Stamps) -> ndarray:
     return (stamps // DAY).astype("datetime64[D]")
 

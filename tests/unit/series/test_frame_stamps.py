@@ -49,6 +49,18 @@ def test_integer_steps_have_no_frequency_to_be_given(freq: Any) -> None:
         SeriesFrame.from_any(one_item(np.array([7, 8, 9])), freq=freq)
 
 
+def test_integers_that_are_no_steps_are_not_sent_to_freq_which_they_may_not_have() -> None:
+    seconds = np.array([0, 3600, 7200, 10800, 14400, 14460])
+    with pytest.raises(DataError) as caught:
+        SeriesFrame.from_any(one_item(seconds))
+    assert "whole numbers 3600 apart, or a multiple of it, got 14460 (1 such row)" in str(caught)
+    assert "freq=" not in str(caught.value)
+    with pytest.raises(
+        DataError, match=r"got 4 rows on 5000001 steps .* after 2; split the item, or"
+    ):
+        SeriesFrame.from_any(one_item(np.array([0, 1, 2, 5_000_000])))
+
+
 def test_integer_steps_may_be_called_so() -> None:
     assert SeriesFrame.from_any(one_item(np.array([7, 8, 9])), freq="step").freq == "step"
 
