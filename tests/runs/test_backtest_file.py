@@ -106,6 +106,21 @@ def test_every_rule_of_the_api_stands_beside_market_and_luck(
     assert cheap > dear
 
 
+def test_a_test_without_stocks_to_rank_is_refused_before_the_fitting(
+    bars: pl.DataFrame, tmp_path: Path
+) -> None:
+    left = bars.with_columns(member=pl.col("Date") < "2013-05-28")
+    left.write_csv(tmp_path / "mine.csv")
+    settings = [f"panel.dataset={tmp_path / 'mine.csv'}", f"run.output={tmp_path / 'run'}", *SMALL]
+    recipe = load_recipe("sspt_nasdaq_corrected", settings)
+    said = "a test day must have two stocks of the universe to rank, got none from 2013-05-31 to"
+    with pytest.raises(TsfmError, match=said):
+        backtest.run(recipe, tracker=ListTracker())
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(TsfmError, match=said):
+        audit.run(recipe, strict=True, n_cutoffs=3, output=tmp_path / "audit")
+
+
 def test_a_wide_file_is_traded_at_its_closes(bars: pl.DataFrame, tmp_path: Path) -> None:
     wide = bars.pivot("Ticker", index="Date", values="Close").sort("Date")
     wide.write_parquet(tmp_path / "closes.parquet")

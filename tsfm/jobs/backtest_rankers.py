@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tsfm.errors import DataError
 from tsfm.jobs.run_folder import write_config
 from tsfm.models.backbone import count_parameters
 from tsfm.shapes import Float, Int, ndarray
@@ -31,10 +32,26 @@ INPUTS_FILE = "inputs.json"
 
 
 def folds_of_parts(parts: Mapping[str, Any], shown: CrossSections) -> tuple[Fold, ...]:
-    """Return the folds of a recipe; a plain split is one."""
+    """Return the folds of a recipe; a plain split is one.
+
+    Raises
+    ------
+    DataError
+        When a part has no day, or no test day two stocks to rank.
+    """
     if WALK in parts:
-        return folds_of(shown, parts[WALK])
-    return (Fold(0, parts["split"], days_of(shown, parts["split"])),)
+        folds = folds_of(shown, parts[WALK])
+    else:
+        folds = (Fold(0, parts["split"], days_of(shown, parts["split"])),)
+    test = all_days(folds).test
+    if not (shown.eligible[test].sum(axis=1) > 1).any():
+        first, last = shown.panel.days[test[[0, -1]]]
+        raise DataError(
+            f"a test day must have two stocks of the universe to rank, got none from {first} to "
+            f"{last}; choose other dates, loosen the universe or min_observed, or look for members "
+            "and bars in the file"
+        )
+    return folds
 
 
 def place_of(fold: Fold, parts: Mapping[str, Any], folder: Path) -> Path:
