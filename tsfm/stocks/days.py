@@ -3,6 +3,7 @@
 import polars as pl
 
 from tsfm.errors import DataError
+from tsfm.series.calendars import FIRST_YEAR
 
 DAY_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d-%b-%Y", "%d %b %Y")
 DAY_LENGTHS = {"%Y%m%d": 8, "%d-%b-%Y": 11, "%d %b %Y": 11}
@@ -17,15 +18,15 @@ def as_days(column: pl.Series, where: str) -> pl.Series:
     Parameters
     ----------
     column
-        Dates, stamps, whole numbers such as 20170103, or text with the year first, perhaps with a
-        time of day after it.
+        Dates, stamps, whole numbers such as 20170103, or text with the year first, or the name of
+        the month, perhaps with a time of day after it.
     where
         File or frame, for the error.
 
     Raises
     ------
     DataError
-        When a value is no day, such as ``03/01/2017``, which may be two.
+        When a value is no day, such as ``03/01/2017``, which may be two, or ``03-Jan-17``.
 
     Examples
     --------
@@ -40,6 +41,8 @@ def as_days(column: pl.Series, where: str) -> pl.Series:
     tried = []
     for form in DAY_FORMATS:
         days = text.str.slice(0, DAY_LENGTHS.get(form, 10)).str.to_date(form, strict=False)
+        # Of 03-01-22 it would be the third year of our era, and the order of days another one.
+        days = days.set(days.dt.year() < FIRST_YEAR, None)
         if days.null_count() == column.null_count():
             return days.alias(column.name)
         tried.append(days)
@@ -49,6 +52,7 @@ def as_days(column: pl.Series, where: str) -> pl.Series:
         shown = text.filter(unread)
         raise DataError(
             f"{where} must have days in {column.name!r} such as 2017-01-03 or 20170103, got "
-            f"{shown[0]!r} and {len(shown) - 1} more such values; write the year first"
+            f"{shown[0]!r} and {len(shown) - 1} more such values; write the year first, in four "
+            "digits"
         )
     return best.alias(column.name)

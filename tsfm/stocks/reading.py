@@ -73,9 +73,9 @@ def read_frame(
     """Return the panel of a long frame: one row per stock and day.
 
     Columns are called as quants call them, in any case: open, high, low, close, volume, and
-    ``adj_close`` (or ``Adj Close``, ``adjClose``, ``adjusted_close``), by whose ratio to the close
-    all prices are adjusted; the close that was traded is kept as ``raw_close``. Days are written as
-    in `tsfm.stocks.days.as_days`.
+    ``adj_close`` (or ``Adj. Close``, ``adjClose``, ``adjusted_close``, ``closeadj``), by whose
+    ratio to the close all prices are adjusted; the close that was traded is kept as ``raw_close``.
+    Days are written as in `tsfm.stocks.days.as_days`.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def read_wide(
     DataError
         When a frame is long, or breaks a rule of `read_frame`.
     """
-    known = (*FIELDS, ADJUSTED[0])
+    known = (*FIELDS, ADJUSTED)
     unknown = [one for one in others if usual_name(one) not in known]
     if unknown:
         raise ConfigError(

@@ -25,7 +25,13 @@ def split() -> pl.DataFrame:
     )
 
 
-@pytest.mark.parametrize("name", ["adj_close", "Adj Close", "adjClose", "adjusted_close"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("adj_close", "Adj Close", "adjClose", "adjusted_close", "Adj. Close", "AdjustedClose"),
+        *("closeadj", "close_adj", "Close (adj.)"),
+    ],
+)
 def test_a_split_is_no_loss_whatever_the_vendor_calls_its_adjusted_close(
     split: pl.DataFrame, name: str
 ) -> None:

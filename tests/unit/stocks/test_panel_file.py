@@ -95,6 +95,10 @@ def closes_of(long: pl.DataFrame, folder: Path) -> np.ndarray:
     ("columns", "message"),
     [
         ({"date": ["03/01/2017"], "A": [1.0]}, "must have days in 'date' such as .*03/01/2017"),
+        ({"date": ["03-01-17"], "A": [1.0]}, "got '03-01-17' .* year first, in four digits"),
+        ({"date": ["17/01/03"], "A": [1.0]}, "must have days in 'date' such as .*17/01/03"),
+        ({"date": ["3-Jan-17"], "A": [1.0]}, "must have days in 'date' such as .*3-Jan-17"),
+        ({"date": [1_612_010_800], "A": [1.0]}, "must have days in 'date' such as .*1612010800"),
         ({"date": ["2017-01-03"], "close": [1.0]}, "must have a column of stocks, such as ticker"),
         ({"date": ["2017-01-03"], "ticker": ["A"], "px": [1.0]}, "must have a column close"),
         ({"date": ["2017-01-03"], "A": ["high"]}, "must have a column of closes per stock"),
