@@ -100,12 +100,7 @@ def read_frame(
     where = name or "the frame"
     keys = [id_column, timestamp_column]
     extra = [one for one in (sector_column, member_column) if one is not None]
-    missing = [one for one in (*keys, *extra) if one not in data.columns]
-    if missing:
-        raise DataError(
-            f"{where} must have the columns {missing}, got {data.columns}; name yours with "
-            "id_column=, timestamp_column=, sector_column= or member_column="
-        )
+    _check_columns(data.columns, [*keys, *extra], where)
     data = with_bars(data, keys, extra, where).with_columns(
         pl.col(id_column).cast(pl.String), as_days(data[timestamp_column], where)
     )
@@ -216,6 +211,21 @@ def _warn_of_thin_days(has_close: Bool[ndarray, "day stock"], days: ndarray, whe
             "window with such a day lacks a bar of all others: drop stray rows, or pass calendar=",
             ThinDaysWarning,
             stacklevel=4,
+        )
+
+
+def _check_columns(columns: list[str], asked: list[str], where: str) -> None:
+    ways = "id_column=, timestamp_column=, sector_column= or member_column="
+    missing = [one for one in asked if one not in columns]
+    if missing:
+        raise DataError(
+            f"{where} must have the columns {missing}, got {columns}; name yours with {ways}"
+        )
+    twice = [one for one in dict.fromkeys(asked) if asked.count(one) > 1]
+    if twice:
+        raise DataError(
+            f"{where} must have a column of its own for each of {ways}, got {twice} twice; copy "
+            "it under another name"
         )
 
 

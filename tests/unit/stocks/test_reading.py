@@ -178,6 +178,12 @@ def test_what_is_wrong_is_named(
         StockPanel.from_frame(change(bars), **options)
 
 
+@pytest.mark.parametrize("name", ["sector_column", "member_column", "timestamp_column"])
+def test_a_column_that_is_asked_for_twice_is_named(bars: pl.DataFrame, name: str) -> None:
+    with pytest.raises(DataError, match=r"of its own for each of .* got \['item_id'\] twice; copy"):
+        StockPanel.from_frame(bars, **{name: "item_id"})
+
+
 def test_tickers_that_differ_by_blanks_alone_are_refused(bars: pl.DataFrame) -> None:
     twins = pl.concat([bars, bars.with_columns(pl.col("item_id") + " ")])
     message = "^the frame, column 'item_id': ids must differ by more than blanks .* 'A' and 'A '"
