@@ -143,6 +143,17 @@ def test_a_set_is_thinned_out_or_refused(data):
         coverage.evaluate(config(datasets=("uk_grid",)), [])
 
 
+def test_a_set_that_is_thinned_out_keeps_all_its_channels(write_card):
+    folder = write_card(("up", "down"), "[zero_shot]\nprediction_length = 5\nseasonality = 1\n")
+    steps = pl.DataFrame({"timestamp": np.arange(20), "up": 1.0, "down": -1.0})
+    items = [steps.with_columns(item_id=pl.lit(str(item))) for item in range(6)]
+    pl.concat(items).write_parquet(folder / "made.parquet")
+    # Twelve series with two cutoffs each.
+    kept = read_filled("made", 5, config(max_cutoffs=2, most_forecasts=12))
+    assert {one[0] for one in kept} == {1.0, -1.0}
+    assert len(kept) == 4
+
+
 def test_coverage_from_recipe_to_report(data, tmp_path):
     recipe = load_recipe("coverage", ['evaluate.datasets=["hospital"]', "evaluate.models=[]"])
     report = evaluate.run(recipe, output=tmp_path / "out", tracker=ListTracker())

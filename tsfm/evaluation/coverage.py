@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
+from math import gcd
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -57,7 +58,7 @@ class CoverageConfig:
         Cutoffs per series that are one horizon apart, at most; the newest half of those that a set
         has is tested. Where it has fewer there are more in between, which are not tested.
     most_forecasts
-        Per set and model, at most: beyond, every n-th series is taken.
+        Per set and model, at most: beyond, every n-th series is taken, of all channels.
     fewest_steps
         Of a context; shorter ones are left out.
     """
@@ -129,9 +130,10 @@ def evaluate(config: CoverageConfig, models: list[Rival]) -> pl.DataFrame:
 def read_filled(name: str, horizon: int, config: CoverageConfig) -> list[ndarray]:
     """Return the series of a set, or every n-th where there are too many to forecast all."""
     missing = config.missing.get(name, "keep")
+    card = load_card(name)
     series = [
         filled_series(one, horizon, missing)
-        for _, one in read_series(load_card(name))
+        for _, one in read_series(card)
         if len(one) >= config.fewest_steps + horizon
     ]
     if not series:
@@ -141,7 +143,10 @@ def read_filled(name: str, horizon: int, config: CoverageConfig) -> list[ndarray
         )
     room = [_n_cutoffs(one, horizon, config) for one in series]
     n_forecasts = sum(room) * _per_horizon(max(room), horizon, config)
-    return series[:: max(1, -(-n_forecasts // config.most_forecasts))]
+    every = max(1, -(-n_forecasts // config.most_forecasts))
+    while gcd(every, len(card.channels)) > 1:  # or some channels were never taken
+        every += 1
+    return series[::every]
 
 
 def past_cutoffs(series: list[ndarray], horizon: int, config: CoverageConfig) -> list[Cutoff]:
