@@ -11,6 +11,8 @@ import pytest
 
 import tsfm
 from tsfm import cli
+from tsfm.evaluation.benchmark_sets import WindowsLeftOutWarning
+from tsfm.evaluation.zero_shot import ZeroShotConfig, sets_of_file
 from tsfm.metrics.forecasting import seasonal_error
 
 
@@ -57,6 +59,16 @@ def test_scores_are_those_of_the_forecasts_of_the_file(
             naive = np.resize(context[-24:], 6)
             errors.append(np.abs(values[end - 6 : end] - naive) / scale[0, 0])
     assert row["mase"] == pytest.approx(float(np.nanmean(np.concatenate(errors))), rel=1e-6)
+
+
+def test_items_that_are_too_short_to_be_scored_are_named(file: Path):
+    options = ZeroShotConfig(
+        protocol="zero_shot", models=(), like=str(file), target=("sales",), prediction_length=6
+    )
+    said = r"shop/sales: item 'new' has no more values than a season of 24 .*\(1 such item of 3\)"
+    with pytest.warns(WindowsLeftOutWarning, match=said):
+        (found,) = sets_of_file(file, 6, options)
+    assert len(found) == 2
 
 
 def test_the_bundled_model_forecasts_it_as_the_function_does(

@@ -150,11 +150,23 @@ def with_values(name: str, windows: Sequence[tuple[str, Window]]) -> list[Window
 
 
 def last_windows(
-    name: str, series: Sequence[ndarray], seasonality: int, horizon: int, n_windows: int
+    name: str,
+    series: Sequence[ndarray],
+    seasonality: int,
+    horizon: int,
+    n_windows: int,
+    *,
+    items: Sequence[object] | None = None,
 ) -> BenchmarkSet:
     """Cut the last windows of every series that is long enough; every window is an item.
 
-    A window whose context has no more values than a season, or whose target has none, is left out.
+    A window whose context has no more values than a season, or whose target has none, is left out;
+    a warning names series that have no other.
+
+    Parameters
+    ----------
+    items
+        What to call the series; by default their numbers.
 
     Raises
     ------
@@ -162,7 +174,9 @@ def last_windows(
         When no window is left.
     """
     windows: list[Window] = []
-    for values in series:
+    without = []
+    for number, values in enumerate(series):
+        before = len(windows)
         for window in range(n_windows):
             end = len(values) - window * horizon
             if end <= horizon:
@@ -170,11 +184,21 @@ def last_windows(
             context, target = values[: end - horizon], values[end - horizon : end]
             if np.isfinite(context).sum() > seasonality and np.isfinite(target).any():
                 windows.append((context, target))
+        if len(windows) == before:
+            without.append(number if items is None else items[number])
     if not windows:
         raise DataError(
             f"{name} must have a series of more values than a season of {seasonality} and a "
             f"horizon of {horizon} steps, got at most {max(map(_n_values, series), default=0)}; "
             "shorten prediction_length or give longer series"
+        )
+    if without:
+        warnings.warn(
+            f"{name}: item {without[0]!r} has no more values than a season of {seasonality} before "
+            f"a window, or none within, so it is not scored ({len(without)} such "
+            f"item{'' if len(without) == 1 else 's'} of {len(series)})",
+            WindowsLeftOutWarning,
+            stacklevel=2,
         )
     return set_of_windows(name, windows, seasonality=seasonality)
 

@@ -132,7 +132,9 @@ def sets_of_file(path: Path, prediction_length: int, config: ZeroShotConfig) -> 
     for column, values in zip(series.targets, series.values.T, strict=True):
         items = np.split(values, series.offsets[1:-1])
         name = f"{path.stem}/{column}"
-        own = last_windows(name, items, season, prediction_length, config.n_windows)
+        own = last_windows(
+            name, items, season, prediction_length, config.n_windows, items=series.items.to_list()
+        )
         sets.append(replace(own, card=path.stem))
     return sets
 
