@@ -9,6 +9,7 @@ import pytest
 from tsfm.errors import DataError, NotCalibratedError
 from tsfm.models.model import Provenance, TimeSeriesModel
 from tsfm.tasks.forecast import Forecaster
+from tsfm.tasks.forecasting.array_forecast import array_forecast
 from tsfm.tasks.forecasting.quantiles import DECILES
 
 NAN = float("nan")
@@ -229,3 +230,19 @@ def test_an_item_without_values_in_its_context_is_named(model):
     model.predict(steps(target=values), prediction_length=1, context_length=9)
     with pytest.raises(DataError, match=r"item '0'.* must have a value in its last 8 steps"):
         model.predict(steps(target=values), prediction_length=1, context_length=8)
+
+
+def test_all_targets_of_all_items_are_read_together(model):
+    values = np.stack([wave(48) * scale for scale in range(1, 26)], axis=1)
+    offsets, batches = np.array([0, 24, 24, 48]), []
+
+    def read(batch, horizon):
+        batches.append(len(batch.rows))
+        last = batch.values[:, [-1]]
+        return np.repeat(last[:, None], len(DECILES), 1).repeat(horizon, 2)
+
+    options = {"context_length": 64, "batch_size": 256, "read": read}
+    found = array_forecast(model.model, values, offsets, 2, [0.5], **options)
+    assert sorted(batches) == [25, 50]  # those without a step, and the others
+    assert np.isnan(found[1]).all()
+    np.testing.assert_allclose(found[[0, 2], 0, 1], values[[23, 47]])

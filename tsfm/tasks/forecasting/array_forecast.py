@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from einops import rearrange
 
 from tsfm.models.model import TimeSeriesModel
 from tsfm.models.roll_out import RollOut, roll_out
@@ -64,25 +65,26 @@ def array_forecast(
         read = with_past_seasons(levelled, levels=model.quantile_levels)
         if looks_back:
             longest *= COARSE_STEPS ** max(1, n_coarse_views(prediction_length, reach))
-    shape = (len(offsets) - 1, len(quantile_levels), prediction_length, values.shape[1])
-    result = np.empty(shape)
-    for channel in range(values.shape[1]):
-        batches = context_batches(
-            np.ascontiguousarray(values[:, channel]),
-            offsets,
-            context_length=longest,
-            patch_length=model.patch_length,
-            extra_tokens=prediction_length // model.patch_length,
-            batch_size=batch_size,
-        )
-        for batch in batches:
-            scaled = read(batch, prediction_length)
-            chosen = at_levels(scaled, model.quantile_levels, quantile_levels)
-            chosen[~batch.observed[:, -context_length:].any(1)] = np.nan
-            result[batch.rows, :, :, channel] = _in_input_units(chosen, batch)
-            if advance is not None:
-                advance(len(batch.rows))
-    return result
+    time, n_channels = values.shape
+    firsts = offsets[:-1] + time * np.arange(n_channels)[:, None]
+    batches = context_batches(
+        rearrange(values, "time channel -> (channel time)"),
+        np.append(firsts, time * n_channels),
+        context_length=longest,
+        patch_length=model.patch_length,
+        extra_tokens=prediction_length // model.patch_length,
+        batch_size=batch_size,
+    )
+    result = np.empty((firsts.size, len(quantile_levels), prediction_length))
+    for batch in batches:
+        scaled = read(batch, prediction_length)
+        chosen = at_levels(scaled, model.quantile_levels, quantile_levels)
+        chosen[~batch.observed[:, -context_length:].any(1)] = np.nan
+        result[batch.rows] = _in_input_units(chosen, batch)
+        if advance is not None:
+            advance(len(batch.rows))
+    by_item = "(channel item) quantile horizon -> item quantile horizon channel"
+    return np.ascontiguousarray(rearrange(result, by_item, channel=n_channels))
 
 
 @torch.inference_mode()
