@@ -17,6 +17,7 @@ from tsfm.stocks.bars import ADJUSTED, usual_name, with_bars
 from tsfm.stocks.columns import FIELDS, RAW_CLOSE, key_names, truths_of
 from tsfm.stocks.days import as_days
 from tsfm.stocks.panel import StockPanel, bound_of
+from tsfm.stocks.volumes import tradable_of
 from tsfm.stocks.wide import open_wide, refuse_days_twice, sector_by_stock
 
 SECTOR_COLUMNS = ("sector", "industry")
@@ -120,14 +121,8 @@ def read_frame(
     if member_column is not None:
         member = np.zeros_like(has_close)
         member[day, stock] = truths_of(data[member_column], where).to_numpy()
-    tradable = has_close
-    if "volume" in fields:
-        tradable = has_close & (bars[..., fields.index("volume")] > 0)
-        if has_close.any() and not tradable.any():
-            raise DataError(
-                f"volume must be above 0 where a stock can be traded, got none in all of {where}; "
-                "drop the column if it has no volumes, as indices have none"
-            )
+    volume = bars[..., fields.index("volume")] if "volume" in fields else None
+    tradable = tradable_of(has_close, volume, stocks, where)
     if calendar is None:
         _warn_of_thin_days(has_close, days, where)
     sector, sectors = _sectors(data, id_column, sector_column, where)

@@ -14,6 +14,7 @@ from tsfm.series.cards import load_card
 from tsfm.series.validation import ColumnNamesWarning
 from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.reading import ThinDaysWarning, read_wide
+from tsfm.stocks.volumes import NoVolumeWarning
 
 
 @pytest.fixture
@@ -269,6 +270,18 @@ def test_a_stray_day_is_warned_of() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         StockPanel.from_frame(frame[frame["timestamp"] != "2020-01-11"])
+
+
+def test_a_stock_that_never_has_a_volume_is_warned_of(bars: pl.DataFrame) -> None:
+    volume = pl.when(pl.col("item_id") == "A").then("volume").alias("volume")
+    said = r"the frame has 1 of 2 stocks .* never a volume, the first 'B': they are neither learned"
+    with pytest.warns(NoVolumeWarning, match=said):
+        panel = StockPanel.from_frame(bars.with_columns(volume))
+    assert panel.tradable.any(axis=0).tolist() == [True, False]
+    closes = bars.pivot("item_id", index="timestamp", values="close").sort("timestamp")
+    others = closes.select("timestamp", "A")
+    with pytest.warns(NoVolumeWarning, match="the first 'B'"):
+        StockPanel.from_wide(closes, volume=others)
 
 
 def test_bars_of_a_weekend_are_on_no_session(bars: pl.DataFrame) -> None:
