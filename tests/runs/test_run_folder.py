@@ -46,6 +46,17 @@ def test_a_file_of_somebody_else_is_refused_and_stays(
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.parametrize(
+    ("verb", "recipe"), [("evaluate", "zero_shot"), ("backtest", "sspt_nasdaq_corrected")]
+)
+@pytest.mark.parametrize("below", ["", "/run"])
+def test_a_file_is_no_place_for_a_run(verb: str, recipe: str, below: str, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    job = import_module(f"tsfm.jobs.{verb}")
+    with pytest.raises(ConfigError, match=r"run\.output must be a folder, got .*/mine is a file;"):
+        job.run(load_recipe(recipe, [f"run.output={tmp_path}/mine{below}"]), tracker=ListTracker())
+
+
 def test_a_run_goes_on_in_its_folder_and_in_that_of_an_earlier_version(tmp_path: Path) -> None:
     first = trained(tmp_path)
     config = tmp_path / "config.toml"

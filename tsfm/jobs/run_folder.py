@@ -41,8 +41,13 @@ def check_run_folder(folder: Path, verb: str, written: Sequence[str]) -> None:
     Raises
     ------
     ConfigError
-        Naming the files, or the other verb.
+        Naming the files, or the other verb; also where a file is in the way of the folder.
     """
+    found = next((place for place in (folder, *folder.parents) if place.exists()), folder)
+    if found.exists() and not found.is_dir():
+        raise ConfigError(
+            f"run.output must be a folder, got {folder}, and {found} is a file; name another place"
+        )
     taken = [name for name in written if (folder / name).exists()]
     if not taken:
         return
