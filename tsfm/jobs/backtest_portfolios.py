@@ -12,8 +12,7 @@ from tsfm.stocks.backtest import BacktestReport, simulate
 from tsfm.stocks.cross_sections import CrossSections
 from tsfm.stocks.panel import StockPanel
 from tsfm.stocks.portfolio import PortfolioConfig, target_weights, trailing_volatility
-from tsfm.stocks.rivals import held_without_scores
-from tsfm.stocks.selection import select
+from tsfm.stocks.selection import held_without_scores, select
 
 Wanted = tuple[str | None, int | None, Float64[ndarray, "day stock"], float | None]
 """Name, or how many of the best; weights, NaN without a trade; most that is traded in a day."""

@@ -49,16 +49,16 @@ def make_rows(
     for model, kind, seed, scores in scored:
         if seed is not None:
             ours.append(scores)
-        of_scores = _of_scores(scores, shown, test)
-        traded = {
+        coefficients = _of_scores(scores, shown, test)
+        reports = {
             (name, top_k): _traded(weights, shown, test, config.delisting_return, cap)
             for name, top_k, weights, cap in backtest_portfolios.wanted(config, scores, shown, test)
         }
-        for (name, top_k), report in traded.items():
+        for (name, top_k), report in reports.items():
             key = {"model": model, "kind": kind, "seed": seed, "portfolio": name, "top_k": top_k}
             daily.append(_daily(key, report, borrow))
             rows += [
-                {**key, "cost_bps": cost, **of_scores, **report.summary(cost, borrow_bps=borrow)}
+                {**key, "cost_bps": cost, **coefficients, **report.summary(cost, borrow_bps=borrow)}
                 for cost in config.costs_bps
             ]
     rows += _of_nobody(config, shown, test)

@@ -8,6 +8,7 @@ from tsfm.shapes import Bool, Float32, Float64, Int, ndarray
 from tsfm.stocks.backtest import BacktestReport, simulate
 from tsfm.stocks.cross_sections import CrossSections
 from tsfm.stocks.metrics import information_coefficient, mean_of
+from tsfm.stocks.selection import held_without_scores
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Candidates, as multiples of the mean variance of the inputs."""
@@ -21,17 +22,6 @@ def equal_weights(
     chosen = sections.selectable[days]
     weights[days] = chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1)
     return held_without_scores(weights, sections.eligible, days)
-
-
-def held_without_scores(
-    weights: Float64[ndarray, "day stock"],
-    scored: Bool[ndarray, "day stock"],
-    days: Int[ndarray, " test_day"],
-) -> Float64[ndarray, "day stock"]:
-    """Return weights with NaN, which is no trade, on days without any score, but for the first."""
-    result = weights.copy()
-    result[days[1:][~scored[days[1:]].any(axis=1)]] = np.nan
-    return result
 
 
 def random_picks(

@@ -23,6 +23,7 @@ from tsfm.stocks.panel import Fill, StockPanel
 from tsfm.stocks.portfolio import PortfolioConfig, target_weights, trailing_volatility
 from tsfm.stocks.relative import relative_to
 from tsfm.stocks.score_table import read_scores
+from tsfm.stocks.selection import held_without_scores
 from tsfm.stocks.trading_options import check_costs
 
 # Nine in ten of the random portfolios lie between these.
@@ -141,7 +142,7 @@ def backtest_scores(
         sector=panel.sector,
         volatility=None if volatility is None else volatility[days],
     )
-    weights[~np.isfinite(table).any(axis=1)] = np.nan
+    weights = held_without_scores(weights, np.isfinite(table), days)
     report = traded(weights, panel, days, max_turnover=portfolio.max_turnover, **execution)
     costs: dict[str, Any] = {"borrow_bps": borrow_bps, "cash_rate": cash_rate}
     market = _market(table, panel, days, execution).net(cost_bps, cash_rate=cash_rate)[:, 0]
@@ -208,7 +209,7 @@ def _market(
     chosen = np.isfinite(table[days]) & panel.tradable[days]
     weights = np.full(table.shape, np.nan)
     weights[days] = chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1)
-    weights[~np.isfinite(table).any(axis=1)] = np.nan
+    weights = held_without_scores(weights, np.isfinite(table), days)
     return traded(weights, panel, days, **execution)
 
 

@@ -92,3 +92,14 @@ def _kept_and_wanted(
         raise ConfigError(f"top_k must be at least 1, got {top_k}")
     kept = np.isfinite(scores)
     return kept if tradable is None else kept & tradable, np.full(len(scores), top_k)
+
+
+def held_without_scores(
+    weights: Float64[ndarray, "day stock"],
+    scored: Bool[ndarray, "day stock"],
+    days: Int[ndarray, " test_day"],
+) -> Float64[ndarray, "day stock"]:
+    """Return weights with NaN, which is no trade, on days without any score, but for the first."""
+    result = weights.copy()
+    result[days[1:][~scored[days[1:]].any(axis=1)]] = np.nan
+    return result

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -81,3 +82,21 @@ def backbone() -> Sspt:
         for parameter in model.parameters():
             parameter.normal_(0.0, 0.3, generator=generator)
     return model.eval()
+
+
+@pytest.fixture
+def bars() -> pl.DataFrame:
+    """Two stocks over four sessions; B misses one, and its last has no volume."""
+    days = ["2020-01-06", "2020-01-07", "2020-01-08", "2020-01-09"]
+    first = {"item_id": "A", "timestamp": days, "close": [10.0, 11, 12, 13], "volume": [5, 5, 5, 5]}
+    second = {
+        "item_id": "B",
+        "timestamp": [days[0], days[1], days[3]],
+        "close": [20.0, None, 22],
+        "volume": [9, 9, 0],
+    }
+    frame = pl.concat([pl.DataFrame(first), pl.DataFrame(second)])
+    return frame.with_columns(
+        pl.col("timestamp").str.to_date(),
+        pl.col("item_id").replace_strict({"A": "tech", "B": "n/a"}).alias("sector"),
+    )

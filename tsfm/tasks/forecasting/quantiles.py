@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from tsfm.errors import ConfigError, NotCalibratedError
+from tsfm.models.sizes import DECILES as DECILES
 from tsfm.shapes import Float64, ndarray
 
 MEDIAN = 0.5
-DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def check_levels(levels: Any) -> tuple[float, ...]:
